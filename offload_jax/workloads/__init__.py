@@ -1,0 +1,56 @@
+"""Real tasks and real links: networks cut into stages, network conditions and recorded traces."""
+
+from offload_jax.workloads.alexnet import alexnet
+from offload_jax.workloads.conditions import (
+    FIVE_G,
+    FIXED_BROADBAND_UPLOAD,
+    LTE,
+    MEAN_SPEEDS,
+    NETWORK_CONDITIONS,
+    PROCESSOR_SPEEDS,
+    STRONG_DEVICE,
+    THREE_G,
+    WEAK_DEVICE,
+    WIFI,
+    NetworkCondition,
+    ProcessorSpeeds,
+)
+from offload_jax.workloads.layers import StageChain
+from offload_jax.workloads.mobilenet import mobilenet_v2
+from offload_jax.workloads.profile import (
+    FLOPS_PER_CYCLE,
+    TaskProfile,
+    abstract_network,
+    profile_network,
+)
+from offload_jax.workloads.resnet import resnet18, resnet50
+from offload_jax.workloads.traces import BandwidthTrace, read_trace, read_trace_dir
+from offload_jax.workloads.vgg import vgg16
+
+__all__ = [
+    "FIVE_G",
+    "FIXED_BROADBAND_UPLOAD",
+    "FLOPS_PER_CYCLE",
+    "LTE",
+    "MEAN_SPEEDS",
+    "NETWORK_CONDITIONS",
+    "PROCESSOR_SPEEDS",
+    "STRONG_DEVICE",
+    "THREE_G",
+    "WEAK_DEVICE",
+    "WIFI",
+    "BandwidthTrace",
+    "NetworkCondition",
+    "ProcessorSpeeds",
+    "StageChain",
+    "TaskProfile",
+    "abstract_network",
+    "alexnet",
+    "mobilenet_v2",
+    "profile_network",
+    "read_trace",
+    "read_trace_dir",
+    "resnet18",
+    "resnet50",
+    "vgg16",
+]

@@ -1,0 +1,108 @@
+"""Traces are read in SI units, and a malformed one is refused with its file and line."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from offload_jax import workloads
+
+
+def _write(path: pathlib.Path, text: str) -> pathlib.Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode("utf-8"))
+    return path
+
+
+def test_trace_is_converted_to_bytes_per_second(tmp_path: pathlib.Path) -> None:
+    path = _write(tmp_path / "drive.log", "0.0\t8\n0.5   0\n2 1.6e1\n")
+    trace = workloads.read_trace(path)
+    assert trace.name == "drive.log"
+    np.testing.assert_allclose(trace.time, [0.0, 0.5, 2.0])
+    np.testing.assert_allclose(trace.bandwidth, [1e6, 0.0, 2e6])
+    assert trace.time.dtype == trace.bandwidth.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "text", ["1 2\r\n3 4\r\n", "1 2\n\n3 4\n\n", "  1\t2  \n3 4"], ids=["crlf", "blank", "spaces"]
+)
+def test_white_space_does_not_matter(text: str, tmp_path: pathlib.Path) -> None:
+    trace = workloads.read_trace(str(_write(tmp_path / "trace", text)))
+    np.testing.assert_allclose(trace.time, [1, 3])
+    np.testing.assert_allclose(trace.bandwidth, [250e3, 500e3])
+
+
+def test_repeated_times_and_a_single_line_are_legal(tmp_path: pathlib.Path) -> None:
+    repeated = workloads.read_trace(_write(tmp_path / "repeated", "1 1\n1 2\n"))
+    np.testing.assert_allclose(repeated.time, [1, 1])
+    assert workloads.read_trace(_write(tmp_path / "single", "5 1\n")).time.shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("", 1, "empty"),
+        ("\n \n", 1, "empty"),
+        ("0 1\n2 1\n1 1\n", 3, "must not decrease, got 1.0 s after 2.0 s"),
+        ("0 1\n1 -0.5\n", 2, "must not be negative, got -0.5"),
+        ("0 1\n1 nan\n", 2, "must be finite"),
+        ("nan 1\n", 1, "must be finite"),
+        ("0 inf\n", 1, "must be finite"),
+        ("0 1e999\n", 1, "must be finite"),
+        ("0 1\n\n1\n", 3, "2 columns"),
+        ("0 1 2\n", 1, "2 columns.*got 3"),
+        ("0,1\n", 1, "2 columns"),
+        ("time rate\n0 1\n", 1, "two numbers, got 'time rate'"),
+        ("0 1\n1 0x10\n", 2, "two numbers"),
+    ],
+)
+def test_malformed_trace_is_refused(
+    text: str, line: int, message: str, tmp_path: pathlib.Path
+) -> None:
+    path = _write(tmp_path / "bad.txt", text)
+    with pytest.raises(ValueError, match=rf"bad\.txt:{line}: .*{message}"):
+        workloads.read_trace(path)
+
+
+def test_binary_file_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "binary"
+    path.write_bytes(b"0 1\n\xff\xfe 3\n")
+    with pytest.raises(ValueError, match=r"binary:2: .*two numbers"):
+        workloads.read_trace(path)
+
+
+def test_directory_is_read_recursively_and_sorted(tmp_path: pathlib.Path) -> None:
+    for name in ("b/2.log", "a/deep/1", "c.txt", "a/z"):
+        _write(tmp_path / name, "0 1\n")
+    for name in (
+        "README.md",
+        "a/notes.MD",
+        "LICENSE",
+        "b/licence.txt",
+        "readme",
+        ".hidden",
+        ".git/config",
+    ):
+        _write(tmp_path / name, "not a trace")
+    traces = workloads.read_trace_dir(tmp_path)
+    assert [trace.name for trace in traces] == ["a/deep/1", "a/z", "b/2.log", "c.txt"]
+
+
+def test_a_directory_below_a_hidden_one_is_read(tmp_path: pathlib.Path) -> None:
+    _write(tmp_path / ".cache" / "traces" / "one", "0 1\n")
+    assert len(workloads.read_trace_dir(tmp_path / ".cache" / "traces")) == 1
+
+
+def test_a_malformed_file_in_a_directory_is_an_error(tmp_path: pathlib.Path) -> None:
+    _write(tmp_path / "good", "0 1\n")
+    _write(tmp_path / "bad", "0 1\nx 1\n")
+    with pytest.raises(ValueError, match="bad:2: "):
+        workloads.read_trace_dir(tmp_path)
+
+
+def test_directory_without_traces_is_refused(tmp_path: pathlib.Path) -> None:
+    _write(tmp_path / "README.md", "no traces here")
+    with pytest.raises(ValueError, match=f"{tmp_path.name}: holds no trace"):
+        workloads.read_trace_dir(tmp_path)
+    with pytest.raises(ValueError, match="missing: is not a directory"):
+        workloads.read_trace_dir(tmp_path / "missing")
