@@ -1,0 +1,92 @@
+"""Policies: callables from a `ChainProblem` to a decision `[..., A]`.
+
+Everything that decides has this one signature, so experiments and benchmarks treat solvers,
+heuristics and networks alike. All policies here need no training and run inside `jit` and `vmap`.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int8
+
+from offload_jax.costs import LATENCY, Objective, problem_terms
+from offload_jax.problem import ChainProblem, Place, validate_shapes
+from offload_jax.solvers import heuristics, solve
+
+Policy = Callable[[ChainProblem], Int8[Array, "*batch A"]]
+
+
+def optimal(problem: ChainProblem, *, objective: Objective = LATENCY) -> Int8[Array, "*batch A"]:
+    """The exact optimum, by dynamic program."""
+    return solve(problem, objective=objective).decision
+
+
+def optimal_by_enumeration(
+    problem: ChainProblem, *, objective: Objective = LATENCY
+) -> Int8[Array, "*batch A"]:
+    """The exact optimum, by looking at all 3^A decisions (the paper's "Optimal")."""
+    return solve(problem, method="exhaustive", objective=objective).decision
+
+
+@jax.jit
+def greedy(problem: ChainProblem, objective: Objective = LATENCY) -> Int8[Array, "*batch A"]:
+    """Least transfer-in plus execution, subtask by subtask; the return leg is not looked at."""
+    validate_shapes(problem)
+    return heuristics.greedy(problem_terms(problem, objective))
+
+
+@jax.jit
+def greedy_with_return(
+    problem: ChainProblem, objective: Objective = LATENCY
+) -> Int8[Array, "*batch A"]:
+    """Greedy that counts moving the result home when it places the last subtask."""
+    validate_shapes(problem)
+    return heuristics.greedy(problem_terms(problem, objective), count_return=True)
+
+
+def _constant(problem: ChainProblem, place: Place) -> Int8[Array, "*batch A"]:
+    validate_shapes(problem)
+    return jnp.full((*problem.batch_shape, problem.num_subtasks), place, jnp.int8)
+
+
+def local(problem: ChainProblem) -> Int8[Array, "*batch A"]:
+    """Everything on the device."""
+    return _constant(problem, Place.DEVICE)
+
+
+def edge(problem: ChainProblem) -> Int8[Array, "*batch A"]:
+    """Everything on the edge server."""
+    return _constant(problem, Place.EDGE)
+
+
+def cloud(problem: ChainProblem) -> Int8[Array, "*batch A"]:
+    """Everything in the cloud."""
+    return _constant(problem, Place.CLOUD)
+
+
+def random(problem: ChainProblem, *, key: jax.Array | None = None) -> Int8[Array, "*batch A"]:
+    """Every subtask at a place drawn uniformly.
+
+    Args:
+      problem: only its shape is used.
+      key: JAX random key, `jax.random.key(0)` if None: the same call decides the same.
+    """
+    validate_shapes(problem)
+    key = jax.random.key(0) if key is None else key
+    shape = (*problem.batch_shape, problem.num_subtasks)
+    return jax.random.randint(key, shape, 0, problem.num_places, jnp.int8)
+
+
+def untrained(seed: int = 0) -> dict[str, Policy]:
+    """The policies that need no training, by the name under which every table shows them."""
+    return {
+        "optimal": optimal,
+        "greedy": greedy,
+        "greedy_with_return": greedy_with_return,
+        "local": local,
+        "edge": edge,
+        "cloud": cloud,
+        "random": functools.partial(random, key=jax.random.key(seed)),
+    }

@@ -1,0 +1,144 @@
+"""`solve`: validation, choice of the method, and the gradient of the optimal cost."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int8
+
+from offload_jax.costs import (
+    LATENCY,
+    ChainCosts,
+    Objective,
+    evaluate_terms,
+    is_zero,
+    terms_of,
+    validate_costs,
+)
+from offload_jax.problem import ChainProblem, validate, validate_shapes
+from offload_jax.solvers import dynamic_programming, exhaustive
+
+METHODS = ("auto", "dp", "exhaustive", "cpsat")
+
+
+class Solution(NamedTuple):
+    """What a solver found.
+
+    Attributes:
+      decision: int8 `[..., A]` place of each subtask.
+      cost: `[...]` its cost; seconds for latency, joules for energy.
+      optimal: bool `[...]` True only where the decision is proven optimal.
+    """
+
+    decision: Int8[Array, "*batch A"]
+    cost: Float[Array, "*batch"]
+    optimal: Bool[Array, "*batch"]
+
+
+def solve(
+    problem: ChainProblem | ChainCosts,
+    *,
+    method: str = "auto",
+    objective: Objective = LATENCY,
+    time_limit: float | None = None,
+) -> Solution:
+    """Finds the decision of least cost, exactly.
+
+    Among equal costs it is the lexicographically smallest decision (device < edge < cloud, first
+    subtask most significant), up to floating-point rounding of near-ties.
+
+    Works inside `jit`, `vmap`, `grad` and `shard_map` (except "cpsat", which runs on the host): the
+    cost differentiates through its optimal decision. While tracing, values are unknown and cannot
+    be validated; call `validate` before.
+
+    Args:
+      problem: a problem or a table of additive costs, leading dimensions free.
+      method: "dp", exact dynamic program, any A and K, fastest; "exhaustive", enumeration of all
+        K^A decisions; "cpsat", OR-Tools CP-SAT on the host in float64; "auto" takes "dp".
+      objective: what to minimise. A table already is an objective: leave it out there.
+      time_limit: seconds per problem, for "cpsat" only.
+
+    Returns:
+      A `Solution` with the batch shape of the problem. Where a table makes every decision
+      impossible, the cost is `inf`, the decision all 0 and `optimal` True.
+
+    Raises:
+      ValueError: bad shapes or values (names field, rule and first bad index), unknown method, a
+        decision space too large to enumerate, or options that do not go together.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method: unknown method {method!r}, known are {', '.join(METHODS)}")
+    if time_limit is not None:
+        if method != "cpsat":
+            raise ValueError('time_limit: only method "cpsat" takes one')
+        if not time_limit > 0:
+            raise ValueError(f"time_limit = {time_limit}: must be greater than 0")
+    _check_source(problem, objective)
+    if method == "cpsat":
+        from offload_jax.solvers import cpsat
+
+        return cpsat.solve_batch(problem, objective=objective, time_limit=time_limit)
+    if method == "exhaustive":
+        exhaustive.check_size(problem.num_subtasks, problem.num_places)
+    return _solve_jitted(
+        problem,
+        objective,
+        method="dp" if method == "auto" else method,
+        weightless=(is_zero(objective.latency_weight), is_zero(objective.energy_weight)),
+    )
+
+
+def _check_source(problem: ChainProblem | ChainCosts, objective: Objective) -> None:
+    if isinstance(problem, ChainCosts):
+        if objective is not LATENCY:
+            raise ValueError("objective: a table of costs already is one; give it a ChainProblem")
+        validate_costs(problem)
+    elif not isinstance(problem, ChainProblem):
+        raise ValueError(
+            f"problem: must be a ChainProblem or ChainCosts, got {type(problem).__name__}"
+        )
+    elif any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(problem)):
+        validate_shapes(problem)
+    else:
+        validate(problem)
+
+
+@functools.partial(jax.jit, static_argnames=("method", "weightless"))
+def _solve_jitted(
+    source: ChainProblem | ChainCosts,
+    objective: Objective,
+    *,
+    method: str,
+    weightless: tuple[bool, bool],
+) -> Solution:
+    # Weights are traced here; put plain zeros back so that unused terms are never computed.
+    latency_weight, energy_weight = (
+        0.0 if zero else weight
+        for zero, weight in zip(
+            weightless, (objective.latency_weight, objective.energy_weight), strict=True
+        )
+    )
+    objective = Objective(latency_weight, energy_weight, objective.power)
+    decision, cost = _minimize(method, source, objective)
+    return Solution(decision, cost, jnp.ones(cost.shape, bool))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _minimize(method: str, source: Any, objective: Objective) -> tuple[Array, Array]:
+    if method == "exhaustive":
+        return exhaustive.minimize(source, objective)
+    return dynamic_programming.minimize(source, objective)
+
+
+@_minimize.defjvp
+def _minimize_jvp(method: str, primals: tuple, tangents: tuple) -> tuple:
+    """d cost = d evaluate(decision): the decision is piecewise constant (envelope theorem)."""
+    decision, cost = _minimize(method, *primals)
+
+    def cost_of_decision(source: Any, objective: Objective) -> Array:
+        return evaluate_terms(terms_of(source, objective), decision)
+
+    _, cost_tangent = jax.jvp(cost_of_decision, primals, tangents)
+    return (decision, cost), (np.zeros(decision.shape, jax.dtypes.float0), cost_tangent)
