@@ -105,20 +105,25 @@ def unravel(index: Array, num_subtasks: int, num_places: int) -> Int8[Array, "..
 
 
 def map_chunks(
-    select: Callable[[Any], tuple[Array, Array]], source: ChainProblem | ChainCosts
+    select: Callable[..., tuple[Array, Array]],
+    source: ChainProblem | ChainCosts,
+    *per_chain: Any,
 ) -> tuple[Int8[Array, "*batch A"], Float[Array, "*batch"]]:
     """Solves a chunk of chains at a time, whatever the batch shape.
 
     Args:
-      select: maps a `source` with one batch axis `[n]` to the number of the chosen decision of
-        each chain and its cost, both `[n]`.
+      select: maps a `source` with one batch axis `[n]`, and `per_chain` cut to that axis, to the
+        number of the chosen decision of each chain and its cost, both `[n]`.
       source: problem or table with any leading dimensions.
+      *per_chain: further arrays that broadcast with the leading dimensions of `source`.
 
     Returns:
       `[*batch, A]` decisions and `[*batch]` costs.
     """
     tail_ranks = (2, 3) if isinstance(source, ChainCosts) else (1, 1, 0, 0, 0, 0)
-    num_subtasks, num_places, batch = source.num_subtasks, source.num_places, source.batch_shape
+    tail_ranks += (0,) * len(per_chain)
+    num_subtasks, num_places = source.num_subtasks, source.num_places
+    batch = np.broadcast_shapes(source.batch_shape, *(jnp.shape(value) for value in per_chain))
     check_size(num_subtasks, num_places)
     size = math.prod(batch)
     if size == 0:
@@ -126,7 +131,7 @@ def map_chunks(
         return jnp.zeros((*batch, num_subtasks), jnp.int8), empty
     chunk = min(size, max(1, _CHUNK_SCORES // num_places**num_subtasks))
     num_chunks = math.ceil(size / chunk)
-    leaves, structure = jax.tree.flatten(source)
+    leaves, structure = jax.tree.flatten((source, *per_chain))
 
     def flatten(leaf: Array, tail_rank: int) -> Array:
         """Merges the leading dimensions into one, of length 1 where the batch shares the leaf."""
@@ -146,7 +151,7 @@ def map_chunks(
             leaf if len(leaf) == 1 else jax.lax.dynamic_slice_in_dim(leaf, number * chunk, chunk)
             for leaf in flat
         ]
-        index, cost = select(jax.tree.unflatten(structure, cut))
+        index, cost = select(*jax.tree.unflatten(structure, cut))
         return jnp.broadcast_to(index, (chunk,)), jnp.broadcast_to(cost, (chunk,))
 
     index, cost = jax.lax.map(solve_chunk, jnp.arange(num_chunks))
