@@ -5,7 +5,10 @@ heuristics and networks alike. All policies here need no training and run inside
 """
 
 import functools
+import os
+import pathlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +17,9 @@ from jaxtyping import Array, Int8
 from offload_jax.costs import LATENCY, Objective, problem_terms
 from offload_jax.problem import ChainProblem, Place, validate_shapes
 from offload_jax.solvers import heuristics, solve
+
+if TYPE_CHECKING:
+    import offload_jax.models
 
 Policy = Callable[[ChainProblem], Int8[Array, "*batch A"]]
 
@@ -90,3 +96,22 @@ def untrained(seed: int = 0) -> dict[str, Policy]:
         "cloud": cloud,
         "random": functools.partial(random, key=jax.random.key(seed)),
     }
+
+
+def load(path: str | os.PathLike[str]) -> "offload_jax.models.LearnedPolicy":
+    """Restores a trained policy.
+
+    Args:
+      path: a checkpoint folder, such as `runs/reproduce/checkpoints/kd_dil`.
+
+    Returns:
+      A callable `ChainProblem` to decision with the attributes `config` and `params`.
+
+    Raises:
+      ValueError: the folder is missing, or holds no checkpoint, a damaged one or another
+        project's; names it.
+    """
+    # Flax and Orbax are only needed, and only imported, for learned policies.
+    from offload_jax import checkpoints
+
+    return checkpoints.load(pathlib.Path(path))

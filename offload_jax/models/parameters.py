@@ -1,0 +1,60 @@
+"""Parameters of a network as a plain pytree of arrays, and the pure function they belong to.
+
+NNX modules carry state; here a module is split once into its static graph and a nested
+dictionary of arrays, so that everything above is a pure function under plain `jax.jit`.
+"""
+
+import functools
+import math
+from typing import Any, Protocol
+
+import jax
+from flax import nnx
+
+Parameters = dict[str, Any]
+"""Nested dictionaries of arrays: `{"networks": {"layer_0": {"kernel": ..., "bias": ...}}}`."""
+
+
+class NetworkConfig(Protocol):
+    """A hashable description from which a module can be built."""
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module: ...
+
+
+@functools.lru_cache
+def _graph(config: NetworkConfig) -> tuple[Any, Any]:
+    # Without this, a first call inside `jit` would put tracers into the cached graph.
+    with jax.ensure_compile_time_eval():
+        module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+        graph, state = nnx.split(module, nnx.Param)
+    return graph, nnx.to_pure_dict(state)
+
+
+def initialize(config: NetworkConfig, key: jax.Array) -> Parameters:
+    """Fresh parameters of a network, drawn from `key`."""
+    _, state = nnx.split(config.build(nnx.Rngs(key)), nnx.Param)
+    return nnx.to_pure_dict(state)
+
+
+def abstract_parameters(config: NetworkConfig) -> Parameters:
+    """Shapes and types of the parameters, as `jax.ShapeDtypeStruct`."""
+    return _graph(config)[1]
+
+
+def num_parameters(config: NetworkConfig) -> int:
+    """How many numbers the network has."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_parameters(config)))
+
+
+def apply(config: NetworkConfig, params: Parameters, inputs: jax.Array) -> jax.Array:
+    """Outputs of the network, a pure function of parameters and features.
+
+    Args:
+      config: the network.
+      params: its parameters.
+      inputs: `[..., features]`.
+
+    Returns:
+      What the module gives: logits `[..., A, 3]` or action values `[..., 3^A]`.
+    """
+    return nnx.merge(_graph(config)[0], params)(inputs)
