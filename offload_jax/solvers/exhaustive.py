@@ -120,7 +120,7 @@ def map_chunks(
     Returns:
       `[*batch, A]` decisions and `[*batch]` costs.
     """
-    tail_ranks = (2, 3) if isinstance(source, ChainCosts) else (1, 1, 0, 0, 0, 0)
+    tail_ranks: tuple[int, ...] = (2, 3) if isinstance(source, ChainCosts) else (1, 1, 0, 0, 0, 0)
     tail_ranks += (0,) * len(per_chain)
     num_subtasks, num_places = source.num_subtasks, source.num_places
     batch = np.broadcast_shapes(source.batch_shape, *(jnp.shape(value) for value in per_chain))

@@ -18,9 +18,9 @@ from offload_jax.costs import (
     validate_costs,
 )
 from offload_jax.problem import ChainProblem, validate, validate_shapes
-from offload_jax.solvers import dynamic_programming, exhaustive
+from offload_jax.solvers import constrained, dynamic_programming, exhaustive, label_setting
 
-METHODS = ("auto", "dp", "exhaustive", "cpsat")
+METHODS = ("auto", "dp", "exhaustive", "label_setting", "cpsat")
 
 
 class Solution(NamedTuple):
@@ -42,9 +42,11 @@ def solve(
     *,
     method: str = "auto",
     objective: Objective = LATENCY,
+    max_latency: Any = None,
+    max_energy: Any = None,
     time_limit: float | None = None,
 ) -> Solution:
-    """Finds the decision of least cost, exactly.
+    """Finds the decision of least cost, exactly, if wanted within a deadline or energy budget.
 
     Among equal costs it is the lexicographically smallest decision (device < edge < cloud, first
     subtask most significant), up to floating-point rounding of near-ties.
@@ -56,17 +58,25 @@ def solve(
     Args:
       problem: a problem or a table of additive costs, leading dimensions free.
       method: "dp", exact dynamic program, any A and K, fastest; "exhaustive", enumeration of all
-        K^A decisions; "cpsat", OR-Tools CP-SAT on the host in float64; "auto" takes "dp".
+        K^A decisions; "label_setting", for limits only, any A, on the host in float64; "cpsat",
+        OR-Tools CP-SAT on the host in float64. "auto" takes "dp" without limits; with limits
+        "exhaustive" for small K^A or under tracing, else "label_setting".
       objective: what to minimise. A table already is an objective: leave it out there.
+      max_latency: seconds; a number or an array that broadcasts with the batch. For problems, not
+        tables. A limit counts as met up to a 1e-6 of it, for rounding.
+      max_energy: joules of the device by `objective.power`, likewise.
       time_limit: seconds per problem, for "cpsat" only.
 
     Returns:
-      A `Solution` with the batch shape of the problem. Where a table makes every decision
-      impossible, the cost is `inf`, the decision all 0 and `optimal` True.
+      A `Solution` with the batch shape of the problem and the limits. Where a table makes every
+      decision impossible, or none keeps within the limits, the cost is `inf`, the decision all 0
+      (everything on the device) and `optimal` True: that it is infeasible is proven. Other rows
+      are not affected.
 
     Raises:
       ValueError: bad shapes or values (names field, rule and first bad index), unknown method, a
-        decision space too large to enumerate, or options that do not go together.
+        decision space too large to enumerate, a limit that is negative or NaN, or options that do
+        not go together.
     """
     if method not in METHODS:
         raise ValueError(f"method: unknown method {method!r}, known are {', '.join(METHODS)}")
@@ -76,6 +86,11 @@ def solve(
         if not time_limit > 0:
             raise ValueError(f"time_limit = {time_limit}: must be greater than 0")
     _check_source(problem, objective)
+    limits = constrained.Limits(max_latency, max_energy)
+    if not limits.is_empty:
+        return _solve_within(problem, objective, limits, method=method, time_limit=time_limit)
+    if method == "label_setting":
+        raise ValueError('method "label_setting": needs max_latency or max_energy; use "dp"')
     if method == "cpsat":
         from offload_jax.solvers import cpsat
 
@@ -86,8 +101,77 @@ def solve(
         problem,
         objective,
         method="dp" if method == "auto" else method,
-        weightless=(is_zero(objective.latency_weight), is_zero(objective.energy_weight)),
+        weightless=_weightless(objective),
     )
+
+
+def _solve_within(
+    problem: ChainProblem | ChainCosts,
+    objective: Objective,
+    limits: constrained.Limits,
+    *,
+    method: str,
+    time_limit: float | None,
+) -> Solution:
+    if isinstance(problem, ChainCosts):
+        raise ValueError(
+            "max_latency, max_energy: a table says nothing of latency and energy; give a"
+            " ChainProblem"
+        )
+    constrained.check_limits(limits, problem.batch_shape)
+    if method == "dp":
+        raise ValueError('method "dp": does not take max_latency or max_energy; use "auto"')
+    if method == "cpsat":
+        from offload_jax.solvers import cpsat
+
+        return cpsat.solve_batch(
+            problem,
+            objective=objective,
+            max_latency=limits.latency,
+            max_energy=limits.energy,
+            time_limit=time_limit,
+        )
+    num_subtasks, num_places = problem.num_subtasks, problem.num_places
+    traced = any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves((problem, limits)))
+    if method == "auto":
+        small = traced or constrained.prefers_enumeration(num_subtasks, num_places)
+        method = "exhaustive" if small else "label_setting"
+    if method == "exhaustive":
+        exhaustive.check_size(num_subtasks, num_places)
+        return _solve_within_jitted(
+            problem, objective, limits, weightless=_weightless(objective)
+        )
+    if traced:
+        raise ValueError('method "label_setting": runs on the host and cannot be traced')
+    decision, cost = label_setting.minimize(problem, objective, limits)
+    return Solution(decision, cost, jnp.ones(cost.shape, bool))
+
+
+def _weightless(objective: Objective) -> tuple[bool, bool]:
+    return is_zero(objective.latency_weight), is_zero(objective.energy_weight)
+
+
+def _with_zeros(objective: Objective, weightless: tuple[bool, bool]) -> Objective:
+    """Weights are traced inside `jit`; puts plain zeros back so unused terms are not computed."""
+    latency_weight, energy_weight = (
+        0.0 if zero else weight
+        for zero, weight in zip(
+            weightless, (objective.latency_weight, objective.energy_weight), strict=True
+        )
+    )
+    return Objective(latency_weight, energy_weight, objective.power)
+
+
+@functools.partial(jax.jit, static_argnames="weightless")
+def _solve_within_jitted(
+    problem: ChainProblem,
+    objective: Objective,
+    limits: constrained.Limits,
+    *,
+    weightless: tuple[bool, bool],
+) -> Solution:
+    decision, cost = constrained.minimize(problem, _with_zeros(objective, weightless), limits)
+    return Solution(decision, cost, jnp.ones(cost.shape, bool))
 
 
 def _check_source(problem: ChainProblem | ChainCosts, objective: Objective) -> None:
@@ -113,14 +197,7 @@ def _solve_jitted(
     method: str,
     weightless: tuple[bool, bool],
 ) -> Solution:
-    # Weights are traced here; put plain zeros back so that unused terms are never computed.
-    latency_weight, energy_weight = (
-        0.0 if zero else weight
-        for zero, weight in zip(
-            weightless, (objective.latency_weight, objective.energy_weight), strict=True
-        )
-    )
-    objective = Objective(latency_weight, energy_weight, objective.power)
+    objective = _with_zeros(objective, weightless)
     decision, cost = _minimize(method, source, objective)
     return Solution(decision, cost, jnp.ones(cost.shape, bool))
 
