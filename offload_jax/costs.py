@@ -166,7 +166,7 @@ def problem_terms(problem: ChainProblem, objective: Objective, *, library: Any =
 
     def scalar(value: Any) -> Any:
         value = library.asarray(value, dtype=_float_dtype(value, library))
-        return value.reshape((1,) * (rank - value.ndim) + value.shape)
+        return value.reshape((1,) * (rank - value.ndim + 1) + value.shape)
 
     cycles, data = chain_first(problem.cycles), chain_first(problem.data)
     device_speed, edge_speed = scalar(problem.device_speed), scalar(problem.edge_speed)

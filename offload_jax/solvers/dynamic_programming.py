@@ -133,7 +133,7 @@ def _minimize_long(
     start = [jnp.broadcast_to(value, batch).astype(dtype) for value in final]
     values, words = jax.lax.scan(backward, start, stages, reverse=True)
 
-    def forward(place: Array, word_from: Array) -> tuple[Array, Array]:
+    def forward(place: Array, word_from: list[Array]) -> tuple[Array, Array]:
         word = word_from[0]
         for k in places[1:]:
             word = jnp.where(place == k, word_from[k], word)
