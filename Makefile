@@ -1,0 +1,37 @@
+# `make reproduce` and `make test` set up everything they need in .venv; both may be run again.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKDIR ?= runs/reproduce
+ARGS ?=
+
+.PHONY: reproduce test check benchmark pins clean
+
+reproduce: $(STAMP)
+	$(BIN)/python -m experiments.reproduce --workdir=$(WORKDIR) $(ARGS)
+
+# Format, lint, types, then the tests.
+test: check
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# Resolves the direct dependencies in pyproject.toml into the pins of requirements.txt.
+pins: $(STAMP)
+	$(BIN)/pip-compile --quiet --upgrade --extra=experiments --extra=dev --strip-extras \
+	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-header --constraint=constraints.txt \
+	  --output-file=requirements.txt pyproject.toml
+
+# An interrupted installation leaves no stamp and is done again.
+$(STAMP): requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info
