@@ -39,9 +39,7 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, damaged, incomplete, or of something else; names the folder."""
 
 
-def save(
-    path: Path, state: Any, *, params: Any, config: Mapping[str, Any], epoch: int
-) -> None:
+def save(path: Path, state: Any, *, params: Any, config: Mapping[str, Any], epoch: int) -> None:
     """Writes a checkpoint in one step and drops all but the newest two.
 
     Args:
@@ -77,9 +75,7 @@ def save(
         shutil.rmtree(old)
 
 
-def resume(
-    path: Path, state: Any, *, config: Mapping[str, Any]
-) -> tuple[Any, int] | None:
+def resume(path: Path, state: Any, *, config: Mapping[str, Any]) -> tuple[Any, int] | None:
     """The newest state of this very training, or None if there is none yet.
 
     Args:
@@ -157,7 +153,7 @@ def network_config(path: Path, stored: Any) -> ImitationConfig | QNetworkConfig:
         fields = dict(stored)
         kind = _NETWORKS[fields.pop("network")]
         fields["hidden"] = tuple(fields["hidden"])
-        scenario = {
+        scenario: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in fields["scenario"].items()
         }
@@ -184,12 +180,14 @@ def _epochs(path: Path) -> list[Path]:
 
 
 def _check_ours(path: Path) -> None:
-    """Refuses a file, or a folder with anything in it but checkpoints and their unfinished rests."""
+    """Refuses a file, and a folder with anything in it but checkpoints and unfinished ones."""
     if path.exists() and not path.is_dir():
         raise CheckpointError(f"{path}: is a file, not a checkpoint folder")
-    foreign = [] if not path.exists() else [
-        entry.name for entry in path.iterdir() if not entry.name.startswith(_PREFIX)
-    ]
+    foreign = (
+        []
+        if not path.exists()
+        else [entry.name for entry in path.iterdir() if not entry.name.startswith(_PREFIX)]
+    )
     if foreign:
         raise CheckpointError(
             f"{path}: holds {sorted(foreign)[0]!r}, which is no checkpoint of this project;"

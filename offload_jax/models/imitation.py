@@ -1,6 +1,7 @@
 """Networks of deep imitation learning: one categorical distribution over places per subtask."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from offload_jax.scenarios import WIDE, Scenario
 from offload_jax.symmetry import reverse
 
 SHARING = ("separate", "shared")
+ACTIVATIONS = {"relu": nnx.relu, "gelu": nnx.gelu}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +28,8 @@ class ImitationConfig:
       hidden: widths of the hidden layers.
       sharing: "separate", one network per subtask (the paper's parameter counts); "shared", one
         trunk with A * 3 outputs.
+      activation: "relu" (the paper's) or "gelu".
+      residual: add the input of a hidden layer to its output where their widths agree.
       symmetric: average the logits with those of the reversed chain, whose optimal decision is
         the reversed one; costs a second pass.
       scenario: ranges of the `raw` features.
@@ -35,6 +39,8 @@ class ImitationConfig:
     feature_set: str = "raw"
     hidden: tuple[int, ...] = (256,) * 5
     sharing: str = "separate"
+    activation: str = "relu"
+    residual: bool = False
     symmetric: bool = False
     scenario: Scenario = WIDE
 
@@ -45,12 +51,18 @@ class ImitationConfig:
                 f"sharing: unknown kind {self.sharing!r}, known are {', '.join(SHARING)}"
             )
 
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation: unknown {self.activation!r}, known are {', '.join(ACTIVATIONS)}"
+            )
+
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """A module with fresh parameters: `[..., features]` to logits `[..., A, 3]`."""
         sizes = (num_features(self.feature_set, self.num_subtasks), *self.hidden)
-        if self.sharing == "separate":
-            return SeparateNetworks(sizes, self.num_subtasks, rngs)
-        return SharedTrunk(sizes, self.num_subtasks, rngs)
+        kind = SeparateNetworks if self.sharing == "separate" else SharedTrunk
+        return kind(
+            sizes, self.num_subtasks, rngs, activation=self.activation, residual=self.residual
+        )
 
     def decide(self, params: Parameters, problem: ChainProblem) -> Int8[Array, "*batch A"]:
         """The most probable place of every subtask."""
@@ -58,10 +70,19 @@ class ImitationConfig:
 
 
 class MultilayerPerceptron(nnx.Module):
-    """Fully connected layers with rectified units between them."""
+    """Fully connected layers with nonlinear units between them."""
 
-    def __init__(self, sizes: tuple[int, ...], outputs: int, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        sizes: tuple[int, ...],
+        outputs: int,
+        rngs: nnx.Rngs,
+        *,
+        activation: str = "relu",
+        residual: bool = False,
+    ) -> None:
         self.num_layers = len(sizes)
+        self.activation, self.residual = activation, residual
         last = len(sizes) - 1
         for i, (inner, outer) in enumerate(zip(sizes, (*sizes[1:], outputs), strict=True)):
             # A small last layer starts every subtask near the uniform distribution.
@@ -73,21 +94,23 @@ class MultilayerPerceptron(nnx.Module):
 
     def __call__(self, inputs: Array) -> Array:
         hidden = inputs
-        for i in range(self.num_layers):
-            hidden = getattr(self, f"layer_{i}")(hidden)
-            if i + 1 < self.num_layers:
-                hidden = nnx.relu(hidden)
-        return hidden
+        for i in range(self.num_layers - 1):
+            output = ACTIVATIONS[self.activation](getattr(self, f"layer_{i}")(hidden))
+            same_width = output.shape[-1] == hidden.shape[-1]
+            hidden = hidden + output if self.residual and same_width else output
+        return getattr(self, f"layer_{self.num_layers - 1}")(hidden)
 
 
 class SeparateNetworks(nnx.Module):
     """One network per subtask, parameters stacked along a leading axis A."""
 
-    def __init__(self, sizes: tuple[int, ...], num_subtasks: int, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], num_subtasks: int, rngs: nnx.Rngs, **layers: Any
+    ) -> None:
         @nnx.split_rngs(splits=num_subtasks)
         @nnx.vmap(in_axes=0, out_axes=0)
         def create(rngs: nnx.Rngs) -> MultilayerPerceptron:
-            return MultilayerPerceptron(sizes, len(Place), rngs)
+            return MultilayerPerceptron(sizes, len(Place), rngs, **layers)
 
         self.networks = create(rngs)
 
@@ -100,9 +123,11 @@ class SeparateNetworks(nnx.Module):
 class SharedTrunk(nnx.Module):
     """One network whose outputs are the logits of all subtasks."""
 
-    def __init__(self, sizes: tuple[int, ...], num_subtasks: int, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], num_subtasks: int, rngs: nnx.Rngs, **layers: Any
+    ) -> None:
         self.num_subtasks = num_subtasks
-        self.trunk = MultilayerPerceptron(sizes, num_subtasks * len(Place), rngs)
+        self.trunk = MultilayerPerceptron(sizes, num_subtasks * len(Place), rngs, **layers)
 
     def __call__(self, inputs: Float[Array, "*batch features"]) -> Float[Array, "*batch A 3"]:
         outputs = self.trunk(inputs)

@@ -6,6 +6,7 @@ dictionary of arrays, so that everything above is a pure function under plain `j
 
 import functools
 import math
+from collections.abc import Hashable
 from typing import Any, Protocol
 
 import jax
@@ -15,7 +16,7 @@ Parameters = dict[str, Any]
 """Nested dictionaries of arrays: `{"networks": {"layer_0": {"kernel": ..., "bias": ...}}}`."""
 
 
-class NetworkConfig(Protocol):
+class NetworkConfig(Hashable, Protocol):
     """A hashable description from which a module can be built."""
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module: ...

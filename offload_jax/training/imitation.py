@@ -49,6 +49,8 @@ class ImitationTraining:
       temperature: of the learning network, see `losses.cross_entropy`.
       cross_entropy_weight: weight of the cross-entropy.
       latency_weight: weight of `losses.log_expected_latency`.
+      recombined: requests without labels that are added to each step, see `recombined`; only
+        their expected latency is looked at, which the cost formula gives.
       seed: of initial weights, order and augmentation.
     """
 
@@ -61,6 +63,7 @@ class ImitationTraining:
     temperature: float = 1.0
     cross_entropy_weight: float = 1.0
     latency_weight: float = 0.0
+    recombined: int = 0
     seed: int = 0
 
 
@@ -84,13 +87,31 @@ def loss(
     return jnp.mean(total)
 
 
+def recombined(key: jax.Array, problem: ChainProblem, num: int) -> ChainProblem:
+    """Requests whose cycles, data, speeds and bandwidths come from different real requests.
+
+    Where these are independent, as in the scenarios, the result has the same distribution.
+
+    Args:
+      key: JAX random key.
+      problem: real requests, batch shape `[n]`.
+      num: how many to make.
+    """
+    leaves, structure = jax.tree.flatten(problem)
+    keys = jax.random.split(key, len(leaves))
+    picked = [
+        leaf[jax.random.randint(k, (num,), 0, leaf.shape[0])]
+        for k, leaf in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, picked)
+
+
 def train_imitation(
     examples: Examples,
     *,
     model: ImitationConfig,
     training: ImitationTraining,
     transform: Transform | None = None,
-    extra_loss: Callable[[jax.Array, Examples, Any], Array] | None = None,
     description: str = "",
     checkpoint: Path | None = None,
     checkpoint_every: int = 10,
@@ -104,7 +125,6 @@ def train_imitation(
       training: the recipe.
       transform: changes each batch before it is learnt from: symmetries, variations labelled by a
         teacher, a fresh stream.
-      extra_loss: a term added to the loss, of a key, all examples and the parameters.
       description: of `transform` and the data, stored with the weights; training is only resumed
         from a checkpoint with the same one.
       checkpoint: folder to write to and to resume from.
@@ -145,10 +165,14 @@ def train_imitation(
         if transform is not None:
             batch = transform(keys[0], batch)
 
+        unlabelled = recombined(keys[1], examples.problem, training.recombined)
+
         def objective(params: Any) -> Array:
             value = loss(model, training, params, batch)
-            if extra_loss is not None:
-                value += extra_loss(keys[1], examples, params)
+            if training.recombined:
+                output = logits(model, params, unlabelled)
+                expected = losses.log_expected_latency(output, unlabelled)
+                value += training.latency_weight * jnp.mean(expected)
             return value
 
         value, gradient = jax.value_and_grad(objective)(state.params)

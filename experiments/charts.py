@@ -1,0 +1,114 @@
+"""The charts of figures 5 and 6."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import plotting
+
+_LABELS = {
+    "optimal": "Optimal",
+    "greedy": "Greedy",
+    "greedy_with_return": "Greedy\n+ return leg",
+    "local": "Local",
+    "edge": "Edge",
+    "cloud": "Cloud",
+    "random": "Random",
+    "large_dil": "Large DIL\n(best)",
+    "large_dil_paper": "Large DIL\n(paper)",
+    "large_dil_paper_shared": "Large DIL\n(paper, shared)",
+    "large_dil_stream": "Large DIL\n(stream)",
+    "kd_dil": "KD-DIL\n(variations)",
+    "kd_dil_paper": "KD-DIL\n(paper)",
+    "baseline_dil": "Baseline\nDIL",
+    "drl": "DRL",
+    "drl_small": "DRL\n(1K)",
+}
+
+
+def label(name: str) -> str:
+    """What a figure calls a policy."""
+    return _LABELS.get(name, name)
+
+
+def bars(path: Path, groups: Mapping[str, Mapping[str, Any]], *, title: str) -> None:
+    """Bars of the ratio of mean latencies, a colour per group, error bars of 95 % intervals.
+
+    The logarithmic axis starts at 1, the optimum, so the height of a bar is what is lost.
+    """
+    names = sorted(next(iter(groups.values())), key=lambda n: _mean(next(iter(groups.values()))[n]))
+    positions = np.arange(len(names))
+    width = 0.8 / len(groups)
+    with plotting.figure(path, size=(max(7.0, 0.95 * len(names)), 4.2)) as (_, axes):
+        for number, (group, rows) in enumerate(groups.items()):
+            means = np.array([_mean(rows[name]) for name in names])
+            errors = np.array([rows[name].get("ratio_of_means_interval", 0.0) for name in names])
+            lower = np.minimum(errors, means - 1.0).clip(0.0)
+            place = positions + (number - (len(groups) - 1) / 2) * width
+            axes.bar(place, means, width, yerr=[lower, errors], capsize=2, label=group)
+            for x, mean, error in zip(place, means, errors, strict=True):
+                text = f"{mean:.3f}" if mean < 10 else f"{mean:.0f}"
+                axes.annotate(
+                    text,
+                    (x, mean + error),
+                    xytext=(0, 2),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=7,
+                    rotation=90 if len(groups) > 1 else 0,
+                )
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        axes.set_ylim(1.0, max(high, 1.05) ** 1.1)
+        axes.set_xticks(positions, [label(name) for name in names], fontsize=8)
+        axes.set_ylabel("mean latency / mean optimal latency")
+        axes.set_title(title)
+        if len(groups) > 1:
+            axes.legend(loc="upper left")
+
+
+def curves(
+    path: Path, lines: Mapping[str, Sequence[Mapping[str, float]]], *, metric: str, label: str
+) -> None:
+    """A metric of trainings over the share of their epochs."""
+    with plotting.figure(path) as (_, axes):
+        for name, curve in lines.items():
+            epochs = np.array([entry["epoch"] for entry in curve], float)
+            axes.plot(
+                epochs / max(epochs.max(initial=1.0), 1.0),
+                [entry[metric] for entry in curve],
+                label=_LABELS.get(name, name).replace("\n", " "),
+            )
+        axes.set_xlabel("share of training")
+        axes.set_ylabel(label)
+        axes.legend()
+
+
+def temperatures(path: Path, rows: Mapping[str, Any], sweep: Sequence[float]) -> None:
+    """The two readings of the student's temperature over T."""
+    with plotting.figure(path) as (_, axes):
+        for reading, prefix in (("student at 1", "kd_student_one"), ("matched", "kd_matched")):
+            points = []
+            for temperature in sweep:
+                name = f"{prefix}_{temperature:g}"
+                if name not in rows and prefix == "kd_student_one":
+                    name = "kd_dil_paper"
+                if name not in rows:
+                    name = "kd_student_one_1"
+                if name in rows:
+                    entry = rows[name]
+                    interval = entry.get("ratio_of_means_interval", 0.0)
+                    points.append((temperature, _mean(entry), interval))
+            if points:
+                axes.errorbar(*zip(*points, strict=True), capsize=3, marker="o", label=reading)
+        baseline = rows["baseline_dil"]
+        axes.axhline(_mean(baseline), color="0.4", linestyle="--", label="exact labels")
+        axes.set_xlabel("temperature T of the teacher's labels")
+        axes.set_ylabel("mean latency / mean optimal latency")
+        axes.legend()
+
+
+def _mean(entry: Mapping[str, Any]) -> float:
+    return float(entry["ratio_of_means"])

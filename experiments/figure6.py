@@ -1,0 +1,98 @@
+"""Figure 6: the small networks, trained on 1 000 narrow requests and tested on wide ones.
+
+Writes results/figure6.json and figures/figure6.png, figures/temperatures.png; trains what is
+missing.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from absl import app
+
+import offload_jax as oj
+from experiments import artifacts, charts, distill_student, learned, script, train_dqn
+from experiments.presets import Preset
+from offload_jax import checkpoints
+
+
+def run(
+    preset: Preset,
+    workdir: Path,
+    *,
+    seed: int = 0,
+    progress: bool = True,
+    tensorboard: bool = False,
+) -> dict[str, Any]:
+    """Puts the students, DRL on 1 000 requests, and both greedy variants side by side.
+
+    Args:
+      preset: recipes and sizes.
+      workdir: where checkpoints, metrics and results go.
+      seed: the first of `preset.num_seeds`.
+      progress: show progress bars.
+      tensorboard: write TensorBoard files too.
+
+    Returns:
+      Name of the policy to its metrics, means and intervals over seeds; `orderings`: the claims
+      "KD-DIL is better than ..." with both intervals, and whether they are apart.
+    """
+    options = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
+    students = distill_student.run(preset, workdir, **options)
+    dqn = train_dqn.run(preset, workdir, **options)
+
+    def compute() -> dict[str, Any]:
+        wide = learned.test_set(preset.num_test)
+        untrained = oj.policies.untrained(seed)
+        results: dict[str, Any] = {
+            name: learned.evaluate_in_parts(untrained[name], wide)
+            for name in ("optimal", "greedy", "greedy_with_return")
+        }
+        for name, metrics in {"drl_small": dqn["drl_small"], **students}.items():
+            results[name] = {key: value for key, value in metrics.items() if key != "curve"}
+        results["orderings"] = {
+            student: {
+                other: compare(results[student], results[other])
+                for other in ("baseline_dil", "greedy", "greedy_with_return", "drl_small")
+            }
+            for student in ("kd_dil_paper", "kd_dil")
+        }
+        return results
+
+    config = {
+        "preset": checkpoints.plain(preset),
+        "seed": seed,
+        "students": {name: metrics["per_seed"] for name, metrics in students.items()},
+        "dqn": dqn["drl_small"]["per_seed"],
+    }
+    results = artifacts.cached(workdir / "results" / "figure6.json", config, compute)
+    rows = {name: metrics for name, metrics in results.items() if name != "orderings"}
+    shown = ("optimal", "kd_dil", "kd_dil_paper", "baseline_dil", "drl_small")
+    shown += ("greedy", "greedy_with_return")
+    charts.bars(
+        workdir / "figures" / "figure6.png",
+        {"wide test requests": {name: rows[name] for name in shown}},
+        title="Latency of small networks, 1 000 narrow training requests",
+    )
+    charts.temperatures(workdir / "figures" / "temperatures.png", rows, preset.temperatures)
+    return results
+
+
+def compare(better: dict[str, Any], worse: dict[str, Any]) -> dict[str, Any]:
+    """Whether one ratio of means is below another with 95 % intervals that do not touch.
+
+    Heuristics do not depend on the seed; they have no interval here.
+    """
+    means = [entry["ratio_of_means"] for entry in (better, worse)]
+    widths = [
+        entry.get("ratio_of_means_interval", 0.0) if "per_seed" in entry else 0.0
+        for entry in (better, worse)
+    ]
+    return {
+        "better": means[0] < means[1],
+        "intervals_apart": bool(means[0] + widths[0] < means[1] - widths[1]),
+        "intervals": [[m - w, m + w] for m, w in zip(means, widths, strict=True)],
+    }
+
+
+if __name__ == "__main__":
+    app.run(script.main(run))

@@ -1,0 +1,37 @@
+"""The command line that all scripts of learned policies share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from experiments.presets import PRESETS
+
+_PRESET = flags.DEFINE_enum("preset", "quick", list(PRESETS), "Sizes and recipes.")
+_WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where everything is written.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of requests and weights.")
+_PROGRESS = flags.DEFINE_bool("progress", True, "Show progress bars.")
+_TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "Write TensorBoard files too.")
+
+
+def main(run: Callable[..., dict[str, Any]]) -> Callable[[list[str]], None]:
+    """A main function for `app.run` that calls `run` with the flags and prints its headline."""
+
+    def call(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise SystemExit(f"unknown argument {argv[1]!r}")
+        results = run(
+            PRESETS[_PRESET.value],
+            Path(_WORKDIR.value),
+            seed=_SEED.value,
+            progress=_PROGRESS.value,
+            tensorboard=_TENSORBOARD.value,
+        )
+        for name, metrics in results.items():
+            if isinstance(metrics, dict) and "ratio_of_means" in metrics:
+                interval = metrics.get("ratio_of_means_interval")
+                spread = "" if interval is None else f" +- {interval:.4f}"
+                print(f"{name:32s} {metrics['ratio_of_means']:.4f}{spread}")
+
+    return call

@@ -1,0 +1,84 @@
+"""Trains the deep Q-networks: on wide requests (section 5.1) and on few narrow ones (section 5.2).
+
+Writes checkpoints/drl, checkpoints/drl_small (first seed) and results/dqn.json with both learning
+curves.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from absl import app
+
+import offload_jax as oj
+from experiments import artifacts, learned, script
+from experiments.presets import Preset
+from offload_jax import checkpoints, models
+from offload_jax.training.dqn import DqnTraining, train_dqn
+
+
+def run(
+    preset: Preset,
+    workdir: Path,
+    *,
+    seed: int = 0,
+    progress: bool = True,
+    tensorboard: bool = False,
+) -> dict[str, Any]:
+    """Trains what is missing and evaluates on the wide test requests.
+
+    Args:
+      preset: recipes and sizes.
+      workdir: where checkpoints, metrics and results go.
+      seed: the first of `preset.num_seeds` for narrow requests, the only one for wide ones.
+      progress: show progress bars.
+      tensorboard: write TensorBoard files too.
+
+    Returns:
+      "drl" and "drl_small" to their metrics (means and intervals over seeds for the second) and
+      learning curves.
+    """
+
+    def train(name: str, problem: oj.ChainProblem, recipe: DqnTraining, number: int) -> Any:
+        folder = workdir / "checkpoints" / name if number == seed else None
+        with learned.reported(
+            f"{name}_{number}",
+            recipe.num_epochs,
+            workdir,
+            progress=progress,
+            with_tensorboard=tensorboard,
+        ) as on_epoch:
+            return train_dqn(
+                problem,
+                model=preset.q_model,
+                training=learned.with_seed(recipe, number),
+                description=f"{name}, seed {number}",
+                checkpoint=folder,
+                on_epoch=on_epoch,
+            )
+
+    def compute() -> dict[str, Any]:
+        test = learned.test_set(preset.num_test)
+        wide = learned.wide_examples(preset, seed).problem
+        results: dict[str, Any] = {
+            "drl": learned.evaluate(train("drl", wide, preset.dqn, seed), test)
+        }
+        per_seed = []
+        for number in range(seed, seed + preset.num_seeds):
+            narrow = learned.narrow_examples(preset, number).problem
+            policy = train("drl_small", narrow, preset.dqn_small, number)
+            per_seed.append(learned.evaluate(policy, test))
+        results["drl_small"] = {
+            **learned.summarize(per_seed),
+            "per_seed": [metrics["ratio_of_means"] for metrics in per_seed],
+        }
+        for name, entry in results.items():
+            entry["parameters"] = models.num_parameters(preset.q_model)
+            entry["curve"] = learned.learning_curve(workdir, f"{name}_{seed}")
+        return results
+
+    config = {"preset": checkpoints.plain(preset), "seed": seed}
+    return artifacts.cached(workdir / "results" / "dqn.json", config, compute)
+
+
+if __name__ == "__main__":
+    app.run(script.main(run))

@@ -1,0 +1,78 @@
+"""Trains the large networks (section 5.1): the paper's recipe, and the best one.
+
+Writes checkpoints/large_dil_paper, checkpoints/large_dil (and large_dil_stream with the preset
+"full"), and results/teacher.json.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from absl import app
+
+from experiments import artifacts, learned, script
+from experiments.presets import Preset
+from offload_jax import checkpoints, models
+from offload_jax.training import ImitationTraining, train_imitation
+from offload_jax.training.imitation import Transform
+
+
+def run(
+    preset: Preset,
+    workdir: Path,
+    *,
+    seed: int = 0,
+    progress: bool = True,
+    tensorboard: bool = False,
+) -> dict[str, Any]:
+    """Trains what is missing and evaluates all large networks on the wide test requests.
+
+    Args:
+      preset: recipes and sizes.
+      workdir: where checkpoints, metrics and results go.
+      seed: of requests and weights.
+      progress: show progress bars.
+      tensorboard: write TensorBoard files too.
+
+    Returns:
+      Name of the network to its metrics, recipe aside.
+    """
+    recipes: dict[str, tuple[models.ImitationConfig, ImitationTraining, Transform | None]] = {
+        "large_dil_paper": (preset.teacher_paper_model, preset.teacher_paper, None),
+        "large_dil_paper_shared": (preset.teacher_shared_model, preset.teacher_shared, None),
+        "large_dil": (preset.teacher_model, preset.teacher, None),
+    }
+    if preset.teacher_stream is not None:
+        stream = learned.fresh_stream(preset.teacher_stream.batch_size)
+        recipes["large_dil_stream"] = (preset.teacher_model, preset.teacher_stream, stream)
+
+    def compute() -> dict[str, Any]:
+        examples = learned.wide_examples(preset, seed)
+        test = learned.test_set(preset.num_test)
+        results = {}
+        for name, (model, recipe, transform) in recipes.items():
+            folder = workdir / "checkpoints" / name
+            with learned.reported(
+                name, recipe.num_epochs, workdir, progress=progress, with_tensorboard=tensorboard
+            ) as on_epoch:
+                policy = train_imitation(
+                    examples,
+                    model=model,
+                    training=learned.with_seed(recipe, seed),
+                    transform=transform,
+                    description=f"wide, seed {seed}" + (", fresh stream" if transform else ""),
+                    checkpoint=folder,
+                    on_epoch=on_epoch,
+                )
+            results[name] = {
+                "parameters": models.num_parameters(model),
+                **learned.evaluate(policy, test),
+                "curve": learned.learning_curve(workdir, name),
+            }
+        return results
+
+    config = {"preset": checkpoints.plain(preset), "seed": seed, "recipes": list(recipes)}
+    return artifacts.cached(workdir / "results" / "teacher.json", config, compute)
+
+
+if __name__ == "__main__":
+    app.run(script.main(run))
