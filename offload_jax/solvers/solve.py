@@ -19,6 +19,7 @@ from offload_jax.costs import (
 )
 from offload_jax.problem import ChainProblem, validate, validate_shapes
 from offload_jax.solvers import constrained, dynamic_programming, exhaustive, label_setting
+from offload_jax.solvers.side_constraints import SideConstraints
 
 METHODS = ("auto", "dp", "exhaustive", "label_setting", "cpsat")
 
@@ -44,9 +45,10 @@ def solve(
     objective: Objective = LATENCY,
     max_latency: Any = None,
     max_energy: Any = None,
+    side_constraints: SideConstraints | None = None,
     time_limit: float | None = None,
 ) -> Solution:
-    """Finds the decision of least cost, exactly, if wanted within a deadline or energy budget.
+    """Finds the decision of least cost, exactly, if wanted within limits and side constraints.
 
     Among equal costs it is the lexicographically smallest decision (device < edge < cloud, first
     subtask most significant), up to floating-point rounding of near-ties.
@@ -65,6 +67,8 @@ def solve(
       max_latency: seconds; a number or an array that broadcasts with the batch. For problems, not
         tables. A limit counts as met up to a 1e-6 of it, for rounding.
       max_energy: joules of the device by `objective.power`, likewise.
+      side_constraints: limits on what a place may run, places forbidden to subtasks; by "cpsat",
+        which "auto" then means, and with or without limits.
       time_limit: seconds per problem, for "cpsat" only.
 
     Returns:
@@ -81,12 +85,18 @@ def solve(
     if method not in METHODS:
         raise ValueError(f"method: unknown method {method!r}, known are {', '.join(METHODS)}")
     if time_limit is not None:
-        if method != "cpsat":
+        if method != "cpsat" and side_constraints is None:
             raise ValueError('time_limit: only method "cpsat" takes one')
         if not time_limit > 0:
             raise ValueError(f"time_limit = {time_limit}: must be greater than 0")
     _check_source(problem, objective)
     limits = constrained.Limits(max_latency, max_energy)
+    if side_constraints is not None:
+        if method not in ("auto", "cpsat"):
+            raise ValueError(f'method "{method}": side_constraints need "cpsat"')
+        return _solve_by_cpsat(
+            problem, objective, limits, side_constraints=side_constraints, time_limit=time_limit
+        )
     if not limits.is_empty:
         return _solve_within(problem, objective, limits, method=method, time_limit=time_limit)
     if method == "label_setting":
@@ -106,31 +116,18 @@ def solve(
 
 
 def _solve_within(
-    problem: ChainProblem | ChainCosts,
+    problem: Any,
     objective: Objective,
     limits: constrained.Limits,
     *,
     method: str,
     time_limit: float | None,
 ) -> Solution:
-    if isinstance(problem, ChainCosts):
-        raise ValueError(
-            "max_latency, max_energy: a table says nothing of latency and energy; give a"
-            " ChainProblem"
-        )
-    constrained.check_limits(limits, problem.batch_shape)
+    _check_limits(problem, limits)
     if method == "dp":
         raise ValueError('method "dp": does not take max_latency or max_energy; use "auto"')
     if method == "cpsat":
-        from offload_jax.solvers import cpsat
-
-        return cpsat.solve_batch(
-            problem,
-            objective=objective,
-            max_latency=limits.latency,
-            max_energy=limits.energy,
-            time_limit=time_limit,
-        )
+        return _solve_by_cpsat(problem, objective, limits, time_limit=time_limit)
     num_subtasks, num_places = problem.num_subtasks, problem.num_places
     traced = any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves((problem, limits)))
     if method == "auto":
@@ -138,13 +135,43 @@ def _solve_within(
         method = "exhaustive" if small else "label_setting"
     if method == "exhaustive":
         exhaustive.check_size(num_subtasks, num_places)
-        return _solve_within_jitted(
-            problem, objective, limits, weightless=_weightless(objective)
-        )
+        return _solve_within_jitted(problem, objective, limits, weightless=_weightless(objective))
     if traced:
         raise ValueError('method "label_setting": runs on the host and cannot be traced')
     decision, cost = label_setting.minimize(problem, objective, limits)
     return Solution(decision, cost, jnp.ones(cost.shape, bool))
+
+
+def _check_limits(problem: ChainProblem | ChainCosts, limits: constrained.Limits) -> None:
+    if limits.is_empty:
+        return
+    if isinstance(problem, ChainCosts):
+        raise ValueError(
+            "max_latency, max_energy: a table says nothing of latency and energy; give a"
+            " ChainProblem"
+        )
+    constrained.check_limits(limits, problem.batch_shape)
+
+
+def _solve_by_cpsat(
+    problem: ChainProblem | ChainCosts,
+    objective: Objective,
+    limits: constrained.Limits,
+    *,
+    side_constraints: SideConstraints | None = None,
+    time_limit: float | None,
+) -> Solution:
+    from offload_jax.solvers import cpsat
+
+    _check_limits(problem, limits)
+    return cpsat.solve_batch(
+        problem,
+        objective=objective,
+        max_latency=limits.latency,
+        max_energy=limits.energy,
+        budgets_of_all=[] if side_constraints is None else side_constraints.budgets(problem),
+        time_limit=time_limit,
+    )
 
 
 def _weightless(objective: Objective) -> tuple[bool, bool]:
