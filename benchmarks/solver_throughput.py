@@ -61,10 +61,13 @@ def compiled_loop(
     if built.returncode:
         raise RuntimeError(f"{compiler} failed: {built.stderr.strip()}")
     solve = ctypes.CDLL(str(library)).solve
-    fields = [np.ascontiguousarray(leaf, np.float32) for leaf in jax.tree.leaves(problem)]
+    fields: list[np.ndarray] = [
+        np.ascontiguousarray(leaf, np.float32) for leaf in jax.tree.leaves(problem)
+    ]
     num, num_subtasks = fields[0].shape
     decision, cost = np.empty((num, num_subtasks), np.int8), np.empty(num, np.float32)
-    pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*fields, decision, cost)]
+    arrays: list[np.ndarray] = [*fields, decision, cost]
+    pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
     cuts = [num * i // threads for i in range(threads + 1)]
     pool = concurrent.futures.ThreadPoolExecutor(threads)
 
@@ -74,8 +77,7 @@ def compiled_loop(
 
     def call() -> np.ndarray:
         list(pool.map(part, cuts[:-1], cuts[1:]))
-        # The buffers are captured above; the fields must outlive the pointers.
-        return cost if len(fields) else decision
+        return arrays[-1]  # also keeps alive what the pointers point to
 
     return call
 
@@ -128,9 +130,7 @@ def run(*, num: int, num_enumerated: int, repeats: int) -> tuple[str, dict[str, 
     seconds = {
         f"compiled C loop, {threads} threads": c_seconds,
         "dp, in a jitted call": median_seconds(lambda: dp(problem), repeats=repeats) / num,
-        "dp, plain call with validation": median_seconds(
-            lambda: oj.solve(problem), repeats=repeats
-        )
+        "dp, plain call with validation": median_seconds(lambda: oj.solve(problem), repeats=repeats)
         / num,
         "dp, weighted objective, plain call": median_seconds(
             lambda: oj.solve(problem, objective=weighted), repeats=repeats
@@ -147,9 +147,7 @@ def run(*, num: int, num_enumerated: int, repeats: int) -> tuple[str, dict[str, 
     rows = []
     for name, value in seconds.items():
         floor = floors.get(name, fields) / bandwidth
-        reference = (
-            seconds["vmap of latency over 729 decisions"] if "vmap" in name else c_seconds
-        )
+        reference = seconds["vmap of latency over 729 decisions"] if "vmap" in name else c_seconds
         rows.append([name, value * 1e9, value / reference, floor * 1e9])
     ratios = {
         "dp_over_c": seconds["dp, in a jitted call"] / c_seconds,

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from typing import Any
+
 import matplotlib
+from cycler import cycler
 
 matplotlib.use("Agg")
 
@@ -23,7 +26,7 @@ PALETTE = (
     "#000000",
 )
 
-_STYLE = {
+_STYLE: Any = {
     "figure.dpi": 150,
     "savefig.dpi": 150,
     "font.size": 10,
@@ -32,7 +35,7 @@ _STYLE = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.alpha": 0.3,
-    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=PALETTE),
     "legend.frameon": False,
 }
 

@@ -73,9 +73,7 @@ def run(workdir: Path, *, trace_dir: Path | None = None) -> dict[str, Any]:
             [c.name, c.device_edge_bandwidth, c.edge_cloud_bandwidth]
             for c in workloads.NETWORK_CONDITIONS
         ],
-        "processors": [
-            [s.name, s.device_speed, s.edge_speed] for s in workloads.PROCESSOR_SPEEDS
-        ],
+        "processors": [[s.name, s.device_speed, s.edge_speed] for s in workloads.PROCESSOR_SPEEDS],
         "traces": [[t.name, len(t.time), float(t.bandwidth.sum())] for t in traces],
     }
     results = cached(workdir / "results" / "real_tasks.json", config, compute)

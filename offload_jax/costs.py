@@ -66,7 +66,7 @@ def is_zero(weight: Any) -> bool:
 
 
 def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, numbers.Real) and not 0 <= value < math.inf:
+    if isinstance(value, numbers.Real) and not 0 <= float(value) < math.inf:
         raise ValueError(f"{name} = {value}: must be finite and not negative")
 
 
@@ -285,7 +285,9 @@ def evaluate_terms(terms: CostTerms, decision: Any) -> Float[Array, "..."]:
     batch_rank = max(decision.ndim - 1, len(terms.batch_shape))
 
     def pick(value: Any, mask: Any) -> Any:
-        value = value.reshape(value.shape[:1] + (1,) * (batch_rank + 1 - value.ndim) + value.shape[1:])
+        value = value.reshape(
+            value.shape[:1] + (1,) * (batch_rank + 1 - value.ndim) + value.shape[1:]
+        )
         mask = mask.reshape(mask.shape[:1] + (1,) * (batch_rank + 1 - mask.ndim) + mask.shape[1:])
         return jnp.where(mask, value, 0.0)
 

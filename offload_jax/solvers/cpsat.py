@@ -113,9 +113,7 @@ def solve_batch(
         values = np.broadcast_to(np.asarray(limit, np.float64), batch).reshape(-1)
         for row, value in enumerate(values):
             if math.isfinite(value):
-                budgets[row].append(
-                    Budget(table.execution[row], table.transfer[row], float(value))
-                )
+                budgets[row].append(Budget(table.execution[row], table.transfer[row], float(value)))
     jobs = (
         joblib.delayed(solve_chain)(execution, transfer, budgets=rows, time_limit=time_limit)
         for execution, transfer, rows in zip(costs.execution, costs.transfer, budgets, strict=True)
@@ -184,10 +182,8 @@ def solve_chain(
         _path_cost(table, home) <= budget.limit * (1 + LIMIT_TOLERANCE)
         for budget, table in zip(budgets, spent, strict=True)
     )
-    if home_allowed:
-        bound = stay
-    else:
-        bound = float(np.where(allowed, arcs, 0.0).max(axis=(1, 2)).sum())
+    dearest = float(np.where(allowed, arcs, 0.0).max(axis=(1, 2)).sum())
+    bound = stay if home_allowed else dearest
     answer = ChainAnswer(home, stay if home_allowed else math.inf, False, "UNKNOWN")
     if home_allowed and stay == 0:
         return answer._replace(optimal=True, status="OPTIMAL")

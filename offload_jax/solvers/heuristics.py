@@ -1,5 +1,7 @@
 """Decisions that cost no search: greedy and the fixed places."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int8
@@ -21,27 +23,24 @@ def greedy(terms: CostTerms, *, count_return: bool = False) -> Int8[Array, "*bat
     num_subtasks, batch = terms.num_subtasks, terms.batch_shape
     places = range(terms.num_places)
 
-    def choose(place: Array, execution: list, transfer: list, extra: list) -> Array:
-        best, chosen = None, None
-        for k in places:
-            arriving = transfer[0][k]
+    def choose(place: Array, t: Any, last_leg: list) -> Array:
+        def total(k: int) -> Array:
+            arriving = terms.transfer[0][k][t]
             for j in places[1:]:
-                arriving = jnp.where(place == j, transfer[j][k], arriving)
-            total = arriving + execution[k] + extra[k]
-            if best is None:
-                best, chosen = total, jnp.zeros(batch, jnp.int8)
-            else:
-                chosen = jnp.where(total < best, jnp.int8(k), chosen)
-                best = jnp.minimum(total, best)
-        return chosen
+                arriving = jnp.where(place == j, terms.transfer[j][k][t], arriving)
+            return arriving + terms.execution[k][t] + last_leg[k]
 
-    def stage(t):
-        return [v[t] for v in terms.execution], [[v[t] for v in row] for row in terms.transfer]
+        best, chosen = total(0), jnp.zeros(batch, jnp.int8)
+        for k in places[1:]:
+            candidate = total(k)
+            chosen = jnp.where(candidate < best, jnp.int8(k), chosen)
+            best = jnp.minimum(candidate, best)
+        return chosen
 
     nothing = [0.0] * len(places)
 
     def step(place: Array, t: Array) -> tuple[Array, Array]:
-        place = choose(place, *stage(t), nothing)
+        place = choose(place, t, nothing)
         return place, place
 
     start = jnp.zeros(batch, jnp.int8)
@@ -50,5 +49,5 @@ def greedy(terms: CostTerms, *, count_return: bool = False) -> Int8[Array, "*bat
         step, start, jnp.arange(num_subtasks - 1), unroll=max(1, min(num_subtasks - 1, 16))
     )
     home = [terms.transfer[k][0][num_subtasks] if count_return else 0.0 for k in places]
-    last = choose(place, *stage(num_subtasks - 1), home)
+    last = choose(place, num_subtasks - 1, home)
     return jnp.moveaxis(jnp.concatenate([chosen, last[None]]), 0, -1)
