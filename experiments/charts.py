@@ -60,7 +60,7 @@ def bars(path: Path, groups: Mapping[str, Mapping[str, Any]], *, title: str) -> 
                     rotation=90 if len(groups) > 1 else 0,
                 )
         axes.set_yscale("log")
-        low, high = axes.get_ylim()
+        _, high = axes.get_ylim()
         axes.set_ylim(1.0, max(high, 1.05) ** 1.1)
         axes.set_xticks(positions, [label(name) for name in names], fontsize=8)
         axes.set_ylabel("mean latency / mean optimal latency")

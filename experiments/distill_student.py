@@ -94,15 +94,15 @@ def run(
         model = preset.student_model
         if row.features is not None:
             model = dataclasses.replace(model, feature_set=row.features)
+        label = None if row.temperature is None else soft_labels(teacher, row.temperature)
+        transform: Transform | None = None
+        if label is not None and row.vary:
+            transform = label_variations(label, preset.variations)
         wide_metrics, narrow_metrics = [], []
         for number in range(seed, seed + preset.num_seeds):
             examples = learned.narrow_examples(preset, number)
-            transform: Transform | None = None
-            if row.temperature is not None:
-                label = soft_labels(teacher, row.temperature)
+            if label is not None:
                 examples = Examples(examples.problem, label(examples.problem))
-                if row.vary:
-                    transform = label_variations(label, preset.variations)
             with learned.reported(
                 f"{name}_{number}",
                 row.training.num_epochs,

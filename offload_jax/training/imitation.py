@@ -149,6 +149,36 @@ def train_imitation(
     shape = (num, model.num_subtasks, len(Place))
     if examples.target.shape != shape:
         raise ValueError(f"target: needs shape {shape}, got {examples.target.shape}")
+    optimizer, epoch = _compiled(model, dataclasses.replace(training, seed=0), transform, num)
+    key = jax.random.key(training.seed)
+    params = models.initialize(model, jax.random.fold_in(key, 0))
+    # `extra` counts the steps. Both sets of parameters are donated, so neither may alias.
+    state = TrainState(
+        params, jax.tree.map(jnp.copy, params), optimizer.init(params), jnp.zeros((), jnp.int32)
+    )
+    state = run(
+        state,
+        functools.partial(epoch, examples),
+        num_epochs=training.num_epochs,
+        key=jax.random.fold_in(key, 1),
+        config={
+            "model": model,
+            "training": training,
+            "data": {"description": description, "examples": num},
+        },
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        on_epoch=on_epoch,
+    )
+    return models.LearnedPolicy(model, state.averaged)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(
+    model: ImitationConfig, training: ImitationTraining, transform: Transform | None, num: int
+) -> tuple[optax.GradientTransformation, Callable[..., tuple[TrainState, dict[str, Array]]]]:
+    """Optimiser and jitted epoch; kept, so that another seed does not compile again."""
+    steps = num // training.batch_size
     optimizer = optax.adamw(
         learning_rate_schedule(
             training.learning_rate,
@@ -191,24 +221,4 @@ def train_imitation(
         state, values = jax.lax.scan(functools.partial(step, examples), state, inputs)
         return state, {"loss": values}
 
-    key = jax.random.key(training.seed)
-    params = models.initialize(model, jax.random.fold_in(key, 0))
-    # `extra` counts the steps. Both sets of parameters are donated, so neither may alias.
-    state = TrainState(
-        params, jax.tree.map(jnp.copy, params), optimizer.init(params), jnp.zeros((), jnp.int32)
-    )
-    state = run(
-        state,
-        functools.partial(epoch, examples),
-        num_epochs=training.num_epochs,
-        key=jax.random.fold_in(key, 1),
-        config={
-            "model": model,
-            "training": training,
-            "data": {"description": description, "examples": num},
-        },
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        on_epoch=on_epoch,
-    )
-    return models.LearnedPolicy(model, state.averaged)
+    return optimizer, epoch
