@@ -12,24 +12,50 @@ from offload_jax.costs import (
     evaluate,
     latency,
 )
+from offload_jax.measured import MeasuredTask, read_measured_task
+from offload_jax.network import Link, Network, Processor, network_costs
+from offload_jax.pareto import (
+    ParetoFront,
+    ParetoFronts,
+    pareto_front,
+    pareto_front_of_costs,
+    pareto_fronts,
+)
 from offload_jax.problem import ChainProblem, Place, validate
+from offload_jax.resize import Resized, resize, resize_with_segments
 from offload_jax.solvers import Solution, solve
+from offload_jax.solvers.side_constraints import SideConstraints
 
 __all__ = [
     "ENERGY",
     "LATENCY",
     "ChainCosts",
     "ChainProblem",
+    "Link",
+    "MeasuredTask",
+    "Network",
     "Objective",
+    "ParetoFront",
+    "ParetoFronts",
     "Place",
     "PowerModel",
+    "Processor",
+    "Resized",
+    "SideConstraints",
     "Solution",
     "chain_costs",
     "energy",
     "evaluate",
     "latency",
     "metrics",
+    "network_costs",
+    "pareto_front",
+    "pareto_front_of_costs",
+    "pareto_fronts",
     "policies",
+    "read_measured_task",
+    "resize",
+    "resize_with_segments",
     "scenarios",
     "solve",
     "validate",

@@ -16,6 +16,7 @@ from offload_jax.workloads.conditions import (
     ProcessorSpeeds,
 )
 from offload_jax.workloads.layers import StageChain
+from offload_jax.workloads.markov import markov_trace
 from offload_jax.workloads.mobilenet import mobilenet_v2
 from offload_jax.workloads.profile import (
     FLOPS_PER_CYCLE,
@@ -23,6 +24,7 @@ from offload_jax.workloads.profile import (
     abstract_network,
     profile_network,
 )
+from offload_jax.workloads.replay import Replay, replay, request_times
 from offload_jax.workloads.resnet import resnet18, resnet50
 from offload_jax.workloads.traces import BandwidthTrace, read_trace, read_trace_dir
 from offload_jax.workloads.vgg import vgg16
@@ -42,14 +44,18 @@ __all__ = [
     "BandwidthTrace",
     "NetworkCondition",
     "ProcessorSpeeds",
+    "Replay",
     "StageChain",
     "TaskProfile",
     "abstract_network",
     "alexnet",
+    "markov_trace",
     "mobilenet_v2",
     "profile_network",
     "read_trace",
     "read_trace_dir",
+    "replay",
+    "request_times",
     "resnet18",
     "resnet50",
     "vgg16",

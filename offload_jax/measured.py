@@ -1,0 +1,192 @@
+"""Tasks whose running times were measured, layer by layer and place by place, read from files.
+
+CSV: a header, a row for the input and a row for each subtask, times in milliseconds.
+
+    subtask,output_bytes,device,edge,cloud
+    input,150528,,,
+    conv1,802816,12.5,3.1,0.8
+    classifier,4000,2.5,0.4,0.1
+
+JSON: the same as an object.
+
+    {"name": "tiny", "input_bytes": 150528, "subtasks": [
+       {"name": "conv1", "output_bytes": 802816,
+        "milliseconds": {"device": 12.5, "edge": 3.1, "cloud": 0.8}},
+       {"name": "classifier", "output_bytes": 4000,
+        "milliseconds": {"device": 2.5, "edge": 0.4, "cloud": 0.1}}]}
+
+A time of `inf` (`Infinity` in JSON) says that the place cannot run the subtask.
+"""
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+_FIRST_COLUMNS = ("subtask", "output_bytes")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MeasuredTask:
+    """A task with the running time of each subtask at each place.
+
+    Attributes:
+      name: the name of the task.
+      subtask_names: the A names.
+      place_names: the names of the K' places that were measured.
+      seconds: float64 `[A, K']`, not negative; `inf` where a place cannot run a subtask.
+      data: float64 `[A + 1]` bytes between subtasks: `data[0]` enters the task, `data[A]` is its
+        result.
+    """
+
+    name: str
+    subtask_names: tuple[str, ...]
+    place_names: tuple[str, ...]
+    seconds: np.ndarray
+    data: np.ndarray
+
+    def __post_init__(self) -> None:
+        num_subtasks, num_places = len(self.subtask_names), len(self.place_names)
+        if num_subtasks == 0 or num_places == 0:
+            raise ValueError(f"{self.name}: needs at least one subtask and one place")
+        shapes = {"seconds": (num_subtasks, num_places), "data": (num_subtasks + 1,)}
+        for field, shape in shapes.items():
+            values = np.asarray(getattr(self, field), np.float64)
+            if values.shape != shape:
+                raise ValueError(f"{field}: must have shape {shape}, got {values.shape}")
+            good = (values >= 0) & ((values < math.inf) | (field == "seconds"))
+            if not good.all():
+                index = tuple(int(i) for i in np.argwhere(~good)[0])
+                raise ValueError(
+                    f"{field}{list(index)} = {values[index]}: must not be negative or NaN"
+                )
+            object.__setattr__(self, field, values)
+
+    @property
+    def num_subtasks(self) -> int:
+        """A, the number of subtasks."""
+        return len(self.subtask_names)
+
+    def seconds_at(self, place: str) -> np.ndarray:
+        """`[A]` seconds at a place.
+
+        Raises:
+          ValueError: the place was not measured.
+        """
+        if place not in self.place_names:
+            raise ValueError(
+                f"{self.name}: unknown place {place!r}, measured are {', '.join(self.place_names)}"
+            )
+        return self.seconds[:, self.place_names.index(place)]
+
+
+def read_measured_task(path: str | os.PathLike[str]) -> MeasuredTask:
+    """Reads a task from a `.csv` or `.json` file in the formats above.
+
+    Args:
+      path: the file.
+
+    Returns:
+      The task, in seconds and bytes; a CSV file names it.
+
+    Raises:
+      ValueError: the file is malformed; names the file, the line of a CSV or the entry of a JSON,
+        and the rule.
+      OSError: the file cannot be read.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() == ".csv":
+        return _read_csv(path)
+    if path.suffix.lower() == ".json":
+        return _read_json(path)
+    raise ValueError(f"{path}: the name must end in .csv or .json")
+
+
+def _read_csv(path: pathlib.Path) -> MeasuredTask:
+    names, rows, data = [], [], []
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.reader(file)
+        header = [cell.strip() for cell in next(reader, [])]
+        places = tuple(header[2:])
+        first = f"{path}:1"
+        if tuple(header[:2]) != _FIRST_COLUMNS or not places or not all(places):
+            raise ValueError(
+                f"{first}: the header must be subtask,output_bytes,<place>,..., got {header}"
+            )
+        if len(set(places)) != len(places):
+            raise ValueError(f"{first}: places must differ, got {', '.join(places)}")
+        for cells in reader:
+            where = f"{path}:{reader.line_num}"
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                raise ValueError(f"{where}: must have {len(header)} columns, got {len(cells)}")
+            data.append(_number(cells[1], f"{where}: output_bytes", finite=True))
+            if len(data) == 1:
+                if any(cell.strip() for cell in cells[2:]):
+                    raise ValueError(f"{where}: the first row is the input and has no times")
+                continue
+            names.append(cells[0].strip())
+            rows.append(
+                [
+                    _number(cell, f"{where}: {place}") / 1e3
+                    for place, cell in zip(places, cells[2:], strict=True)
+                ]
+            )
+    if not rows:
+        raise ValueError(f"{first}: needs a row for the input and one for each subtask")
+    return MeasuredTask(path.stem, tuple(names), places, np.asarray(rows), np.asarray(data))
+
+
+def _read_json(path: pathlib.Path) -> MeasuredTask:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+    subtasks = _entry(content, "subtasks", f"{path}", list)
+    data = [_number(_entry(content, "input_bytes", f"{path}"), f"{path}: input_bytes", finite=True)]
+    if not subtasks:
+        raise ValueError(f"{path}: subtasks: needs at least one")
+    names, rows = [], []
+    places: tuple[str, ...] = ()
+    for number, subtask in enumerate(subtasks):
+        where = f"{path}: subtasks[{number}]"
+        times = _entry(subtask, "milliseconds", where, dict)
+        places = places or tuple(times)
+        if set(times) != set(places) or not times:
+            raise ValueError(
+                f"{where}.milliseconds: must have the places {', '.join(places)},"
+                f" got {', '.join(times)}"
+            )
+        names.append(str(_entry(subtask, "name", where)))
+        size = _entry(subtask, "output_bytes", where)
+        data.append(_number(size, f"{where}.output_bytes", finite=True))
+        rows.append([_number(times[p], f"{where}.milliseconds.{p}") / 1e3 for p in places])
+    name = str(content.get("name", path.stem))
+    return MeasuredTask(name, tuple(names), places, np.asarray(rows), np.asarray(data))
+
+
+def _entry(mapping: Any, key: str, where: str, kind: type = object) -> Any:
+    if not isinstance(mapping, dict) or key not in mapping:
+        raise ValueError(f"{where}: must be an object with {key!r}")
+    if not isinstance(mapping[key], kind):
+        raise ValueError(f"{where}: {key!r} must be a {kind.__name__}, got {mapping[key]!r}")
+    return mapping[key]
+
+
+def _number(value: Any, where: str, *, finite: bool = False) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: must be a number, got {value!r}") from None
+    if not (0 <= number < math.inf if finite else number >= 0):
+        rule = "must be finite and not negative" if finite else "must not be negative or NaN"
+        raise ValueError(f"{where}: {rule}, got {value!r}")
+    return number

@@ -1,0 +1,265 @@
+"""Chain costs of any network of places: finite clouds, round trips, asymmetric links, many edges.
+
+The problem S of the paper has three places, a cloud that computes for free and links that carry
+both ways at one rate. A `Network` has any number of places, each with a speed, and links between
+any two of them; `network_costs` writes a task on it as the `ChainCosts` that every solver takes.
+
+Data travels the fastest route there is, over as many hops as that takes. One hop takes
+
+    data / bandwidth + round_trip_time / 2
+
+seconds; half a round trip also where there are no bytes, since control has to get there too. So
+going to a place and coming back costs a whole round trip. Staying costs nothing.
+"""
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from offload_jax.costs import LATENCY, ChainCosts, Objective, is_zero
+from offload_jax.measured import MeasuredTask
+
+
+class ProfiledTask(Protocol):
+    """What is needed of a profile such as `workloads.TaskProfile`."""
+
+    @property
+    def flops(self) -> np.ndarray:
+        """`[A]` floating-point operations of each subtask."""
+
+    @property
+    def data(self) -> np.ndarray:
+        """`[A + 1]` bytes between subtasks."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Processor:
+    """A place that can run subtasks.
+
+    Attributes:
+      name: how links and measured tables refer to it.
+      speed: `[...]` cycles per second; `inf` computes for free, as the paper's cloud.
+    """
+
+    name: str
+    speed: Any = math.inf
+
+    def __post_init__(self) -> None:
+        _check(f"speed of {self.name!r}", self.speed, "must be greater than 0", lambda v: v > 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """A link between two places.
+
+    Attributes:
+      source: the name of one end.
+      target: the name of the other end.
+      bandwidth: `[...]` bytes per second from source to target; 0 is a link that is down.
+      reverse_bandwidth: bytes per second from target to source; None is `bandwidth`.
+      round_trip_time: seconds for going there and back, without data.
+    """
+
+    source: str
+    target: str
+    bandwidth: Any
+    reverse_bandwidth: Any = None
+    round_trip_time: Any = 0.0
+
+    def __post_init__(self) -> None:
+        if self.source == self.target:
+            raise ValueError(f"link {self.source!r} to itself: the ends must differ")
+        where = f"link {self.source!r} to {self.target!r}"
+        for name in ("bandwidth", "reverse_bandwidth", "round_trip_time"):
+            value = getattr(self, name)
+            if value is not None:
+                rule = "must be finite and not negative"
+                _check(f"{where}: {name}", value, rule, lambda v: (v >= 0) & (v < math.inf))
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """Places and the links between them; the first place is the device.
+
+    Attributes:
+      places: K processors with different names; their order numbers the places of a decision.
+      links: at most one between any two places.
+    """
+
+    places: Sequence[Processor]
+    links: Sequence[Link]
+
+    def __post_init__(self) -> None:
+        names = self.place_names
+        if not names:
+            raise ValueError("places: a network needs at least the device")
+        if len(set(names)) != len(names):
+            raise ValueError(f"places: names must differ, got {names}")
+        seen = set()
+        for link in self.links:
+            for end in (link.source, link.target):
+                if end not in names:
+                    raise ValueError(f"links: unknown place {end!r}, places are {names}")
+            ends = frozenset((link.source, link.target))
+            if ends in seen:
+                raise ValueError(f"links: two between {link.source!r} and {link.target!r}")
+            seen.add(ends)
+
+    @property
+    def place_names(self) -> tuple[str, ...]:
+        """The K names, in order."""
+        return tuple(place.name for place in self.places)
+
+
+def _check(what: str, value: Any, rule: str, holds: Any) -> None:
+    if isinstance(value, jax.core.Tracer):
+        return
+    array = np.asarray(value)
+    bad = np.argwhere(~holds(array))
+    if len(bad):
+        index = tuple(int(i) for i in bad[0])
+        raise ValueError(f"{what}{list(index) if index else ''} = {array[index]}: {rule}")
+
+
+def network_costs(
+    task: ProfiledTask | MeasuredTask,
+    network: Network,
+    *,
+    objective: Objective = LATENCY,
+    flops_per_cycle: float = 2.0,
+) -> ChainCosts:
+    """Writes a task on a network as a table of additive costs.
+
+    Energy is the device's, by `objective.power`: computing draws kappa * speed^3 watts, sending
+    `transmit_watts` while data leaves the device, receiving `receive_watts`, everything else
+    `idle_watts`. Data takes the fastest route whatever the objective, so that tables of latency
+    and energy describe the same decisions.
+
+    Args:
+      task: a profile, which runs `flops / flops_per_cycle / speed` seconds at a place, or a table
+        of measured times, which has to name every place of the network.
+      network: places and links; speeds and bandwidths may be arrays `[...]` that broadcast.
+      objective: what the costs count.
+      flops_per_cycle: floating-point operations in a cycle; not used for measured times.
+
+    Returns:
+      `execution` `[..., A, K]` and `transfer` `[..., A + 1, K, K]`; `inf` where the links that
+      are up lead nowhere, or a measured time says so.
+
+    Raises:
+      ValueError: the task has no times for a place, or energy needs a device speed that is `inf`.
+    """
+    values = [place.speed for place in network.places]
+    values += [v for link in network.links for v in (link.bandwidth, link.round_trip_time)]
+    values += [link.reverse_bandwidth for link in network.links]
+    library: Any = jnp if any(isinstance(v, jax.Array) for v in values) else np
+    seconds, joules = _execution(task, network, objective, flops_per_cycle, library)
+    power = objective.power
+    num_places = len(network.places)
+    data = library.asarray(np.asarray(task.data, np.float64))
+    never = library.full(data.shape, math.inf)
+    still = library.zeros(data.shape)
+    time = [[still if j == k else never for k in range(num_places)] for j in range(num_places)]
+    spent = [list(row) for row in time]
+    for link in network.links:
+        ends = [network.place_names.index(name) for name in (link.source, link.target)]
+        back = link.bandwidth if link.reverse_bandwidth is None else link.reverse_bandwidth
+        for (j, k), bandwidth in ((tuple(ends), link.bandwidth), (tuple(ends[::-1]), back)):
+            watts = power.idle_watts
+            if j == 0 or k == 0:
+                watts = power.transmit_watts if j == 0 else power.receive_watts
+            moving = _moving(data, bandwidth, library)
+            waiting = library.asarray(link.round_trip_time)[..., None] / 2
+            time[j][k] = moving + waiting
+            alive = moving < math.inf
+            used = library.where(alive, moving, 0.0) * watts + waiting * power.idle_watts
+            spent[j][k] = library.where(alive, used, math.inf)
+    _take_fastest_routes(time, spent, library)
+
+    def cost(seconds: Any, joules: Any) -> Any:
+        total = 0.0
+        for weight, value in (
+            (objective.latency_weight, seconds),
+            (objective.energy_weight, joules),
+        ):
+            if not is_zero(weight):
+                total = total + weight * value
+        return total
+
+    return ChainCosts(
+        _stack([cost(s, j) for s, j in zip(seconds, joules, strict=True)], library),
+        _stack(
+            [
+                _stack([cost(s, j) for s, j in zip(*rows, strict=True)], library)
+                for rows in zip(time, spent, strict=True)
+            ],
+            library,
+            axis=-2,
+        ),
+    )
+
+
+def _moving(data: Any, bandwidth: Any, library: Any) -> Any:
+    """data / bandwidth `[..., A + 1]`: nothing takes no time, a dead link for ever."""
+    bandwidth = library.asarray(bandwidth)[..., None]
+    alive = bandwidth > 0
+    seconds = data / library.where(alive, bandwidth, 1.0)
+    return library.where(data > 0, library.where(alive, seconds, math.inf), 0.0)
+
+
+def _take_fastest_routes(time: list[list[Any]], spent: list[list[Any]], library: Any) -> None:
+    """Floyd and Warshall's all-pairs shortest paths, in place, with what the path spends."""
+    places = range(len(time))
+    for middle in places:
+        for j in places:
+            for k in places:
+                if j == k or middle in (j, k):
+                    continue
+                detour = time[j][middle] + time[middle][k]
+                better = detour < time[j][k]
+                time[j][k] = library.where(better, detour, time[j][k])
+                both = spent[j][middle] + spent[middle][k]
+                spent[j][k] = library.where(better, both, spent[j][k])
+
+
+def _execution(
+    task: Any, network: Network, objective: Objective, flops_per_cycle: float, library: Any
+) -> tuple[list[Any], list[Any]]:
+    """Seconds and joules `[..., A]` of the subtasks, by place."""
+    measured = task if isinstance(task, MeasuredTask) else None
+    if measured is None and not (
+        isinstance(flops_per_cycle, numbers.Real) and 0 < flops_per_cycle < math.inf
+    ):
+        raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
+    seconds, joules = [], []
+    for number, place in enumerate(network.places):
+        speed = library.asarray(place.speed)[..., None]
+        if measured is not None:
+            run = library.asarray(measured.seconds_at(place.name))
+        else:
+            run = library.asarray(np.asarray(task.flops, np.float64)) / flops_per_cycle / speed
+        watts: Any = objective.power.idle_watts
+        if number == 0 and not is_zero(objective.energy_weight):
+            _check(
+                f"speed of {place.name!r}",
+                place.speed,
+                "energy needs the finite speed of the device",
+                lambda v: v < math.inf,
+            )
+            watts = objective.power.switched_capacitance * speed * speed * speed
+        possible = run < math.inf
+        seconds.append(run)
+        used = library.where(possible, run, 0.0) * watts
+        joules.append(library.where(possible, used, math.inf))
+    return seconds, joules
+
+
+def _stack(values: Sequence[Any], library: Any, *, axis: int = -1) -> Any:
+    shape = np.broadcast_shapes(*(v.shape for v in values))
+    return library.stack([library.broadcast_to(v, shape) for v in values], axis=axis)
