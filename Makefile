@@ -23,7 +23,7 @@ check: $(STAMP)
 # Resolves the direct dependencies in pyproject.toml into the pins of requirements.txt.
 pins: $(STAMP)
 	$(BIN)/pip-compile --quiet --upgrade --extra=experiments --extra=dev --strip-extras \
-	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-header --constraint=constraints.txt \
+	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --constraint=constraints.txt \
 	  --output-file=requirements.txt pyproject.toml
 
 # An interrupted installation leaves no stamp and is done again.

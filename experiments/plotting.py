@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
 from typing import Any
 
 import matplotlib
@@ -11,7 +10,7 @@ from cycler import cycler
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402 - the backend comes first
+import matplotlib.pyplot as plt
 
 # Okabe-Ito: distinguishable for colour-blind readers and in grey.
 PALETTE = (
