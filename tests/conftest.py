@@ -1,0 +1,22 @@
+"""Strict settings for every test; they are set before the package is first imported."""
+
+import os
+
+import jax
+import jaxtyping
+from hypothesis import settings
+
+# Shapes in annotations are checked whenever a test calls a function that has them.
+jaxtyping.install_import_hook("offload_jax", "tests.typecheck.check")
+
+# A shape that broadcasts by accident is an error.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# The first example compiles, so it says nothing about the time of the others.
+settings.register_profile("local", deadline=None, max_examples=20)
+settings.register_profile("ci", deadline=None, max_examples=20, derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", "error")
