@@ -6,8 +6,10 @@ import jax
 import jaxtyping
 from hypothesis import settings
 
+from tests import typecheck
+
 # Shapes in annotations are checked whenever a test calls a function that has them.
-jaxtyping.install_import_hook("offload_jax", "tests.typecheck.check")
+jaxtyping.install_import_hook("offload_jax", f"{typecheck.__name__}.check")
 
 # A shape that broadcasts by accident is an error.
 jax.config.update("jax_numpy_rank_promotion", "raise")
