@@ -31,7 +31,7 @@ def check_size(num_subtasks: int, num_places: int) -> None:
     if num_subtasks * math.log(num_places) > math.log(MAX_DECISIONS):
         raise ValueError(
             f'method "exhaustive" enumerates at most {MAX_DECISIONS} decisions;'
-            f" {num_places}^{num_subtasks} are too many: use \"dp\" or \"cpsat\""
+            f' {num_places}^{num_subtasks} are too many: use "dp" or "cpsat"'
         )
 
 
