@@ -1,6 +1,6 @@
 """Exact and learned decisions about where the subtasks of a chain run: device, edge or cloud."""
 
-from offload_jax import metrics, policies, scenarios
+from offload_jax import datasets, metrics, policies, scenarios
 from offload_jax.costs import (
     ENERGY,
     LATENCY,
@@ -44,6 +44,7 @@ __all__ = [
     "SideConstraints",
     "Solution",
     "chain_costs",
+    "datasets",
     "energy",
     "evaluate",
     "latency",

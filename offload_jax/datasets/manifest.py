@@ -1,0 +1,204 @@
+"""The record of a dataset's configuration, software and finished shards."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from offload_jax.datasets.config import DatasetConfig
+
+# Tools that open the directory as one table skip names that begin with "_" or ".".
+MANIFEST_NAME = "_manifest.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A finished shard.
+
+    Attributes:
+      file: its name inside the directory.
+      rows: samples it holds.
+      bytes: its size.
+      sha256: hexadecimal checksum of its bytes.
+    """
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    def damage(self, directory: Path, *, checksum: bool) -> str:
+        """What is wrong with the file: "" if nothing is; reads it only for the checksum."""
+        path = directory / self.file
+        try:
+            size = path.stat().st_size
+            if size != self.bytes:
+                return f"{size} bytes instead of {self.bytes}"
+            if checksum:
+                with open(path, "rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != self.sha256:
+                        return "its checksum differs from the manifest's"
+        except FileNotFoundError:
+            return "the file is missing"
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a dataset directory holds.
+
+    Attributes:
+      config: what it is made from.
+      versions: the software it is made with, name -> version.
+      shards: finished shards, index -> record.
+    """
+
+    config: DatasetConfig
+    versions: Mapping[str, str]
+    shards: Mapping[int, Shard]
+
+    @property
+    def num_finished(self) -> int:
+        """Samples in finished shards."""
+        return sum(shard.rows for shard in self.shards.values())
+
+    @property
+    def complete(self) -> bool:
+        """True if every shard is finished."""
+        return len(self.shards) == self.config.num_shards
+
+    def save(self, directory: Path) -> None:
+        """Replaces the manifest of `directory` in one step."""
+        data = {
+            "config": self.config.as_data(),
+            "versions": dict(self.versions),
+            "shards": {
+                str(index): dataclasses.asdict(shard)
+                for index, shard in sorted(self.shards.items())
+            },
+        }
+        text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+        replace_file(directory / MANIFEST_NAME, text.encode())
+
+
+def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
+    """Reads what a dataset directory holds; shards are not looked at.
+
+    Raises:
+      ValueError: there is no manifest, or it cannot be read; names the file.
+    """
+    path = Path(directory) / MANIFEST_NAME
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{directory}: not a dataset, it holds no {MANIFEST_NAME}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not a manifest of a dataset ({error})") from None
+    try:
+        config = DatasetConfig.from_data(data["config"])
+        shards = {int(index): Shard(**shard) for index, shard in data["shards"].items()}
+        return Manifest(config, dict(data["versions"]), shards)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: not a manifest this release reads ({error!r})") from None
+
+
+def check_config(stored: DatasetConfig, asked: DatasetConfig, directory: Path) -> None:
+    """Refuses to go on with another configuration.
+
+    Raises:
+      ValueError: names the first differing field and both values.
+    """
+    if difference := _first_difference(stored.as_data(), asked.as_data()):
+        raise ValueError(
+            f"{directory}: holds a dataset of another configuration: {difference};"
+            " choose another directory"
+        )
+
+
+def check_versions(stored: Mapping[str, str], running: Mapping[str, str], directory: Path) -> None:
+    """Refuses to go on with other software, which could give other bytes.
+
+    Raises:
+      ValueError: names the first package that differs and both versions.
+    """
+    if difference := _first_difference(dict(stored), dict(running)):
+        raise ValueError(
+            f"{directory}: begun with other software: {difference};"
+            " go on with that, or choose another directory"
+        )
+
+
+def _first_difference(stored: Any, asked: Any, where: str = "") -> str:
+    """Words for the first field in which two JSON values differ, "" if none does."""
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        for name in stored | asked:
+            inner = f"{where}.{name}" if where else name
+            missing = "nothing"
+            difference = _first_difference(
+                stored.get(name, missing), asked.get(name, missing), inner
+            )
+            if difference:
+                return difference
+        return ""
+    return "" if stored == asked else f"{where} is {stored} there and {asked} here"
+
+
+def running_versions(method: str) -> dict[str, str]:
+    """Versions of the software that labels and bytes depend on.
+
+    Raises:
+      ImportError: OR-Tools is needed and not installed.
+    """
+    names = ["offload_jax", "jax", "jaxlib", "numpy", "pyarrow"]
+    if method == "cpsat":
+        names.append("ortools")
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name == "ortools":
+                raise ImportError('method "cpsat" needs OR-Tools: pip install ortools') from None
+            versions[name] = "not installed"
+    # Rounding differs between back ends.
+    return versions | {"backend": jax.default_backend()}
+
+
+def replace_file(path: Path, content: Any) -> None:
+    """Writes a file whole or not at all, and durably.
+
+    Args:
+      path: the file; replaced if it exists.
+      content: anything with the buffer protocol.
+
+    Raises:
+      OSError: naming `path`; what was there before is still there, and no temporary file.
+    """
+    temporary = temporary_name(path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # makes the new name durable
+        finally:
+            os.close(folder)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+
+
+def temporary_name(path: Path) -> Path:
+    """Where `replace_file` writes before it replaces."""
+    return path.with_name(f".{path.name}.partial")
