@@ -16,7 +16,7 @@ import dataclasses
 import math
 import numbers
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,6 @@ from offload_jax.costs import LATENCY, ChainCosts, Objective, is_zero
 from offload_jax.measured import MeasuredTask
 
 
-@runtime_checkable
 @runtime_checkable
 class ProfiledTask(Protocol):
     """What is needed of a profile such as `workloads.TaskProfile`."""
