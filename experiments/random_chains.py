@@ -10,11 +10,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tabulate import tabulate
 from tqdm.auto import tqdm
 
 import offload_jax as oj
+from experiments import command_line
 from experiments.artifacts import cached
 from experiments.plotting import PALETTE, figure
 
@@ -128,9 +129,7 @@ def _claims(results: Mapping[str, Any]) -> str:
     )
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+def main() -> None:
     print(section(run(Path(_WORKDIR.value), num=_NUM.value, seed=_SEED.value)))
 
 
@@ -138,4 +137,4 @@ if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", "runs/random_chains", "Where results go.")
     _NUM = flags.DEFINE_integer("num", 10_000, "Samples a setting.", lower_bound=1)
     _SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples.")
-    app.run(main)
+    command_line.run(main)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tabulate import tabulate
 from tqdm.auto import tqdm
 
 import offload_jax as oj
+from experiments import command_line
 from experiments.artifacts import cached
 from experiments.plotting import PALETTE, figure
 from offload_jax import workloads
@@ -246,9 +247,7 @@ def section(results: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+def main() -> None:
     trace_dir = None if _TRACE_DIR.value is None else Path(_TRACE_DIR.value)
     print(section(run(Path(_WORKDIR.value), trace_dir=trace_dir)))
 
@@ -256,4 +255,4 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", "runs/real_tasks", "Where results go.")
     _TRACE_DIR = flags.DEFINE_string("trace_dir", None, "Folder of recorded bandwidth traces.")
-    app.run(main)
+    command_line.run(main)

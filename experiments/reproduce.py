@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import flags
 from tabulate import tabulate
 
-from experiments import random_chains, real_tasks
+from experiments import command_line, random_chains, real_tasks
 from experiments.artifacts import write_text
 
 Stage = tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]
@@ -82,19 +82,10 @@ def main_table(results: dict[str, Any]) -> str:
     return tabulate(rows, headers, "simple", floatfmt=".3f")
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+def main() -> None:
     workdir = Path(_WORKDIR.value)
     trace_dir = None if _TRACE_DIR.value is None else Path(_TRACE_DIR.value)
-    try:
-        results = run(workdir, seed=_SEED.value, num=_NUM.value, trace_dir=trace_dir)
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; run again to go on where {workdir} stands", file=sys.stderr)
-        sys.exit(130)
-    except (ValueError, OSError) as error:
-        print(f"reproduce: {error}", file=sys.stderr)
-        sys.exit(1)
+    results = run(workdir, seed=_SEED.value, num=_NUM.value, trace_dir=trace_dir)
     print(main_table(results))
     print(f"\nreport: {workdir / 'report.md'}")
 
@@ -104,4 +95,4 @@ if __name__ == "__main__":
     _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything random.")
     _NUM = flags.DEFINE_integer("num", 10_000, "Test samples.", lower_bound=1)
     _TRACE_DIR = flags.DEFINE_string("trace_dir", None, "Folder of recorded bandwidth traces.")
-    app.run(main)
+    command_line.run(main)
