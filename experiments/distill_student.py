@@ -12,10 +12,9 @@ Rows without checkpoint: `kd_matched_T`, student at the teacher's temperature wi
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
-
-from absl import app
 
 import offload_jax as oj
 from experiments import artifacts, learned, script, train_teacher
@@ -139,7 +138,7 @@ def run(
             "teacher": checkpoints.digest(teacher.params),
         }
         path = workdir / "results" / "student" / f"{name}.json"
-        results[name] = artifacts.cached(path, config, lambda n=name, r=row: compute_row(n, r))
+        results[name] = artifacts.cached(path, config, functools.partial(compute_row, name, row))
     return results
 
 
@@ -156,4 +155,4 @@ def _description(row: Row, preset: Preset, number: int) -> str:
 
 
 if __name__ == "__main__":
-    app.run(script.main(run))
+    script.main(run)

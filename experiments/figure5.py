@@ -6,8 +6,6 @@ Writes results/figure5.json and figures/figure5.png, figures/dqn_curve.png; trai
 from pathlib import Path
 from typing import Any
 
-from absl import app
-
 import offload_jax as oj
 from experiments import artifacts, charts, learned, script, train_dqn, train_teacher
 from experiments.presets import Preset
@@ -38,13 +36,15 @@ def run(
       Name of the policy to its metrics; `floor`: the same on requests with floored bandwidths. The
       intervals come from ten parts of the test set.
     """
-    options = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
+    options: dict[str, Any] = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
     train_teacher.run(preset, workdir, **options)
     training = train_dqn.run(preset, workdir, **options)
     names = ["large_dil_paper", "large_dil_paper_shared", "large_dil", "drl"]
     if preset.teacher_stream is not None:
         names.insert(3, "large_dil_stream")
-    loaded = {name: oj.policies.load(workdir / "checkpoints" / name) for name in names}
+    loaded: dict[str, Any] = {
+        name: oj.policies.load(workdir / "checkpoints" / name) for name in names
+    }
 
     def compute() -> dict[str, Any]:
         policies = {**oj.policies.untrained(seed), **loaded}
@@ -81,4 +81,4 @@ def run(
 
 
 if __name__ == "__main__":
-    app.run(script.main(run))
+    script.main(run)

@@ -7,8 +7,6 @@ missing.
 from pathlib import Path
 from typing import Any
 
-from absl import app
-
 import offload_jax as oj
 from experiments import artifacts, charts, distill_student, learned, script, train_dqn
 from experiments.presets import Preset
@@ -36,7 +34,7 @@ def run(
       Name of the policy to its metrics, means and intervals over seeds; `orderings`: the claims
       "KD-DIL is better than ..." with both intervals, and whether they are apart.
     """
-    options = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
+    options: dict[str, Any] = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
     students = distill_student.run(preset, workdir, **options)
     dqn = train_dqn.run(preset, workdir, **options)
 
@@ -66,8 +64,8 @@ def run(
     }
     results = artifacts.cached(workdir / "results" / "figure6.json", config, compute)
     rows = {name: metrics for name, metrics in results.items() if name != "orderings"}
-    shown = ("optimal", "kd_dil", "kd_dil_paper", "baseline_dil", "drl_small")
-    shown += ("greedy", "greedy_with_return")
+    students_shown = ("kd_dil", "kd_dil_paper", "baseline_dil")
+    shown = ("optimal", *students_shown, "drl_small", "greedy", "greedy_with_return")
     charts.bars(
         workdir / "figures" / "figure6.png",
         {"wide test requests": {name: rows[name] for name in shown}},
@@ -95,4 +93,4 @@ def compare(better: dict[str, Any], worse: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    app.run(script.main(run))
+    script.main(run)

@@ -3,16 +3,18 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
+import tensorboardX
+from scipy import stats
 from tqdm import tqdm
 
 import offload_jax as oj
-from experiments import artifacts, tensorboard
+from experiments import artifacts
 from experiments.presets import Preset
 from offload_jax.policies import Policy
 from offload_jax.training import DqnTraining, Examples, ImitationTraining
@@ -80,12 +82,10 @@ def evaluate_in_parts(
     return {**evaluate(policy, problem), "ratio_of_means_interval": interval}
 
 
-def summarize(per_seed: list[Mapping[str, Any]]) -> dict[str, Any]:
+def summarize(per_seed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean, and half width of the 95 % interval of the mean, over seeds for every metric."""
-    # Student's t for 2 to 12 seeds, two-sided 95 %; beyond that the normal distribution.
-    quantile = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20)
     count = len(per_seed)
-    t = 0.0 if count < 2 else quantile[count - 2] if count - 2 < len(quantile) else 1.96
+    t = stats.t.ppf(0.975, count - 1) if count > 1 else 0.0
     result: dict[str, Any] = {"seeds": count}
     for name in per_seed[0]:
         values = np.asarray([seed[name] for seed in per_seed], np.float64)
@@ -118,11 +118,12 @@ def reported(
             if not bar.n:
                 _keep_before(path, epoch)
             if with_tensorboard and board is None:
-                board = tensorboard.Writer(workdir / "tensorboard" / name)
+                board = tensorboardX.SummaryWriter(str(workdir / "tensorboard" / name))
             with path.open("a") as file:
                 file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
             if board is not None:
-                board.scalars(epoch, metrics)
+                for metric, value in metrics.items():
+                    board.add_scalar(metric, value, epoch)
             bar.update(epoch - bar.n)
             bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
 

@@ -11,18 +11,27 @@ import jax
 from absl import flags
 from tabulate import tabulate
 
-from experiments import command_line, random_chains, real_tasks
+from experiments import (
+    command_line,
+    figure5,
+    figure6,
+    random_chains,
+    real_tasks,
+    report_learned,
+)
 from experiments.artifacts import write_text
+from experiments.presets import PRESETS, Preset
+from offload_jax import workloads
 
 Stage = tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]
 
 
-def stages(workdir: Path, *, seed: int, num: int, trace_dir: Path | None) -> list[Stage]:
+def stages(workdir: Path, *, preset: Preset, seed: int, trace_dir: Path | None) -> list[Stage]:
     """Name, computation and report section of every experiment, in order."""
     return [
         (
             "random chains",
-            lambda: random_chains.run(workdir, num=num, seed=seed),
+            lambda: random_chains.run(workdir, num=preset.num_test, seed=seed),
             random_chains.section,
         ),
         (
@@ -30,62 +39,82 @@ def stages(workdir: Path, *, seed: int, num: int, trace_dir: Path | None) -> lis
             lambda: real_tasks.run(workdir, trace_dir=trace_dir),
             real_tasks.section,
         ),
+        (
+            "figure 5",
+            lambda: figure5.run(preset, workdir, seed=seed),
+            report_learned.figure5_section,
+        ),
+        (
+            "figure 6",
+            lambda: figure6.run(preset, workdir, seed=seed),
+            report_learned.figure6_section,
+        ),
     ]
 
 
 def run(
-    workdir: Path, *, seed: int = 0, num: int = 10_000, trace_dir: Path | None = None
+    workdir: Path, *, preset: Preset, seed: int = 0, trace_dir: Path | None = None
 ) -> dict[str, Any]:
     """Runs all stages and writes `report.md`.
 
     Args:
       workdir: gets `results/`, `figures/` and `report.md`.
+      preset: sizes and recipes of what is trained, and the number of test requests.
       seed: of everything random.
-      num: test samples.
       trace_dir: folder of recorded bandwidth traces, or None.
 
     Returns:
       The results of each stage by name.
+
+    Raises:
+      ValueError: the traces are malformed, before any work; or `workdir` holds foreign files.
     """
+    if trace_dir is not None:
+        workloads.read_trace_dir(trace_dir)
     results, sections = {}, []
-    for name, compute, section in stages(workdir, seed=seed, num=num, trace_dir=trace_dir):
+    for name, compute, section in stages(workdir, preset=preset, seed=seed, trace_dir=trace_dir):
         start = time.monotonic()
         results[name] = compute()
         sections.append(section(results[name]))
         print(f"{name}: done in {time.monotonic() - start:.1f} s", file=sys.stderr)
         # After every stage, so that an interrupted run leaves a report of what it finished.
-        write_text(workdir / "report.md", _header(seed, num) + "\n".join(sections))
+        write_text(workdir / "report.md", _header(seed, preset) + "\n".join(sections))
     return results
 
 
-def _header(seed: int, num: int) -> str:
+def _header(seed: int, preset: Preset) -> str:
     return (
         "# Reproduction report\n\n"
-        f"Seed {seed}, {num} test samples, jax {jax.__version__} on {jax.devices()[0].platform},"
-        f" Python {platform.python_version()}. Every figure below was computed by this run or by"
+        f"Preset {preset.name}, seed {seed}, {preset.num_test} test requests, jax"
+        f" {jax.__version__} on {jax.devices()[0].platform}, Python {platform.python_version()}."
+        " Every figure below was computed by this run or by"
         " an earlier one with the same settings in this folder.\n\n"
     )
 
 
 def main_table(results: dict[str, Any]) -> str:
-    """What `make reproduce` prints at the end."""
-    chains = results["random chains"]
-    rows = []
-    for policy in chains["wide"]:
-        row: list[Any] = [policy]
-        for setting in chains:
-            row += [chains[setting][policy]["ratio_of_means"], chains[setting][policy]["median"]]
-        rows.append(row)
-    headers = ["latency / optimal"]
-    for setting in chains:
-        headers += [f"{setting}\nratio of means", "\nmedian"]
+    """What `make reproduce` prints at the end: latency over the optimum on wide requests."""
+    columns = ("ratio_of_means", "mean", "median", "p99")
+    learned = results["figure 5"] | {
+        f"{name} (1K narrow)": row
+        for name, row in results["figure 6"].items()
+        if name in ("kd_dil", "kd_dil_paper", "baseline_dil", "drl_small")
+    }
+    rows = [
+        [name.replace("_", " "), *(row[column] for column in columns)]
+        for name, row in learned.items()
+        if "ratio_of_means" in row
+    ]
+    rows.sort(key=lambda row: row[1])
+    headers = ["latency / optimal", *(column.replace("_", " ") for column in columns)]
     return tabulate(rows, headers, "simple", floatfmt=".3f")
 
 
 def main() -> None:
     workdir = Path(_WORKDIR.value)
     trace_dir = None if _TRACE_DIR.value is None else Path(_TRACE_DIR.value)
-    results = run(workdir, seed=_SEED.value, num=_NUM.value, trace_dir=trace_dir)
+    preset = PRESETS[_PRESET.value]
+    results = run(workdir, preset=preset, seed=_SEED.value, trace_dir=trace_dir)
     print(main_table(results))
     print(f"\nreport: {workdir / 'report.md'}")
 
@@ -93,6 +122,6 @@ def main() -> None:
 if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where everything goes.")
     _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything random.")
-    _NUM = flags.DEFINE_integer("num", 10_000, "Test samples.", lower_bound=1)
+    _PRESET = flags.DEFINE_enum("preset", "quick", list(PRESETS), "Sizes and recipes.")
     _TRACE_DIR = flags.DEFINE_string("trace_dir", None, "Folder of recorded bandwidth traces.")
     command_line.run(main)

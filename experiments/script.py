@@ -6,6 +6,7 @@ from typing import Any
 
 from absl import flags
 
+from experiments import command_line
 from experiments.presets import PRESETS
 
 _PRESET = flags.DEFINE_enum("preset", "quick", list(PRESETS), "Sizes and recipes.")
@@ -15,12 +16,10 @@ _PROGRESS = flags.DEFINE_bool("progress", True, "Show progress bars.")
 _TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "Write TensorBoard files too.")
 
 
-def main(run: Callable[..., dict[str, Any]]) -> Callable[[list[str]], None]:
-    """A main function for `app.run` that calls `run` with the flags and prints its headline."""
+def main(run: Callable[..., dict[str, Any]]) -> None:
+    """Calls `run` with the flags and prints its headline."""
 
-    def call(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise SystemExit(f"unknown argument {argv[1]!r}")
+    def call() -> None:
         results = run(
             PRESETS[_PRESET.value],
             Path(_WORKDIR.value),
@@ -34,4 +33,4 @@ def main(run: Callable[..., dict[str, Any]]) -> Callable[[list[str]], None]:
                 spread = "" if interval is None else f" +- {interval:.4f}"
                 print(f"{name:32s} {metrics['ratio_of_means']:.4f}{spread}")
 
-    return call
+    command_line.run(call)

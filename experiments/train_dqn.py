@@ -7,8 +7,6 @@ curves.
 from pathlib import Path
 from typing import Any
 
-from absl import app
-
 import offload_jax as oj
 from experiments import artifacts, learned, script
 from experiments.presets import Preset
@@ -81,4 +79,4 @@ def run(
 
 
 if __name__ == "__main__":
-    app.run(script.main(run))
+    script.main(run)

@@ -7,8 +7,6 @@ Writes checkpoints/large_dil_paper, checkpoints/large_dil (and large_dil_stream 
 from pathlib import Path
 from typing import Any
 
-from absl import app
-
 from experiments import artifacts, learned, script
 from experiments.presets import Preset
 from offload_jax import checkpoints, models
@@ -75,4 +73,4 @@ def run(
 
 
 if __name__ == "__main__":
-    app.run(script.main(run))
+    script.main(run)
