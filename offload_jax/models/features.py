@@ -22,6 +22,8 @@ times can be cut at U without changing the optimal decision.
 Empty data, dead links (bandwidth 0) and empty subtasks give finite features.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -84,7 +86,7 @@ def _raw(problem: ChainProblem, scenario: Scenario) -> Array:
     return jnp.concatenate(columns, axis=-1)
 
 
-def _min_max(value: Array, low: float, high: float) -> Array:
+def _min_max(value: Any, low: float, high: float) -> Array:
     value = jnp.asarray(value, jnp.float32)
     return (value - low) * (2.0 / max(high - low, _TINY)) - 1.0
 

@@ -7,7 +7,7 @@ dictionary of arrays, so that everything above is a pure function under plain `j
 import functools
 import math
 from collections.abc import Hashable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 from flax import nnx
@@ -16,6 +16,7 @@ Parameters = dict[str, Any]
 """Nested dictionaries of arrays: `{"networks": {"layer_0": {"kernel": ..., "bias": ...}}}`."""
 
 
+@runtime_checkable
 class NetworkConfig(Hashable, Protocol):
     """A hashable description from which a module can be built."""
 

@@ -84,5 +84,7 @@ def action_values(
 
 def decision_of(action: Int[Array, "*batch"], num_subtasks: int) -> Int8[Array, "*batch A"]:
     """The decision with a lexicographic number: base 3, first subtask most significant."""
-    weights = len(Place) ** jnp.arange(num_subtasks - 1, -1, -1)
-    return (action[..., None] // weights % len(Place)).astype(jnp.int8)
+    digits = [
+        action // len(Place) ** power % len(Place) for power in range(num_subtasks - 1, -1, -1)
+    ]
+    return jnp.stack(digits, axis=-1).astype(jnp.int8)
