@@ -20,12 +20,13 @@ bytes, whether or not the run that wrote them was interrupted.
 Needs pyarrow: `pip install offload_jax[experiments]`.
 """
 
-from offload_jax.datasets.config import DatasetConfig, scenario_from_data
+from offload_jax.datasets.config import METHODS, DatasetConfig, scenario_from_data
 from offload_jax.datasets.manifest import Manifest, Shard, read_manifest
 from offload_jax.datasets.reading import iterate, read
 from offload_jax.datasets.writing import write
 
 __all__ = [
+    "METHODS",
     "DatasetConfig",
     "Manifest",
     "Shard",

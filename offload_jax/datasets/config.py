@@ -10,8 +10,8 @@ from offload_jax.costs import LATENCY, Objective, PowerModel
 from offload_jax.problem import Place
 from offload_jax.scenarios import Scenario
 from offload_jax.solvers import exhaustive
-from offload_jax.solvers.solve import METHODS
 
+METHODS = ("auto", "dp", "exhaustive", "cpsat")  # those of `solve` that need no limits
 _FORMAT_VERSION = 1
 _MAX_SHARD_SIZE = 250_000
 _SHARD_SUBTASKS = 1_500_000  # about 20 MB a shard

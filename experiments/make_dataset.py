@@ -1,0 +1,188 @@
+"""Exact labels in bulk: samples of a scenario with their optimal decisions, as Parquet shards.
+
+    python -m experiments.make_dataset --scenario=wide --num=10000000 --output=data/wide
+
+Interrupted at any moment and started again with the same flags, it goes on where it stood.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from absl import app, flags, logging
+from tqdm import tqdm
+
+import offload_jax as oj
+from offload_jax.datasets import METHODS, DatasetConfig, Manifest
+from offload_jax.scenarios import Scenario
+
+_SCENARIOS = {"wide": oj.scenarios.WIDE, "narrow": oj.scenarios.NARROW}
+_INTERRUPTED = 130
+
+
+def find_scenario(
+    name: str, *, num_subtasks: int | None = None, bandwidth_floor: float | None = None
+) -> Scenario:
+    """A named scenario or one from a file.
+
+    Args:
+      name: "wide", "narrow", or a JSON file with the fields of `Scenario`, SI units, ranges as
+        `[low, high]`.
+      num_subtasks: A, if not the scenario's own.
+      bandwidth_floor: least bandwidth of both links, bytes per second.
+
+    Raises:
+      ValueError: no such scenario, or a bad field (names it).
+    """
+    if name in _SCENARIOS:
+        scenario = _SCENARIOS[name]
+    else:
+        try:
+            scenario = oj.datasets.scenario_from_data(json.loads(Path(name).read_text()))
+        except OSError as error:
+            known = ", ".join(_SCENARIOS)
+            raise ValueError(
+                f"scenario {name!r}: not one of {known}, and no such file ({error.strerror})"
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"scenario {name!r}: {error}") from None
+    if num_subtasks is not None:
+        scenario = dataclasses.replace(scenario, num_subtasks=num_subtasks)
+    if bandwidth_floor is not None:
+        scenario = scenario.with_bandwidth_floor(bandwidth_floor)
+    return scenario
+
+
+def run(
+    output: str | os.PathLike[str], config: DatasetConfig, *, progress: bool = True
+) -> Manifest:
+    """Writes the dataset, or what is missing of it, with a progress bar on stderr.
+
+    Raises:
+      ValueError, OSError, ImportError: as `offload_jax.datasets.write`.
+    """
+    bar: tqdm | None = None
+
+    def show(num_finished: int, note: str) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(
+                total=config.num,
+                initial=num_finished,
+                unit=" samples",
+                unit_scale=True,
+                file=sys.stderr,
+                disable=not progress,
+            )
+        if note:
+            tqdm.write(note, file=sys.stderr)
+        bar.update(num_finished - bar.n)
+
+    try:
+        return oj.datasets.write(output, config, progress=show)
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """The command line."""
+    text, integer, number, choice, switch = (
+        functools.partial(define, flag_values=values)
+        for define in (
+            flags.DEFINE_string,
+            flags.DEFINE_integer,
+            flags.DEFINE_float,
+            flags.DEFINE_enum,
+            flags.DEFINE_bool,
+        )
+    )
+    text("scenario", "wide", "wide, narrow, or a JSON file.")
+    integer("num_subtasks", None, "A, if not the scenario's own.")
+    number("bandwidth_floor", None, "Least bandwidth of both links, bytes per second.")
+    integer("num", 100_000, "Samples.")
+    integer("shard_size", 0, "Samples a file; 0 chooses.")
+    integer("seed", 0, "Seed of the samples.")
+    choice("method", "auto", METHODS, "How labels are computed.")
+    number("latency_weight", 1.0, "Cost of a second.")
+    number("energy_weight", 0.0, "Cost of a joule of the device.")
+    text("output", None, "Directory of the dataset.")
+    switch("progress", True, "Show a progress bar.")
+
+
+def execute(values: flags.FlagValues) -> int:
+    """Runs with parsed flags; errors become one line on stderr.
+
+    Returns:
+      The exit status: 0, 1 after an error, 130 if interrupted.
+    """
+    if not values.output:
+        return _fail("--output: say which directory the dataset goes to")
+    output = Path(values.output)
+    try:
+        scenario = find_scenario(
+            values.scenario,
+            num_subtasks=values.num_subtasks,
+            bandwidth_floor=values.bandwidth_floor,
+        )
+        objective = oj.Objective(values.latency_weight, values.energy_weight)
+        config = DatasetConfig(
+            values.num, scenario, values.seed, values.method, objective, values.shard_size
+        )
+        began = time.monotonic()
+        manifest = run(output, config, progress=values.progress)
+    except KeyboardInterrupt:
+        _fail(f"interrupted; {_standing(output)}")
+        return _INTERRUPTED
+    except BlockingIOError as error:
+        return _fail(f"{error.filename}: {error.strerror}")
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}; {_standing(output)}")
+    except (ValueError, ImportError) as error:
+        return _fail(str(error))
+    size = sum(shard.bytes for shard in manifest.shards.values())
+    print(
+        f"{output}: {manifest.num_finished} samples in {len(manifest.shards)} shards,"
+        f" {size / 1e6:.1f} MB, {time.monotonic() - began:.1f} s"
+    )
+    return 0
+
+
+def _standing(output: Path) -> str:
+    try:
+        manifest = oj.datasets.read_manifest(output)
+    except (ValueError, OSError):
+        return "nothing was finished"
+    return (
+        f"{manifest.num_finished} of {manifest.config.num} samples are finished and usable in"
+        f" {output}; the same command goes on from there"
+    )
+
+
+def _fail(message: str) -> int:
+    print(f"make_dataset: {message}", file=sys.stderr)
+    return 1
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(_fail(" ".join(str(error).split())))
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        sys.exit(_fail(f"unexpected argument {argv[1]!r}"))
+    sys.exit(execute(flags.FLAGS))
+
+
+if __name__ == "__main__":
+    define_flags(flags.FLAGS)
+    # JAX tells at level INFO which kinds of devices the machine lacks.
+    flags.FLAGS.verbosity = logging.WARNING
+    app.run(main, flags_parser=_parse)
