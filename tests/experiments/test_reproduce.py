@@ -1,5 +1,6 @@
 """The main job at tiny size: results, figures, report, and doing nothing twice."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import artifacts, random_chains, real_tasks, reproduce
+from experiments.presets import QUICK
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +79,19 @@ def test_decisions_are_described_as_runs() -> None:
     assert real_tasks.describe([0, 0, 1, 2, 2, 2, 0]) == "D2 E1 C3 D1"
 
 
-def test_the_whole_job_writes_a_report(tmp_path: Path, traces: Path) -> None:
-    results = reproduce.run(tmp_path, num=200, trace_dir=traces)
+@pytest.fixture
+def without_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the two stages that train nothing; the others have tests of their own."""
+    every = reproduce.stages
+    monkeypatch.setattr(reproduce, "stages", lambda *a, **k: every(*a, **k)[:2])
+
+
+SMALL = dataclasses.replace(QUICK, num_test=200)
+
+
+@pytest.mark.usefixtures("without_training")
+def test_the_job_writes_a_report(tmp_path: Path, traces: Path) -> None:
+    results = reproduce.run(tmp_path, preset=SMALL, trace_dir=traces)
     report = (tmp_path / "report.md").read_text()
     for figure in ("random_chains", "real_tasks"):
         assert f"figures/{figure}.png" in report
@@ -89,12 +102,12 @@ def test_the_whole_job_writes_a_report(tmp_path: Path, traces: Path) -> None:
         single = min(row["single_seconds"].values())
         assert row["optimal_seconds"] <= single * (1 + 1e-6)
     assert results["real tasks"]["traces"]["VGG16"]["cases"] == 9
-    assert "greedy_with_return" in reproduce.main_table(results)
+    assert "200 test requests" in report
 
 
 def test_a_folder_without_traces_is_refused_before_any_work(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(ValueError, match="empty"):
-        real_tasks.run(tmp_path / "out", trace_dir=empty)
+        reproduce.run(tmp_path / "out", preset=SMALL, trace_dir=empty)
     assert not (tmp_path / "out").exists()
