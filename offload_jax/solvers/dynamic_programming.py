@@ -57,7 +57,9 @@ def minimize(
     values, words = final, [jnp.zeros((), jnp.uint32)] * num_places
     for t in reversed(range(num_subtasks)):
         values, words = _prepend(stages[t], values, words, bits * t)
-    decision = _unpack(jnp.broadcast_to(words[0], batch), num_subtasks, bits)
+    # Where nothing is possible, the rest of the chain alone may still have chosen places.
+    word = jnp.where(values[0] < math.inf, words[0], 0)
+    decision = _unpack(jnp.broadcast_to(word, batch), num_subtasks, bits)
     return decision, jnp.broadcast_to(values[0], batch)
 
 
@@ -139,6 +141,8 @@ def _minimize_long(
             word = jnp.where(place == k, word_from[k], word)
         return _unpack(word, block, bits)[..., -1], word
 
+    possible = (values[0] < math.inf)[None]
+    words = [jnp.where(possible, word, 0) for word in words]
     _, chosen = jax.lax.scan(forward, jnp.zeros(batch, jnp.int8), words)
     decision = jnp.moveaxis(_unpack(chosen, block, bits), 0, -2)
     return decision.reshape(*batch, num_blocks * block)[..., padding:], values[0]

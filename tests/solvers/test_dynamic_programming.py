@@ -1,0 +1,105 @@
+"""What only the dynamic program does: chains of any length, many places, ties across blocks."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import offload_jax as oj
+from tests import cases, oracle
+
+
+@pytest.mark.parametrize(
+    ("num_subtasks", "num_places"),
+    [(16, 3), (17, 3), (40, 3), (200, 3), (1000, 3), (33, 2), (12, 8), (2, 9)],
+)
+def test_long_chains_and_many_places(num_subtasks: int, num_places: int) -> None:
+    """The last row allows nothing in the middle."""
+    rng = np.random.default_rng(num_subtasks)
+    rough = cases.random_table(rng, num_subtasks, num_places, (2,))
+    exact = cases.integer_table(rng, num_subtasks, num_places, (2,))
+    costs = jax.tree.map(lambda a, b: np.concatenate([a, b]), rough, exact)
+    costs.transfer[3, num_subtasks // 2] = math.inf
+    decision, cost, optimal = oj.solve(costs, method="dp")
+    assert decision.shape == (4, num_subtasks)
+    assert bool(jnp.all(optimal))
+    decision = np.asarray(decision)
+    for row in range(4):
+        table = costs.execution[row], costs.transfer[row]
+        expected = oracle.shortest_path(*table)
+        assert float(cost[row]) == pytest.approx(expected, rel=1e-5)
+        assert oracle.table_cost(*table, decision[row]) == pytest.approx(expected, rel=1e-5)
+    assert float(cost[2]) == oracle.shortest_path(costs.execution[2], costs.transfer[2])
+    assert cost[3] == math.inf
+    assert not decision[3].any()
+
+
+def smallest_optimal_decision(execution: np.ndarray, transfer: np.ndarray) -> list[int]:
+    """Fixes one subtask after the other to the smallest place that keeps the optimum."""
+    execution, decision = execution.copy(), []
+    least = oracle.shortest_path(execution, transfer)
+    for t in range(len(execution)):
+        for place in range(execution.shape[1]):
+            fixed = execution.copy()
+            fixed[t, np.arange(execution.shape[1]) != place] = math.inf
+            if oracle.shortest_path(fixed, transfer) == least:
+                break
+        execution = fixed
+        decision.append(place)
+    return decision
+
+
+@pytest.mark.parametrize(("num_subtasks", "num_places"), [(17, 3), (40, 3), (12, 8)])
+def test_ties_of_long_chains(num_subtasks: int, num_places: int) -> None:
+    rng = np.random.default_rng(0)
+    costs = cases.integer_table(rng, num_subtasks, num_places, (4,), high=1)
+    solution = oj.solve(costs, method="dp")
+    for row in range(4):
+        expected = smallest_optimal_decision(costs.execution[row], costs.transfer[row])
+        np.testing.assert_array_equal(solution.decision[row], expected)
+
+
+def test_nothing_costs_anything() -> None:
+    costs = oj.ChainCosts(np.zeros((100, 3)), np.zeros((101, 3, 3)))
+    solution = oj.solve(costs, method="dp")
+    assert not solution.decision.any()
+    assert float(solution.cost) == 0.0
+
+
+def test_long_problems() -> None:
+    """Problems, not tables, through the scan over blocks; one link is dead."""
+    problem = cases.wide_problem(np.random.default_rng(5), 40, (3,))
+    problem.edge_cloud_bandwidth[1] = 0.0
+    solution = oj.solve(problem)
+    costs = oj.chain_costs(problem)
+    for row in range(3):
+        expected = oracle.shortest_path(costs.execution[row], costs.transfer[row])
+        assert float(solution.cost[row]) == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(oj.latency(problem, solution.decision), solution.cost, rtol=1e-5)
+    assert not (np.asarray(solution.decision[1]) == oj.Place.CLOUD).any()
+
+
+def test_long_chains_in_double_precision() -> None:
+    rng = np.random.default_rng(6)
+    costs = oj.ChainCosts(rng.random((2, 40, 3)), rng.random((2, 41, 3, 3)))
+    with jax.enable_x64(True):
+        cost = oj.solve(costs).cost
+        assert cost.dtype == jnp.float64
+        for row in range(2):
+            expected = oracle.shortest_path(costs.execution[row], costs.transfer[row])
+            assert float(cost[row]) == pytest.approx(expected, rel=1e-13)
+
+
+def test_long_chains_inside_vmap_and_grad() -> None:
+    """The gradient counts how often each entry of the table is used."""
+    costs = cases.integer_table(np.random.default_rng(7), 40, 3, (2,), high=9)
+
+    def total(costs: oj.ChainCosts) -> jax.Array:
+        return jnp.sum(jax.vmap(lambda row: oj.solve(row).cost)(costs))
+
+    gradient = jax.grad(total)(jax.tree.map(jnp.asarray, costs))
+    decision = oj.solve(costs).decision
+    np.testing.assert_array_equal(gradient.execution, jax.nn.one_hot(decision, 3))
+    np.testing.assert_array_equal(jnp.sum(gradient.transfer, axis=(-2, -1)), np.ones((2, 41)))
