@@ -107,7 +107,8 @@ def _merge(problem: ChainProblem, objective: Objective, *, num_subtasks: int) ->
     kept = jnp.argsort(order, axis=-1) < num_subtasks - 1
     padded = jnp.pad(kept, [(0, 0)] * (kept.ndim - 1) + [(1, 0)])
     segment = jnp.cumsum(padded, axis=-1, dtype=jnp.int32)
-    member = segment[..., None, :] == jnp.arange(num_subtasks)[:, None]
+    number = jnp.arange(num_subtasks).reshape((1,) * (segment.ndim - 1) + (-1, 1))
+    member = segment[..., None, :] == number
     merged_cycles = jnp.sum(jnp.where(member, cycles[..., None, :], 0.0), axis=-1)
     # Data enters a merged subtask where its first original subtask starts.
     first = jnp.argmax(member, axis=-1)
@@ -146,16 +147,16 @@ def _moves_of_cheapest(terms: CostTerms, most: int, batch: tuple[int, ...]) -> A
     def step(values: Array, stage: tuple[Array, Array]) -> tuple[Array, Array]:
         arriving, running = stage
         fewer = jnp.concatenate([jnp.full_like(values[:1], math.inf), values[:-1]])
-        best, source = values + jnp.stack([arriving[k, k] for k in places]), here
+        best = values + jnp.stack([arriving[k, k] for k in places])[None]
         source = jnp.broadcast_to(here, values.shape)
         for j in places:
-            candidate = fewer[:, j, None] + arriving[j]
+            candidate = fewer[:, j, None] + arriving[j][None]
             better = (candidate < best) & (here != j)
             best, source = jnp.where(better, candidate, best), jnp.where(better, j, source)
-        return best + running, source
+        return best + running[None], source
 
     values, sources = jax.lax.scan(step, values, (transfer[1:num_subtasks], execution[1:]))
-    total = (values + transfer[num_subtasks, :, 0]).reshape(-1, *batch)
+    total = (values + transfer[num_subtasks, :, 0][None]).reshape(-1, *batch)
     # Changes are the major axis: among equals, the fewest.
     last = jnp.argmin(total, axis=0)
 

@@ -122,6 +122,7 @@ def minimize(
         scores = exhaustive.score_batch(terms_of(chunk, objective))
         for (quantity, _), bound in zip(limited, bounds, strict=True):
             spent = exhaustive.score_batch(terms_of(chunk, quantity))
+            bound = bound.reshape((1,) * (spent.ndim - 1) + (-1,))
             scores = jnp.where(spent <= bound, scores, math.inf)
         return exhaustive.first_argmin(scores)
 
