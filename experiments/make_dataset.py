@@ -168,7 +168,7 @@ def _fail(message: str) -> int:
     return 1
 
 
-def _parse(argv: list[str]) -> list[str]:
+def parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
@@ -185,4 +185,4 @@ if __name__ == "__main__":
     define_flags(flags.FLAGS)
     # JAX tells at level INFO which kinds of devices the machine lacks.
     flags.FLAGS.verbosity = logging.WARNING
-    app.run(main, flags_parser=_parse)
+    app.run(main, flags_parser=parse)
