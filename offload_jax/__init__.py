@@ -1,6 +1,6 @@
 """Exact and learned decisions about where the subtasks of a chain run: device, edge or cloud."""
 
-from offload_jax import datasets, metrics, policies, scenarios
+from offload_jax import datasets, metrics, policies, scenarios, single
 from offload_jax.costs import (
     ENERGY,
     LATENCY,
@@ -58,6 +58,7 @@ __all__ = [
     "resize",
     "resize_with_segments",
     "scenarios",
+    "single",
     "solve",
     "validate",
 ]

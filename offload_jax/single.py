@@ -1,0 +1,235 @@
+"""One decision at a time, in microseconds: what an edge server runs for each request.
+
+A jitted JAX call costs tens of microseconds on a CPU whatever it computes. The callables here run
+loops compiled by numba instead and give the same decisions as `solve` and `LearnedPolicy`, away
+from ties. numba is imported, and compiles for some seconds, when the first one is made; calling
+them compiles nothing. They may be called from several threads at once.
+
+    decide = oj.single.exact()
+    decide([8e8, 4e8], [2e6, 4e6, 1e5], 5e8, 3e9, 1.5e6, 2e6)  # array([...], dtype=int8)
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from offload_jax.costs import LATENCY, Objective
+from offload_jax.problem import ChainProblem, Place, validate
+
+if TYPE_CHECKING:
+    import offload_jax.models
+
+Decide = Callable[[Any, Any, Any, Any, Any, Any], np.ndarray]
+"""`(cycles [A], data [A + 1], device_speed, edge_speed, device_edge_bandwidth,
+edge_cloud_bandwidth)`, units and rules of `ChainProblem`, to an int8 decision `[A]`. Lists, plain
+numbers and NumPy arrays are taken, NumPy float64 fastest."""
+
+
+def exact(*, objective: Objective = LATENCY) -> Decide:
+    """A callable that finds the decision of least cost, exactly, for chains of any length.
+
+    The recursion of `solve`, in float64; among equal costs it is the lexicographically smallest
+    decision.
+
+    Args:
+      objective: what to minimise; its weights and powers are plain numbers.
+
+    Returns:
+      A `Decide`; it raises the ValueError of `validate` on a bad request.
+
+    Raises:
+      ValueError: the objective holds something else than numbers.
+    """
+    prices = _prices(objective)
+    from offload_jax import compiled
+
+    kernel = compiled.exact
+
+    def decide(
+        cycles: Any,
+        data: Any,
+        device_speed: Any,
+        edge_speed: Any,
+        device_edge_bandwidth: Any,
+        edge_cloud_bandwidth: Any,
+    ) -> np.ndarray:
+        try:
+            # Copies: of whatever layout the arguments are, the compiled loop sees one.
+            decision = kernel(
+                np.array(cycles, np.float64),
+                np.array(data, np.float64),
+                float(device_speed),
+                float(edge_speed),
+                float(device_edge_bandwidth),
+                float(edge_cloud_bandwidth),
+                prices,
+            )
+        except (TypeError, ValueError):
+            decision = _INVALID
+        if not len(decision):
+            _raise(
+                cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
+            )
+        return decision
+
+    return decide
+
+
+def learned(policy: "offload_jax.models.LearnedPolicy") -> Decide:
+    """A callable that decides as a small trained network does, features included.
+
+    Args:
+      policy: from `policies.load`; an imitation network with `raw` or `physical` features, "relu"
+        units and neither residual connections nor averaging over the reversed chain, such as the
+        distilled student. Its parameters are copied.
+
+    Returns:
+      A `Decide` for chains of the length the network was made for; it raises the ValueError of
+      `validate` on a bad request, and one that names both lengths on another length.
+
+    Raises:
+      ValueError: the network is of another kind; names what is not supported.
+    """
+    from offload_jax.models import ImitationConfig
+
+    config = policy.config
+    if not isinstance(config, ImitationConfig):
+        raise ValueError(
+            f"policy: {type(config).__name__} is not supported one decision at a time, only"
+            " ImitationConfig is"
+        )
+    _check_supported(config)
+    from offload_jax import compiled_network
+
+    kernel = compiled_network.decide
+    weights, sizes, num_networks = _flatten(config, policy.params)
+    ranges = [getattr(config.scenario, field.name) for field in dataclasses.fields(ChainProblem)]
+    low = np.array([low for low, _ in ranges], np.float32)
+    factor = np.array([2.0 / max(high - low, 1e-30) for low, high in ranges], np.float32)
+    physical = config.feature_set == "physical"
+    feature_set = compiled_network.PHYSICAL if physical else compiled_network.RAW
+    num_subtasks = config.num_subtasks
+
+    def decide(
+        cycles: Any,
+        data: Any,
+        device_speed: Any,
+        edge_speed: Any,
+        device_edge_bandwidth: Any,
+        edge_cloud_bandwidth: Any,
+    ) -> np.ndarray:
+        decision = _INVALID
+        try:
+            if len(cycles) == num_subtasks:
+                decision = kernel(
+                    np.array(cycles, np.float64),
+                    np.array(data, np.float64),
+                    float(device_speed),
+                    float(edge_speed),
+                    float(device_edge_bandwidth),
+                    float(edge_cloud_bandwidth),
+                    feature_set,
+                    low,
+                    factor,
+                    sizes,
+                    num_networks,
+                    weights,
+                )
+        except (TypeError, ValueError):
+            pass
+        if not len(decision):
+            _raise(
+                cycles,
+                data,
+                device_speed,
+                edge_speed,
+                device_edge_bandwidth,
+                edge_cloud_bandwidth,
+                num_subtasks=num_subtasks,
+            )
+        return decision
+
+    return decide
+
+
+_INVALID = np.empty(0, np.int8)
+
+
+def _raise(*fields: Any, num_subtasks: int | None = None) -> None:
+    """Says what is wrong with a request that the compiled loop refused."""
+    problem = ChainProblem(*fields)
+    for field in dataclasses.fields(problem):
+        value = getattr(problem, field.name)
+        wanted = 1 if field.name in ("cycles", "data") else 0
+        if hasattr(value, "shape") and len(value.shape) > wanted:
+            raise ValueError(
+                f"{field.name}: one request at a time has no batch dimensions, got shape"
+                f" {value.shape}; solve takes batches"
+            )
+    validate(problem)
+    if num_subtasks is not None:
+        from offload_jax.models.imitation import check_num_subtasks
+
+        check_num_subtasks(num_subtasks, problem)
+    raise ValueError(f"a quantity of the request is negative or not a number: {fields}")
+
+
+def _prices(objective: Objective) -> np.ndarray:
+    power = objective.power
+    try:
+        seconds, joules = float(objective.latency_weight), float(objective.energy_weight)
+        return np.array(
+            [
+                seconds,
+                seconds + joules * float(power.transmit_watts),
+                seconds + joules * float(power.receive_watts),
+                seconds + joules * float(power.idle_watts),
+                joules * float(power.switched_capacitance),
+            ]
+        )
+    except (TypeError, jax.errors.ConcretizationTypeError) as error:
+        raise ValueError(f"objective: must hold plain numbers: {error}") from None
+
+
+def _check_supported(config: Any) -> None:
+    found = [
+        name
+        for name, unsupported in (
+            (f"feature_set {config.feature_set!r}", config.feature_set not in ("raw", "physical")),
+            (f"activation {config.activation!r}", config.activation != "relu"),
+            ("residual", config.residual),
+            ("symmetric", config.symmetric),
+        )
+        if unsupported
+    ]
+    if found:
+        raise ValueError(
+            f"policy: {', '.join(found)} not supported one decision at a time; call the policy"
+        )
+
+
+def _flatten(config: Any, params: Any) -> tuple[np.ndarray, np.ndarray, int]:
+    """Weights as `compiled_network.decide` reads them, widths, and how many networks there are."""
+    separate = config.sharing == "separate"
+    layers = params["networks" if separate else "trunk"]
+    kernels, biases = [], []
+    for i in range(len(config.hidden) + 1):
+        layer = layers[f"layer_{i}"]
+        kernel, bias = np.asarray(layer["kernel"]), np.asarray(layer["bias"])
+        kernels.append(kernel if separate else kernel[None])
+        biases.append(bias if separate else bias[None])
+    num_networks = kernels[0].shape[0]
+    parts = [
+        part.ravel()
+        for n in range(num_networks)
+        for kernel, bias in zip(kernels, biases, strict=True)
+        for part in (kernel[n], bias[n])
+    ]
+    sizes = np.array([kernels[0].shape[1], *(kernel.shape[2] for kernel in kernels)], np.int64)
+    expected = config.num_subtasks * len(Place)
+    if num_networks * sizes[-1] != expected:
+        raise ValueError(f"policy: the network does not have {expected} outputs")
+    return np.concatenate(parts).astype(np.float32), sizes, num_networks
