@@ -184,5 +184,5 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
     define_flags(flags.FLAGS)
     # JAX tells at level INFO which kinds of devices the machine lacks.
-    flags.FLAGS.verbosity = logging.WARNING
+    flags.FLAGS.verbosity = logging.WARNING  # type: ignore[assignment]
     app.run(main, flags_parser=parse)
