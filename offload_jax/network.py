@@ -15,7 +15,7 @@ going to a place and coming back costs a whole round trip. Staying costs nothing
 import dataclasses
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -160,10 +160,20 @@ def network_costs(
     values += [v for link in network.links for v in (link.bandwidth, link.round_trip_time)]
     values += [link.reverse_bandwidth for link in network.links]
     library: Any = jnp if any(isinstance(v, jax.Array) for v in values) else np
-    seconds, joules = _execution(task, network, objective, flops_per_cycle, library)
+    rank = max(np.ndim(value) for value in values if value is not None)
+
+    def lift(value: Any) -> Any:
+        """`[...]` to `[..., 1]` of full rank; JAX can be told to refuse to add leading axes."""
+        value = library.asarray(value)
+        return value.reshape((1,) * (rank - value.ndim) + value.shape + (1,))
+
+    def chain(values: Any) -> Any:
+        return library.asarray(np.asarray(values, np.float64).reshape((1,) * rank + (-1,)))
+
+    seconds, joules = _execution(task, network, objective, flops_per_cycle, lift, chain)
     power = objective.power
     num_places = len(network.places)
-    data = library.asarray(np.asarray(task.data, np.float64))
+    data = chain(task.data)
     never = library.full(data.shape, math.inf)
     still = library.zeros(data.shape)
     time = [[still if j == k else never for k in range(num_places)] for j in range(num_places)]
@@ -175,8 +185,8 @@ def network_costs(
             watts = power.idle_watts
             if j == 0 or k == 0:
                 watts = power.transmit_watts if j == 0 else power.receive_watts
-            moving = _moving(data, bandwidth, library)
-            waiting = library.asarray(link.round_trip_time)[..., None] / 2
+            moving = _moving(data, lift(bandwidth), library)
+            waiting = lift(link.round_trip_time) / 2
             time[j][k] = moving + waiting
             alive = moving < math.inf
             used = library.where(alive, moving, 0.0) * watts + waiting * power.idle_watts
@@ -208,7 +218,6 @@ def network_costs(
 
 def _moving(data: Any, bandwidth: Any, library: Any) -> Any:
     """data / bandwidth `[..., A + 1]`: nothing takes no time, a dead link for ever."""
-    bandwidth = library.asarray(bandwidth)[..., None]
     alive = bandwidth > 0
     seconds = data / library.where(alive, bandwidth, 1.0)
     return library.where(data > 0, library.where(alive, seconds, math.inf), 0.0)
@@ -230,7 +239,12 @@ def _take_fastest_routes(time: list[list[Any]], spent: list[list[Any]], library:
 
 
 def _execution(
-    task: Any, network: Network, objective: Objective, flops_per_cycle: float, library: Any
+    task: Any,
+    network: Network,
+    objective: Objective,
+    flops_per_cycle: float,
+    lift: Callable[[Any], Any],
+    chain: Callable[[Any], Any],
 ) -> tuple[list[Any], list[Any]]:
     """Seconds and joules `[..., A]` of the subtasks, by place."""
     measured = task if isinstance(task, MeasuredTask) else None
@@ -240,11 +254,11 @@ def _execution(
         raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
     seconds, joules = [], []
     for number, place in enumerate(network.places):
-        speed = library.asarray(place.speed)[..., None]
+        speed = lift(place.speed)
         if measured is not None:
-            run = library.asarray(measured.seconds_at(place.name))
+            run = chain(measured.seconds_at(place.name))
         else:
-            run = library.asarray(np.asarray(task.flops, np.float64)) / flops_per_cycle / speed
+            run = chain(task.flops) / flops_per_cycle / speed
         watts: Any = objective.power.idle_watts
         if number == 0 and not is_zero(objective.energy_weight):
             _check(
@@ -254,6 +268,7 @@ def _execution(
                 lambda v: v < math.inf,
             )
             watts = objective.power.switched_capacitance * speed * speed * speed
+        library: Any = jnp if isinstance(run, jax.Array) else np
         possible = run < math.inf
         seconds.append(run)
         used = library.where(possible, run, 0.0) * watts

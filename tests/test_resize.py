@@ -6,7 +6,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import offload_jax as oj
@@ -20,7 +20,8 @@ def _sample(num_subtasks: int, num: int, seed: int = 0) -> oj.ChainProblem:
     return oj.scenarios.sample(jax.random.key(seed), scenario, num)
 
 
-@given(st.sampled_from([1, 4]), st.sampled_from([0, 1, 3]), st.integers(0, 1000))
+@settings(max_examples=10)
+@given(st.sampled_from([1, 4]), st.sampled_from([0, 2]), st.integers(0, 1000))
 def test_inserting_keeps_the_optimum(num_subtasks: int, extra: int, seed: int) -> None:
     problem = _sample(num_subtasks, 3, seed)
     resized = oj.resize_with_segments(problem, num_subtasks + extra)
@@ -31,7 +32,8 @@ def test_inserting_keeps_the_optimum(num_subtasks: int, extra: int, seed: int) -
     np.testing.assert_allclose(oj.latency(problem, expanded), before.cost, rtol=1e-5)
 
 
-@given(st.sampled_from([3, 8]), st.sampled_from([1, 2, 7]), st.integers(0, 1000))
+@settings(max_examples=10)
+@given(st.sampled_from([3, 8]), st.sampled_from([1, 5]), st.integers(0, 1000))
 def test_merging_never_helps_and_keeps_totals(num_subtasks: int, fewer: int, seed: int) -> None:
     problem = _sample(num_subtasks, 3, seed)
     num = max(1, num_subtasks - fewer)
