@@ -1,6 +1,7 @@
 """Additive chain costs: the one table every solver works on, and what fills it."""
 
 import dataclasses
+import functools
 import math
 import numbers
 from typing import Any, NamedTuple
@@ -147,6 +148,15 @@ class CostTerms(NamedTuple):
     def batch_shape(self) -> tuple[int, ...]:
         shapes = [entry.shape[1:] for entry in jax.tree.leaves(self)]
         return np.broadcast_shapes(*shapes)
+
+    def zeros(self, dtype: Any) -> Array:
+        """Zeros `[*batch]` for a scan to carry.
+
+        They are computed from every entry, though in vain: under `shard_map`, what a scan carries
+        must vary over the same mesh axes before and after a step.
+        """
+        never = [(entry[0] < 0) & (entry[0] > 0) for entry in jax.tree.leaves(self)]
+        return functools.reduce(jnp.logical_or, never).astype(dtype)
 
 
 def problem_terms(problem: ChainProblem, objective: Objective, *, library: Any = jnp) -> CostTerms:

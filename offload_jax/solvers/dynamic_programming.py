@@ -125,14 +125,14 @@ def _minimize_long(
         def step(carry: tuple[list, list], stage: tuple[CostTerms, Array]) -> tuple:
             return _prepend(stage[0], *carry, stage[1]), None
 
-        words = [jnp.zeros(batch, jnp.uint32)] * len(values)
+        words = [terms.zeros(jnp.uint32)] * len(values)
         (values, words), _ = jax.lax.scan(
             step, (values, words), (block_terms, shifts), reverse=True
         )
         return values, words
 
     final = [terms.transfer[k][0][num_subtasks] for k in places]
-    start = [jnp.broadcast_to(value, batch).astype(dtype) for value in final]
+    start = [value + terms.zeros(dtype) for value in final]
     values, words = jax.lax.scan(backward, start, stages, reverse=True)
 
     def forward(place: Array, word_from: list[Array]) -> tuple[Array, Array]:
@@ -143,6 +143,6 @@ def _minimize_long(
 
     possible = (values[0] < math.inf)[None]
     words = [jnp.where(possible, word, 0) for word in words]
-    _, chosen = jax.lax.scan(forward, jnp.zeros(batch, jnp.int8), words)
+    _, chosen = jax.lax.scan(forward, terms.zeros(jnp.int8), words)
     decision = jnp.moveaxis(_unpack(chosen, block, bits), 0, -2)
     return decision.reshape(*batch, num_blocks * block)[..., padding:], values[0]

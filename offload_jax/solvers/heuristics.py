@@ -43,7 +43,7 @@ def greedy(terms: CostTerms, *, count_return: bool = False) -> Int8[Array, "*bat
         place = choose(place, t, nothing)
         return place, place
 
-    start = jnp.zeros(batch, jnp.int8)
+    start = terms.zeros(jnp.int8)
     # Unrolled for short chains, where it fuses into one loop over the batch.
     place, chosen = jax.lax.scan(
         step, start, jnp.arange(num_subtasks - 1), unroll=max(1, min(num_subtasks - 1, 16))
