@@ -74,10 +74,16 @@ def test_what_goes_beyond_the_paper_by_hand() -> None:
 def test_three_edge_servers_are_solved_as_by_enumeration() -> None:
     edges = ("edge1", "edge2", "edge3")
     network = Network(
-        (Processor("device", 5e8), *(Processor(e, 1e9 * i) for i, e in enumerate(edges, 1)))
-        + (Processor("cloud", 2e10),),
-        tuple(Link("device", e, b) for e, b in zip(edges, (8e6, 4e6, 1e6), strict=True))
-        + (Link("edge1", "edge2", 5e7), Link("edge3", "cloud", 1e8)),
+        (
+            Processor("device", 5e8),
+            *(Processor(e, 1e9 * i) for i, e in enumerate(edges, 1)),
+            Processor("cloud", 2e10),
+        ),
+        (
+            *(Link("device", e, b) for e, b in zip(edges, (8e6, 4e6, 1e6), strict=True)),
+            Link("edge1", "edge2", 5e7),
+            Link("edge3", "cloud", 1e8),
+        ),
     )
     costs = oj.network_costs(TASK, network)
     assert costs.num_places == 5

@@ -54,7 +54,7 @@ def test_agrees_with_enumeration(constraints: SideConstraints) -> None:
 
 def test_goes_together_with_limits_and_infeasible_rows() -> None:
     problem = oj.scenarios.sample(jax.random.key(1), SCENARIO, 2)
-    constraints = SideConstraints(forbidden={t: (1, 2) for t in range(5)})
+    constraints = SideConstraints(forbidden=dict.fromkeys(range(5), (1, 2)))
     local = oj.latency(problem, oj.policies.local(problem))
     limits = np.asarray(local) * [1.0, 0.5]
     solution = oj.solve(problem, side_constraints=constraints, max_latency=limits)
