@@ -20,6 +20,10 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Delay of one decision, policy by policy; `ARGS="--duration=0.2"` for a short run.
+benchmark: $(STAMP)
+	$(BIN)/python -m benchmarks.inference_delay --checkpoints=$(WORKDIR)/checkpoints $(ARGS)
+
 # Resolves the direct dependencies in pyproject.toml into the pins of requirements.txt.
 pins: $(STAMP)
 	$(BIN)/pip-compile --quiet --upgrade --extra=experiments --extra=dev --strip-extras \
