@@ -11,7 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from offload_jax.problem import ChainProblem, Place, validate_shapes
+from offload_jax.problem import (
+    ChainProblem,
+    Place,
+    as_float_array,
+    validate_kind,
+    validate_shapes,
+)
 
 
 @jax.tree_util.register_dataclass
@@ -36,9 +42,7 @@ class ChainCosts:
         for name in ("execution", "transfer"):
             value = getattr(self, name)
             if isinstance(value, (list, tuple, np.ndarray)):
-                value = np.asarray(value)
-                if value.dtype.kind in "iu":
-                    value = value.astype(np.float64)
+                value = as_float_array(name, value)
             object.__setattr__(self, name, value)
 
     @property
@@ -395,6 +399,8 @@ def validate_costs(costs: ChainCosts) -> None:
       ValueError: names the field, the rule and the first bad index.
     """
     execution, transfer = costs.execution, costs.transfer
+    validate_kind("execution", execution)
+    validate_kind("transfer", transfer)
     if execution.ndim < 2 or 0 in execution.shape[-2:]:
         raise ValueError(f"execution: needs shape [..., A, K], A, K >= 1, got {execution.shape}")
     num_subtasks, num_places = execution.shape[-2:]

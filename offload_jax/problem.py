@@ -49,7 +49,7 @@ class ChainProblem:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            object.__setattr__(self, field.name, _as_float_array(field.name, value))
+            object.__setattr__(self, field.name, as_float_array(field.name, value))
 
     @property
     def num_subtasks(self) -> int:
@@ -87,7 +87,7 @@ class ChainProblem:
         return jax.tree.map(lambda leaf: leaf[index], broadcast_batch(self))
 
 
-def _as_float_array(name: str, value: Any) -> Any:
+def as_float_array(name: str, value: Any) -> Any:
     """Converts what NumPy can convert; leaves JAX arrays, tracers and pytree sentinels alone."""
     convertible = isinstance(value, (bool, int, float, list, tuple, np.ndarray, np.generic))
     if isinstance(value, jax.Array) or not (convertible or hasattr(value, "__array__")):
@@ -141,16 +141,17 @@ def validate(problem: ChainProblem) -> None:
       ValueError: names the field, the rule, the first bad index and its value.
     """
     validate_shapes(problem)
-    if not bool(_values_are_valid(problem)):
-        _raise_first_bad_value(problem)
+    # Values that float32 cannot hold are refused below; NumPy need not warn of them (and a warning
+    # turned into an error inside JAX's conversion crashes the process).
+    with np.errstate(over="ignore", under="ignore"):
+        if not bool(_values_are_valid(problem)):
+            _raise_first_bad_value(problem)
 
 
 def validate_shapes(problem: ChainProblem) -> None:
     """The part of `validate` that needs no values and so also works while tracing."""
     for field in dataclasses.fields(problem):
-        value = getattr(problem, field.name)
-        if not hasattr(value, "shape"):
-            raise ValueError(f"{field.name}: must be an array of numbers, got {value!r}")
+        validate_kind(field.name, getattr(problem, field.name))
     for name, needed in (("cycles", "A"), ("data", "A + 1")):
         if getattr(problem, name).ndim == 0:
             raise ValueError(f"{name}: needs a last axis of {needed} subtask values, got a scalar")
@@ -173,6 +174,14 @@ def validate_shapes(problem: ChainProblem) -> None:
                 f"{field.name}: batch dimensions {leading} do not broadcast with {batch} of the"
                 " fields before it"
             ) from None
+
+
+def validate_kind(name: str, value: Any) -> None:
+    """Refuses what is no array of real numbers."""
+    if not hasattr(value, "shape"):
+        raise ValueError(f"{name}: must be an array of numbers, got {value!r}")
+    if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
+        raise ValueError(f"{name}: must hold real numbers, got dtype {value.dtype}")
 
 
 @jax.jit
