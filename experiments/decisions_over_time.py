@@ -203,8 +203,8 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
                 color=PALETTE[colour],
                 label=label,
             )
-        below.set(xlabel="time of the request (s)", ylabel="latency (s)", yscale="log")
-        below.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        below.set(xlabel="time of the request (s)", ylabel="latency (s)", ylim=(0, None))
+        above.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         below.legend(ncols=3, loc="upper left", bbox_to_anchor=(0, 1.18))
 
 

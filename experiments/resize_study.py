@@ -74,7 +74,8 @@ def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
         "optimal": oj.policies.optimal,
         "greedy": oj.policies.greedy,
     }
-    policies.update(trained.load_all(workdir))
+    loaded = trained.load_all(workdir)
+    policies.update(loaded)
 
     def compute() -> dict[str, Any]:
         merges: dict[str, Any] = {}
@@ -101,7 +102,13 @@ def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
             }
         return {"merges": merges, "insertion": inserted, "policies": learned}
 
-    config = {"seed": seed, "num": num, "targets": TARGETS, "policies": list(policies)}
+    config = {
+        "seed": seed,
+        "num": num,
+        "targets": TARGETS,
+        "policies": list(policies),
+        "weights": trained.digests(loaded),
+    }
     results = cached(workdir / "results" / "resize_study.json", config, compute)
     draw(results, workdir / "figures" / "resize_study.png")
     return results

@@ -1,11 +1,14 @@
 """The trained policies that lie in a working directory."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import offload_jax as oj
+from offload_jax import checkpoints
 
 
-def load_all(workdir: Path) -> dict[str, oj.policies.Policy]:
+def load_all(workdir: Path) -> dict[str, Any]:
     """Every checkpoint under `workdir/checkpoints` by its name, none if there is no such folder.
 
     Raises:
@@ -19,3 +22,8 @@ def load_all(workdir: Path) -> dict[str, oj.policies.Policy]:
         for path in sorted(folder.iterdir())
         if path.is_dir() and not path.name.startswith(".")
     }
+
+
+def digests(policies: Mapping[str, Any]) -> dict[str, str]:
+    """What results depend on: the weights of loaded policies, by name."""
+    return {name: checkpoints.digest(policy.params) for name, policy in policies.items()}
