@@ -41,7 +41,8 @@ class Contender:
       one: a request's six quantities to a decision `[A]`, on the host when it returns; None if it
         only takes batches.
       place: puts a problem where `batch` reads it.
-      prepare: compiles `batch` for a problem, giving seconds and temporary bytes.
+      prepare: compiles `batch` for a problem, giving seconds, temporary bytes and
+        floating-point operations of a call, as far as they are known.
     """
 
     name: str
@@ -102,7 +103,9 @@ def jax_contender(name: str, policy: Callable[[oj.ChainProblem], Any], device: A
         seconds = time.perf_counter() - start
         memory = compiled.memory_analysis()
         bytes_used = float(getattr(memory, "temp_size_in_bytes", 0) or 0)
-        return {"compile_seconds": seconds, "temporary_bytes": bytes_used}
+        costs = compiled.cost_analysis()
+        flops = float(costs.get("flops", 0.0)) if isinstance(costs, dict) else 0.0
+        return {"compile_seconds": seconds, "temporary_bytes": bytes_used, "flops": flops}
 
     def one(*request: Any) -> np.ndarray:
         with jax.default_device(device):

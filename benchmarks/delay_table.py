@@ -22,8 +22,11 @@ def render(documents: Mapping[str, Mapping[str, Any] | None], order: tuple[str, 
 
     Args:
       documents: for each platform what `inference_delay` wrote, None where nothing was measured.
-      order: policies, in the order of the rows.
+      order: policies, in the order of the rows; those that no document knows are left out,
+        unless the paper has them.
     """
+    known = {row["policy"] for doc in documents.values() if doc is not None for row in doc["rows"]}
+    order = tuple(policy for policy in order if policy in known or policy in PAPER)
     headers = ["policy", "paper, / greedy"]
     for platform in documents:
         headers += [f"{platform} batch", "/ greedy", f"{platform} single p50", "/ greedy"]

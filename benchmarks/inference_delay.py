@@ -112,6 +112,9 @@ def run(
         "dispatch_floor": measure.dispatch_floor(
             device, clock=clock, duration=min(1.0, settings.duration)
         ),
+        "matrix_product_flops_per_second": measure.matrix_product_rate(
+            device, clock=clock, duration=min(1.0, settings.duration)
+        ),
         "rows": [],
     }
     path = output / f"{platform}.json"

@@ -142,6 +142,8 @@ def _batch(
         **prepared,
         **note,
     }
+    if prepared.get("flops"):
+        result["flops_per_second"] = prepared["flops"] / float(np.median(seconds))
     if not contender.on_host:
         result["host_to_device_seconds"] = _median(lambda: contender.place(problems[0]), clock)
         # A fresh array each time: a second conversion would only return what the first kept.
@@ -254,3 +256,14 @@ def dispatch_floor(device: Any, *, clock: Clock, duration: float) -> dict[str, f
         max_requests=10_000,
     )
     return latencies.summary()
+
+
+def matrix_product_rate(device: Any, *, clock: Clock, duration: float, size: int = 2048) -> float:
+    """Floating-point operations per second of a plain large matrix product, float32."""
+    matrix = jax.device_put(np.ones((size, size), np.float32), device)
+    product = jax.jit(lambda x: x @ x)
+    jax.block_until_ready(product(matrix))
+    seconds = protocols.offline(
+        lambda i: jax.block_until_ready(product(matrix)), clock=clock, duration=duration
+    )
+    return 2 * size**3 / float(np.median(seconds))

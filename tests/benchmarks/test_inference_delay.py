@@ -108,7 +108,8 @@ def test_a_crash_is_a_row_and_the_others_still_run(tmp_path: Path) -> None:
 
 
 def check_schema(document: dict[str, Any]) -> None:
-    assert set(document) == {"format", "environment", "settings", "dispatch_floor", "rows"}
+    keys = {"format", "environment", "settings", "dispatch_floor", "rows"}
+    assert set(document) == {*keys, "matrix_product_flops_per_second"}
     assert {"machine", "device", "platform", "versions", "commit"} <= set(document["environment"])
     for row in document["rows"]:
         assert {"policy", "protocol", "batch_size", "status", "peak_memory_bytes"} <= set(row)
