@@ -110,7 +110,7 @@ def reported(
     """
     path = workdir / "metrics" / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    board = None
+    board: Any = None
     with tqdm(total=num_epochs, desc=name, unit="epoch", disable=not progress) as bar:
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> None:

@@ -52,15 +52,15 @@ class Preset:
     )
     student_model: ImitationConfig = ImitationConfig(feature_set="physical", hidden=(32, 32))
     q_model: QNetworkConfig = QNetworkConfig(feature_set="physical")
-    variations: Variations = Variations()
+    variations: Variations = Variations(spread=3.0, resize=2.0)
 
 
 _PAPER = ImitationTraining(
-    num_epochs=40, batch_size=1000, learning_rate=2e-3, weight_decay=1.0, average_decay=0.99
+    num_epochs=40, batch_size=1000, learning_rate=3e-3, weight_decay=1.5, average_decay=0.99
 )
-_SHARED = ImitationTraining(num_epochs=30, batch_size=1000, weight_decay=1.0, average_decay=0.99)
+_SHARED = ImitationTraining(num_epochs=20, batch_size=1000, weight_decay=1.0, average_decay=0.99)
 _TEACHER = ImitationTraining(
-    num_epochs=60,
+    num_epochs=40,
     batch_size=1000,
     learning_rate=2e-3,
     average_decay=0.995,
@@ -69,10 +69,15 @@ _TEACHER = ImitationTraining(
     recombined=1000,
 )
 _STUDENT = ImitationTraining(
-    num_epochs=300, batch_size=100, learning_rate=3e-3, weight_decay=0.1, average_decay=0.99
+    num_epochs=300, batch_size=100, learning_rate=3e-3, weight_decay=1.0, average_decay=0.99
 )
 _STUDENT_VARIATIONS = ImitationTraining(
-    num_epochs=4000, batch_size=500, learning_rate=5e-3, average_decay=0.99
+    num_epochs=2000,
+    batch_size=500,
+    learning_rate=5e-3,
+    average_decay=0.99,
+    cross_entropy_weight=0.3,
+    latency_weight=10.0,
 )
 
 QUICK = Preset(

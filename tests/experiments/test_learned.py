@@ -1,0 +1,151 @@
+"""Every script of learned policies, at tiny size, in the order in which they need each other."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import offload_jax as oj
+from experiments import charts, distill_student, figure5, figure6, learned
+from experiments.presets import PRESETS, QUICK
+from offload_jax import models
+from offload_jax.models import ImitationConfig, QNetworkConfig
+
+_SMALL = {"num_epochs": 2, "batch_size": 50}
+_DQN = dataclasses.replace(QUICK.dqn, num_epochs=2, steps_per_epoch=2, replay_size=600)
+TINY = dataclasses.replace(
+    QUICK,
+    name="tiny",
+    num_wide=200,
+    num_narrow=100,
+    num_test=100,
+    num_seeds=2,
+    temperatures=(5.0,),
+    teacher_paper_model=ImitationConfig(hidden=(4,)),
+    teacher_shared_model=ImitationConfig(hidden=(4,), sharing="shared"),
+    teacher_model=dataclasses.replace(QUICK.teacher_model, hidden=(4, 4)),
+    student_model=ImitationConfig(hidden=(4,), feature_set="physical"),
+    q_model=QNetworkConfig(hidden=(4,)),
+    teacher_paper=dataclasses.replace(QUICK.teacher_paper, **_SMALL),
+    teacher_shared=dataclasses.replace(QUICK.teacher_shared, **_SMALL),
+    teacher=dataclasses.replace(QUICK.teacher, recombined=20, **_SMALL),
+    teacher_stream=dataclasses.replace(QUICK.teacher, recombined=0, **_SMALL),
+    student=dataclasses.replace(QUICK.student, **_SMALL),
+    student_variations=dataclasses.replace(QUICK.student_variations, **_SMALL),
+    dqn=_DQN,
+    dqn_small=_DQN,
+)
+AGGREGATES = ("ratio_of_means", "mean", "median", "geometric_mean", "p99")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Figures 5 and 6 from nothing."""
+    workdir = tmp_path_factory.mktemp("learned")
+    return (
+        workdir,
+        figure5.run(TINY, workdir, progress=False),
+        figure6.run(TINY, workdir, progress=False),
+    )
+
+
+def test_figures_hold_every_policy_and_every_metric(finished):
+    _, large, small = finished
+    expected = {"optimal", "greedy", "greedy_with_return", "local", "edge", "cloud", "random"}
+    expected |= {
+        "large_dil_paper",
+        "large_dil_paper_shared",
+        "large_dil",
+        "large_dil_stream",
+        "drl",
+    }
+    assert set(large) == expected | {"floor"}
+    assert set(large["floor"]) == expected
+    rows = [entry for name, entry in small.items() if name != "orderings"]
+    rows += [entry for name, entry in large.items() if name != "floor"]
+    for row in [*rows, *large["floor"].values()]:
+        assert all(row[name] > 0.999 for name in AGGREGATES)
+        assert len(row["accuracy_per_subtask"]) == 6
+        assert 0 <= row["accuracy_whole_decision"] <= row["accuracy"] <= 1
+    assert large["optimal"]["accuracy_whole_decision"] == 1.0
+    for name in ("baseline_dil", "kd_dil_paper", "kd_dil", "drl_small", "kd_matched_5"):
+        assert small[name]["seeds"] == 2
+        assert len(small[name]["per_seed"]) == 2
+        assert small[name]["ratio_of_means"] == pytest.approx(np.mean(small[name]["per_seed"]))
+
+
+def test_checkpoints_results_and_figures_lie_where_they_should(finished):
+    workdir, large, small = finished
+    problem = learned.test_set(TINY.num_test)
+    for name in ("large_dil", "kd_dil", "baseline_dil", "drl", "drl_small"):
+        policy = oj.policies.load(workdir / "checkpoints" / name)
+        ratio = float(oj.metrics.normalized_latency(problem, policy(problem)).ratio_of_means)
+        reported = (large[name] if name in large else {**small[name]}).get("ratio_of_means")
+        if name in small:
+            reported = small[name]["per_seed"][0]
+        assert ratio == pytest.approx(reported, rel=1e-5)
+    for name in ("figure5", "figure6"):
+        stored = json.loads((workdir / "results" / f"{name}.json").read_text())
+        assert set(stored) == {"config", "results"}
+    for name in ("figure5", "figure6", "dqn_curve", "temperatures"):
+        assert (workdir / "figures" / f"{name}.png").stat().st_size > 1000
+
+
+def test_metrics_are_json_lines(finished):
+    workdir, _, _ = finished
+    lines = (workdir / "metrics" / "large_dil.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+    assert {"epoch", "loss", "seconds"} <= set(json.loads(lines[0]))
+
+
+def test_second_run_trains_nothing(finished, monkeypatch):
+    workdir, large, small = finished
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    for module in ("train_teacher", "distill_student"):
+        monkeypatch.setattr(f"experiments.{module}.train_imitation", refuse)
+    monkeypatch.setattr("experiments.train_dqn.train_dqn", refuse)
+    assert figure5.run(TINY, workdir, progress=False) == large
+    assert figure6.run(TINY, workdir, progress=False) == small
+
+
+def test_metrics_of_an_interrupted_training_are_replaced(tmp_path):
+    with learned.reported("run", 3, tmp_path, progress=False) as on_epoch:
+        for epoch in (1, 2, 3):
+            on_epoch(epoch, {"loss": 1.0})
+    with (tmp_path / "metrics" / "run.jsonl").open("a") as file:
+        file.write('{"epoch": 4, "lo')
+    with learned.reported("run", 3, tmp_path, progress=False) as on_epoch:
+        on_epoch(3, {"loss": 2.0})
+    curve = learned.learning_curve(tmp_path, "run")
+    assert [entry["loss"] for entry in curve] == [1.0, 1.0, 2.0]
+
+
+def test_intervals_over_seeds_by_hand():
+    summary = learned.summarize([{"x": 1.0}, {"x": 2.0}, {"x": 6.0}])
+    # Mean 3, standard deviation sqrt(7), Student's t of two degrees of freedom 4.30.
+    assert summary["x"] == pytest.approx(3.0)
+    assert summary["x_interval"] == pytest.approx(4.30 * np.sqrt(7.0 / 3.0), rel=1e-3)
+    assert summary["seeds"] == 3
+
+
+def test_claims_need_intervals_that_do_not_touch():
+    low = {"ratio_of_means": 1.1, "ratio_of_means_interval": 0.05, "per_seed": []}
+    high = {"ratio_of_means": 1.2, "ratio_of_means_interval": 0.06, "per_seed": []}
+    assert figure6.compare(low, high)["better"]
+    assert not figure6.compare(low, high)["intervals_apart"]
+    assert figure6.compare(low, {"ratio_of_means": 1.2})["intervals_apart"]
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_presets_have_the_sizes_of_the_paper(preset):
+    assert (preset.num_wide, preset.num_narrow, preset.num_test) == (100_000, 1_000, 10_000)
+    assert models.num_parameters(preset.teacher_paper_model) == 1_611_282
+    assert models.num_parameters(preset.teacher_model) <= 1_611_282
+    assert models.num_parameters(preset.student_model) == 10_386
+    assert preset.num_seeds >= 5
+    for name in distill_student.rows(preset):
+        assert charts.label(name)
