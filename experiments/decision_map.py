@@ -39,11 +39,12 @@ _ROWS = 4
 Plane = tuple[Callable[[Any], oj.ChainProblem], np.ndarray, dict[str, Any]]
 
 
-def planes(size: int) -> dict[str, Plane]:
+def planes(size: int, networks: Sequence[str]) -> dict[str, Plane]:
     """The maps by name.
 
     Args:
       size: points along each axis.
+      networks: names out of `NETWORKS`.
 
     Returns:
       A function from values `[n, 1]` along the y axis to problems of batch shape `[n, size]`, all
@@ -70,8 +71,8 @@ def planes(size: int) -> dict[str, Plane]:
         "y_range": (_SPEEDS[0] / 1e9, _SPEEDS[1] / 1e9),
     }
     found: dict[str, Plane] = {}
-    for name, build in NETWORKS.items():
-        profile = workloads.profile_network(build, input_bytes=_INPUT_BYTES)
+    for name in networks:
+        profile = workloads.profile_network(NETWORKS[name], input_bytes=_INPUT_BYTES)
 
         def over_links(wired: Any, profile: Any = profile) -> oj.ChainProblem:
             return profile.to_problem(
@@ -161,12 +162,15 @@ def describe(region: Mapping[str, Any]) -> str:
     return " ".join(f"{length}{oj.Place(place).name[0]}" for place, length in runs)
 
 
-def run(workdir: Path, *, size: int = 1000) -> dict[str, Any]:
+def run(
+    workdir: Path, *, size: int = 1000, networks: Sequence[str] = tuple(NETWORKS)
+) -> dict[str, Any]:
     """Solves and draws every map.
 
     Args:
       workdir: gets `results/decision_map.json` and `figures/decision_map*.png`.
       size: points along each axis.
+      networks: names out of `NETWORKS`; a random task is always drawn too.
 
     Returns:
       For each map: the number of solves, seconds with and without compiling, the regions by size.
@@ -175,7 +179,7 @@ def run(workdir: Path, *, size: int = 1000) -> dict[str, Any]:
 
     def compute() -> dict[str, Any]:
         results = {}
-        for name, (problem_of, values, axes) in planes(size).items():
+        for name, (problem_of, values, axes) in planes(size, networks).items():
             decisions, first, again = solve_plane(problem_of, values)
             number, rows = regions(decisions)
             draw(number, rows, axes, title=name, path=folder / file_name(name))
@@ -191,7 +195,7 @@ def run(workdir: Path, *, size: int = 1000) -> dict[str, Any]:
         workdir / "results" / "decision_map.json",
         {
             "size": size,
-            "networks": list(NETWORKS),
+            "networks": list(networks),
             "input_bytes": _INPUT_BYTES,
             "ranges": [_BANDWIDTHS, _RANDOM_BANDWIDTHS, _SPEEDS],
         },

@@ -42,6 +42,7 @@ def run(
     window: int = 5,
     at_end: str = "wrap",
     seed: int = 0,
+    networks: Sequence[str] = tuple(NETWORKS),
 ) -> dict[str, Any]:
     """Replays every trace for every network and policy.
 
@@ -53,6 +54,7 @@ def run(
       window: samples that estimators look back on.
       at_end: "wrap" starts a trace again that is too short, "stop" drops the requests after it.
       seed: of the synthetic traces.
+      networks: names out of `NETWORKS`.
 
     Returns:
       For each network and policy: requests, mean and median latency, regret against the
@@ -70,21 +72,27 @@ def run(
 
     def compute() -> dict[str, Any]:
         results: dict[str, Any] = {"networks": {}}
-        for name, build in NETWORKS.items():
-            problem = _problem(build)
+        for name in networks:
+            problem = _problem(NETWORKS[name])
             parts = [
                 _replay_all(problem, trace, workloads.request_times(trace, **options), window)
                 for trace in tqdm(traces, desc=name, disable=None)
             ]
             results["networks"][name] = _summary(parts)
-        problem = _problem(NETWORKS["MobileNetV2"])
+        problem = _problem(NETWORKS[networks[0]])
         results["example"] = _example(problem, _most_varied(traces), options, window)
         return results
 
     digest = hashlib.sha256()
     for trace in traces:
         digest.update(trace.name.encode() + trace.time.tobytes() + trace.bandwidth.tobytes())
-    config = {**options, "window": window, "traces": len(traces), "digest": digest.hexdigest()}
+    config = {
+        **options,
+        "window": window,
+        "traces": len(traces),
+        "networks": list(networks),
+        "digest": digest.hexdigest(),
+    }
     results = cached(workdir / "results" / "decisions_over_time.json", config, compute)
     draw(results, workdir / "figures" / "decisions_over_time.png")
     return results
@@ -188,7 +196,9 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
         end = example["start"][-1]
         above.step(example["time"], example["megabits"], where="post", color=PALETTE[7])
         above.set(ylabel="bandwidth (Mbit/s)", yscale="log", xlim=(0, end))
-        above.set_title(f"MobileNetV2 on trace {example['trace']}", loc="left")
+        above.set_title(
+            f"{next(iter(results['networks']))} on trace {example['trace']}", loc="left"
+        )
         lines = {
             "local": "everything on the device",
             "last": "optimal for the last sample",

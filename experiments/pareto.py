@@ -151,7 +151,12 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
                 label=name.replace("_", " "),
             )
         left.legend(
-            fontsize=8, title=f"not shown: {', '.join(far)}" if far else None, title_fontsize=8
+            fontsize=8,
+            ncols=3,
+            loc="upper left",
+            bbox_to_anchor=(0.0, -0.13),
+            title=f"not shown: {', '.join(far)}" if far else None,
+            title_fontsize=8,
         )
         right.legend(fontsize=8)
 

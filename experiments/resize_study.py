@@ -6,7 +6,7 @@ figures/resize_study.png.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,14 @@ MERGES: dict[str, Callable[[oj.ChainProblem, int], oj.ChainProblem]] = {
 }
 
 
-def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
+def run(
+    workdir: Path,
+    *,
+    seed: int = 0,
+    num: int = 10_000,
+    lengths: Sequence[int] = LENGTHS,
+    targets: Sequence[int] = TARGETS,
+) -> dict[str, Any]:
     """Merges random chains of 12 and 20 subtasks and compares optima and trained policies.
 
     Args:
@@ -64,6 +71,8 @@ def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
         `checkpoints/` are measured too.
       seed: of the chains.
       num: how many chains of each length.
+      lengths: subtasks of the chains.
+      targets: subtasks after merging.
 
     Returns:
       `merges` (length, merge, target: metrics of the merged optimum over the original one),
@@ -80,7 +89,7 @@ def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
     def compute() -> dict[str, Any]:
         merges: dict[str, Any] = {}
         learned: dict[str, Any] = {}
-        for length in (_POLICY_SUBTASKS, *LENGTHS):
+        for length in (_POLICY_SUBTASKS, *lengths):
             scenario = dataclasses.replace(oj.scenarios.WIDE, num_subtasks=length)
             problem = oj.scenarios.sample(jax.random.key(seed), scenario, num)
             best = oj.solve(problem).cost
@@ -96,7 +105,7 @@ def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
             merges[str(length)] = {
                 name: {
                     str(target): _metrics(oj.solve(merge(problem, target)).cost, best)
-                    for target in TARGETS
+                    for target in targets
                 }
                 for name, merge in MERGES.items()
             }
@@ -105,7 +114,8 @@ def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
     config = {
         "seed": seed,
         "num": num,
-        "targets": TARGETS,
+        "lengths": list(lengths),
+        "targets": list(targets),
         "policies": list(policies),
         "weights": trained.digests(loaded),
     }
@@ -160,7 +170,15 @@ def section(results: Mapping[str, Any]) -> str:
             "## Chains of other lengths\n",
             f"Inserting empty subtasks up to 20 changes optima by {results['insertion']:.1e} at"
             " most (float32). Merging: mean loss of the optimum over the chain as it was.\n",
-            tabulate(merges, ["subtasks", "merge", *(f"to {n}" for n in TARGETS)], "pipe"),
+            tabulate(
+                merges,
+                [
+                    "subtasks",
+                    "merge",
+                    *(f"to {n}" for n in next(iter(results["merges"].values()))["best merge"]),
+                ],
+                "pipe",
+            ),
             "\nPolicies for six subtasks through the best merge: their latency over the optimum of"
             " the original chain, ratio of means.\n",
             tabulate(policies, ["policy", *(f"from {n}" for n in results["policies"])], "pipe"),

@@ -12,13 +12,13 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 
 def test_decision_map(tmp_path: Path) -> None:
-    results = decision_map.run(tmp_path, size=24)
+    results = decision_map.run(tmp_path, size=24, networks=("AlexNet",))
     for name, result in results.items():
         assert result["solves"] == 24 * 24
         assert sum(region["share"] for region in result["regions"]) == pytest.approx(1.0)
         assert (tmp_path / "figures" / decision_map.file_name(name)).exists()
     assert "all device" in decision_map.section(results)
-    assert decision_map.run(tmp_path, size=24) == results
+    assert decision_map.run(tmp_path, size=24, networks=("AlexNet",)) == results
 
 
 def test_regions_are_numbered_by_size() -> None:
@@ -49,7 +49,7 @@ def test_pareto(tmp_path: Path) -> None:
 
 
 def test_resize_study(tmp_path: Path) -> None:
-    results = resize_study.run(tmp_path, num=20)
+    results = resize_study.run(tmp_path, num=20, lengths=(12,), targets=(4,))
     for merged in results["merges"].values():
         best, least, equal = (merged[name]["4"]["mean"] for name in resize_study.MERGES)
         assert 1 - 1e-6 <= best <= min(least, equal) + 1e-6
@@ -72,7 +72,7 @@ def test_decisions_over_time(tmp_path: Path) -> None:
     folder = tmp_path / "traces"
     folder.mkdir()
     (folder / "drive").write_text("0 1\n1 20\n2 0.2\n3 0\n4 5\n")
-    options = {"trace_dir": folder, "num_requests": 6}
+    options = {"trace_dir": folder, "num_requests": 6, "networks": ("AlexNet",)}
     results = decisions_over_time.run(tmp_path, **options)
     for policies in results["networks"].values():
         assert all(row["regret"] >= -1e-9 for row in policies.values())
@@ -90,6 +90,10 @@ def test_stop_at_the_end_of_a_short_trace(tmp_path: Path) -> None:
     (tmp_path / "traces").mkdir()
     (tmp_path / "traces" / "short").write_text("0 1\n1 20\n2 4\n")
     results = decisions_over_time.run(
-        tmp_path, trace_dir=tmp_path / "traces", num_requests=10, at_end="stop"
+        tmp_path,
+        trace_dir=tmp_path / "traces",
+        num_requests=10,
+        at_end="stop",
+        networks=("AlexNet",),
     )
     assert results["networks"]["AlexNet"]["local"]["requests"] == 2
