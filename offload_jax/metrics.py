@@ -37,7 +37,8 @@ def aggregate(cost: Any, optimal_cost: Any) -> NormalizedLatency:
 
     A request whose optimum is 0 counts as ratio 1 if its cost is 0 too, else as `inf`.
     """
-    cost, optimal_cost = jnp.ravel(jnp.asarray(cost)), jnp.ravel(jnp.asarray(optimal_cost))
+    both = jnp.broadcast_arrays(jnp.asarray(cost), jnp.asarray(optimal_cost))
+    cost, optimal_cost = (jnp.ravel(costs) for costs in both)
     ratio = jnp.where(cost == optimal_cost, 1.0, cost / optimal_cost)
     means = jnp.mean(cost), jnp.mean(optimal_cost)
     return NormalizedLatency(
@@ -56,7 +57,7 @@ def normalized_latency(
 
     Args:
       problem: problems with any batch shape.
-      decision: `[..., A]` decisions for them.
+      decision: `[..., A]` decisions for them; leading dimensions broadcast with the problems'.
       objective: another cost than latency, on request.
 
     Returns:
@@ -90,7 +91,14 @@ class Accuracy(NamedTuple):
 
 
 def accuracy(decision: Any, label: Any) -> Accuracy:
-    """Agreement of decisions `[..., A]` with labels `[..., A]`."""
-    same: Bool[Array, "n A"] = jnp.asarray(decision) == jnp.asarray(label)
+    """Agreement of decisions `[..., A]` with labels `[..., A]`.
+
+    Raises:
+      ValueError: the shapes differ.
+    """
+    decision, label = jnp.asarray(decision), jnp.asarray(label)
+    if decision.shape != label.shape:
+        raise ValueError(f"label: shape {label.shape} is not {decision.shape}, that of decision")
+    same: Bool[Array, "*batch A"] = decision == label
     same = same.reshape(-1, same.shape[-1])
     return Accuracy(jnp.mean(same, axis=0), jnp.mean(same), jnp.mean(jnp.all(same, axis=-1)))
