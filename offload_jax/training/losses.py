@@ -39,7 +39,8 @@ def log_expected_latency(
     Every subtask draws its place from its own distribution, independently; the expectation of the
     latency is then a sum over the cost table, and differentiable. The logarithm of its ratio to the
     optimal latency differs from this by a constant, so this loss needs no label at all: the least
-    value over all distributions is reached at the optimal decision.
+    value over all distributions is reached at the optimal decision. Alone it gets stuck in
+    decisions that no change of a single subtask improves, so it goes together with cross-entropy.
 
     Args:
       logits: of the policy.
