@@ -122,7 +122,7 @@ def _one(problem: oj.ChainProblem) -> dict[str, Any]:
 
 def draw(results: Mapping[str, Any], path: Path) -> None:
     """Both fronts as steps (what a budget buys), the policies as points beside that of six."""
-    with figure(path, size=(10.0, 4.2)) as (fig, axes):
+    with figure(path, size=(10.0, 4.8)) as (fig, axes):
         axes.remove()
         left, right = fig.subplots(1, 2)
         six = results["six"]
@@ -150,15 +150,14 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
                 color=PALETTE[1 + i % (len(PALETTE) - 1)],
                 label=name.replace("_", " "),
             )
-        left.legend(
+        fig.legend(
+            *left.get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=6,
             fontsize=8,
-            ncols=3,
-            loc="upper left",
-            bbox_to_anchor=(0.0, -0.13),
             title=f"not shown: {', '.join(far)}" if far else None,
             title_fontsize=8,
         )
-        right.legend(fontsize=8)
 
 
 def section(results: Mapping[str, Any]) -> str:
