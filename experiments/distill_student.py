@@ -132,9 +132,9 @@ def run(
     results = {}
     for name, row in rows(preset).items():
         config = {
-            "preset": checkpoints.plain(preset),
+            "row": checkpoints.plain((row, preset.student_model, preset.variations)),
+            "sizes": [preset.num_narrow, preset.num_test, preset.num_seeds],
             "seed": seed,
-            "row": checkpoints.plain(row),
             "teacher": checkpoints.digest(teacher.params),
         }
         path = workdir / "results" / "student" / f"{name}.json"

@@ -59,7 +59,7 @@ def run(
         return results
 
     config = {
-        "preset": checkpoints.plain(preset),
+        "num_test": preset.num_test,
         "seed": seed,
         "weights": {name: checkpoints.digest(policy.params) for name, policy in loaded.items()},
     }

@@ -10,7 +10,6 @@ from typing import Any
 import offload_jax as oj
 from experiments import artifacts, charts, distill_student, learned, script, train_dqn
 from experiments.presets import Preset
-from offload_jax import checkpoints
 
 
 def run(
@@ -57,7 +56,7 @@ def run(
         return results
 
     config = {
-        "preset": checkpoints.plain(preset),
+        "num_test": preset.num_test,
         "seed": seed,
         "students": {name: metrics["per_seed"] for name, metrics in students.items()},
         "dqn": dqn["drl_small"]["per_seed"],

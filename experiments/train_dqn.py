@@ -74,7 +74,11 @@ def run(
             entry["curve"] = learned.learning_curve(workdir, f"{name}_{seed}")
         return results
 
-    config = {"preset": checkpoints.plain(preset), "seed": seed}
+    config = {
+        "recipes": checkpoints.plain((preset.q_model, preset.dqn, preset.dqn_small)),
+        "sizes": [preset.num_wide, preset.num_narrow, preset.num_test, preset.num_seeds],
+        "seed": seed,
+    }
     return artifacts.cached(workdir / "results" / "dqn.json", config, compute)
 
 

@@ -68,7 +68,11 @@ def run(
             }
         return results
 
-    config = {"preset": checkpoints.plain(preset), "seed": seed, "recipes": list(recipes)}
+    config = {
+        "recipes": {n: checkpoints.plain((m, r)) for n, (m, r, _) in recipes.items()},
+        "sizes": [preset.num_wide, preset.num_test],
+        "seed": seed,
+    }
     return artifacts.cached(workdir / "results" / "teacher.json", config, compute)
 
 
