@@ -24,6 +24,7 @@ _LABELS = {
     "kd_dil_paper": "KD-DIL\n(paper)",
     "baseline_dil": "Baseline\nDIL",
     "drl": "DRL",
+    "drl_raw": "DRL\n(raw)",
     "drl_small": "DRL\n(1K)",
 }
 

@@ -39,7 +39,7 @@ def run(
     options: dict[str, Any] = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
     train_teacher.run(preset, workdir, **options)
     training = train_dqn.run(preset, workdir, **options)
-    names = ["large_dil_paper", "large_dil_paper_shared", "large_dil", "drl"]
+    names = ["large_dil_paper", "large_dil_paper_shared", "large_dil", "drl", "drl_raw"]
     if preset.teacher_stream is not None:
         names.insert(3, "large_dil_stream")
     loaded: dict[str, Any] = {
@@ -73,7 +73,7 @@ def run(
     )
     charts.curves(
         workdir / "figures" / "dqn_curve.png",
-        {name: training[name]["curve"] for name in ("drl", "drl_small")},
+        {name: training[name]["curve"] for name in ("drl", "drl_raw", "drl_small")},
         metric="reward",
         label="mean reward of the actions tried",
     )

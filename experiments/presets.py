@@ -72,7 +72,7 @@ _STUDENT = ImitationTraining(
     num_epochs=300, batch_size=100, learning_rate=3e-3, weight_decay=1.0, average_decay=0.99
 )
 _STUDENT_VARIATIONS = ImitationTraining(
-    num_epochs=2000,
+    num_epochs=1000,
     batch_size=500,
     learning_rate=5e-3,
     average_decay=0.99,

@@ -1,9 +1,10 @@
 """Trains the deep Q-networks: on wide requests (section 5.1) and on few narrow ones (section 5.2).
 
-Writes checkpoints/drl, checkpoints/drl_small (first seed) and results/dqn.json with both learning
-curves.
+Writes checkpoints/drl, drl_raw (the paper's features) and drl_small (narrow requests, first seed),
+and results/dqn.json and dqn_raw.json with their learning curves.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,17 @@ def run(
       tensorboard: write TensorBoard files too.
 
     Returns:
-      "drl" and "drl_small" to their metrics (means and intervals over seeds for the second) and
-      learning curves.
+      "drl", "drl_small" and "drl_raw" to their metrics (means and intervals over seeds for the
+      second) and learning curves.
     """
 
-    def train(name: str, problem: oj.ChainProblem, recipe: DqnTraining, number: int) -> Any:
+    def train(
+        name: str,
+        problem: oj.ChainProblem,
+        recipe: DqnTraining,
+        number: int,
+        model: models.QNetworkConfig = preset.q_model,
+    ) -> Any:
         folder = workdir / "checkpoints" / name if number == seed else None
         with learned.reported(
             f"{name}_{number}",
@@ -47,7 +54,7 @@ def run(
         ) as on_epoch:
             return train_dqn(
                 problem,
-                model=preset.q_model,
+                model=model,
                 training=learned.with_seed(recipe, number),
                 description=f"{name}, seed {number}",
                 checkpoint=folder,
@@ -79,7 +86,26 @@ def run(
         "sizes": [preset.num_wide, preset.num_narrow, preset.num_test, preset.num_seeds],
         "seed": seed,
     }
-    return artifacts.cached(workdir / "results" / "dqn.json", config, compute)
+    results = artifacts.cached(workdir / "results" / "dqn.json", config, compute)
+
+    raw = dataclasses.replace(preset.q_model, feature_set="raw")
+
+    def compute_raw() -> dict[str, Any]:
+        wide = learned.wide_examples(preset, seed).problem
+        policy = train("drl_raw", wide, preset.dqn, seed, raw)
+        return {
+            **learned.evaluate(policy, learned.test_set(preset.num_test)),
+            "parameters": models.num_parameters(raw),
+            "curve": learned.learning_curve(workdir, f"drl_raw_{seed}"),
+        }
+
+    raw_config = {
+        "recipe": checkpoints.plain((raw, preset.dqn)),
+        "sizes": [preset.num_wide, preset.num_test],
+        "seed": seed,
+    }
+    path = workdir / "results" / "dqn_raw.json"
+    return {**results, "drl_raw": artifacts.cached(path, raw_config, compute_raw)}
 
 
 if __name__ == "__main__":
