@@ -13,6 +13,11 @@ from offload_jax.scenarios import NARROW, WIDE, Scenario
 QUANTITIES = [field.name for field in dataclasses.fields(oj.ChainProblem)]
 
 
+NUM = 10_000  # as many as the paper tests on
+sample = jax.jit(oj.scenarios.sample, static_argnames=("scenario", "num"))
+latency = jax.jit(oj.latency)
+
+
 def test_wide_and_narrow() -> None:
     """Section 5 in SI units: megacycles, megabytes (10^6), MHz, MB/s."""
     shared = {
@@ -31,33 +36,31 @@ def test_wide_and_narrow() -> None:
 
 @pytest.mark.parametrize("scenario", [WIDE, NARROW], ids=lambda scenario: scenario.name)
 def test_samples_fill_their_ranges_uniformly(scenario: Scenario) -> None:
-    num = 20_000
-    problem = oj.scenarios.sample(jax.random.key(0), scenario, num)
+    problem = sample(jax.random.key(0), scenario, NUM)
     oj.validate(problem)
-    assert problem.batch_shape == (num,)
+    assert problem.batch_shape == (NUM,)
     assert problem.num_subtasks == 6
     for name in QUANTITIES:
         low, high = getattr(scenario, name)
         unit = (np.asarray(getattr(problem, name)) - low) / (high - low)
-        assert unit.shape == {"cycles": (num, 6), "data": (num, 7)}.get(name, (num,))
+        assert unit.shape == {"cycles": (NUM, 6), "data": (NUM, 7)}.get(name, (NUM,))
         assert 0 <= unit.min() < 0.001 < 0.999 < unit.max() <= 1
         # Five standard errors of the mean and of the second moment of a uniform number.
-        assert np.mean(unit) == pytest.approx(1 / 2, abs=5 / math.sqrt(12 * num))
-        assert np.mean(unit**2) == pytest.approx(1 / 3, abs=5 * math.sqrt(4 / 45 / num))
+        assert np.mean(unit) == pytest.approx(1 / 2, abs=5 / math.sqrt(12 * NUM))
+        assert np.mean(unit**2) == pytest.approx(1 / 3, abs=5 * math.sqrt(4 / 45 / NUM))
 
 
 def test_quantities_are_independent() -> None:
-    num = 20_000
-    problem = oj.scenarios.sample(jax.random.key(1), WIDE, num)
-    columns = [np.asarray(leaf).reshape(num, -1) for leaf in jax.tree.leaves(problem)]
+    problem = sample(jax.random.key(1), WIDE, NUM)
+    columns = [np.asarray(leaf).reshape(NUM, -1) for leaf in jax.tree.leaves(problem)]
     correlation = np.corrcoef(np.concatenate(columns, axis=1), rowvar=False)
     assert correlation.shape == (17, 17)
-    assert np.abs(correlation - np.eye(17)).max() < 5 / math.sqrt(num)
+    assert np.abs(correlation - np.eye(17)).max() < 5 / math.sqrt(NUM)
 
 
 def test_keys_decide_and_jit_does_not() -> None:
     first = oj.scenarios.sample(jax.random.key(2), WIDE, 3)
-    again = jax.jit(lambda key: oj.scenarios.sample(key, WIDE, 3))(jax.random.key(2))
+    again = sample(jax.random.key(2), WIDE, 3)
     other = oj.scenarios.sample(jax.random.key(3), WIDE, 3)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), first, again)
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(other), strict=True):
@@ -111,16 +114,13 @@ def test_bad_number_of_samples() -> None:
         oj.scenarios.sample(jax.random.key(0), WIDE, -1)
 
 
-NUM = 10_000  # as many as the paper tests on
-
-
 @pytest.mark.parametrize(
     ("policy", "ratio"), [(oj.policies.greedy, 1.35), (oj.policies.greedy_with_return, 1.21)]
 )
 def test_greedy_on_wide(policy: oj.policies.Policy, ratio: float) -> None:
     """Ratio of means to the optimum; between seeds it moves by about 0.01."""
-    problem = oj.scenarios.sample(jax.random.key(0), WIDE, NUM)
-    result = oj.metrics.normalized_latency(problem, policy(problem))
+    problem = sample(jax.random.key(0), WIDE, NUM)
+    result = jax.jit(oj.metrics.normalized_latency)(problem, policy(problem))
     assert float(result.ratio_of_means) == pytest.approx(ratio, abs=0.03)
 
 
@@ -132,8 +132,8 @@ def test_mean_latency_of_one_place_above_a_floor(
     policy: oj.policies.Policy, seconds: float
 ) -> None:
     """Bandwidths of at least 0.5 MB/s, where the means exist: edge < local < cloud."""
-    problem = oj.scenarios.sample(jax.random.key(0), WIDE.with_bandwidth_floor(0.5e6), NUM)
-    mean = np.mean(oj.latency(problem, policy(problem)))
+    problem = sample(jax.random.key(0), WIDE.with_bandwidth_floor(0.5e6), NUM)
+    mean = np.mean(latency(problem, policy(problem)))
     assert float(mean) == pytest.approx(seconds, rel=0.02)
 
 
@@ -142,6 +142,6 @@ def test_mean_latency_of_one_place_above_a_floor(
 )
 def test_median_latency_at_the_literal_setting(policy: oj.policies.Policy, seconds: float) -> None:
     """Without a floor the median request is faster on the device than on the edge."""
-    problem = oj.scenarios.sample(jax.random.key(0), WIDE, NUM)
-    median = np.median(oj.latency(problem, policy(problem)))
+    problem = sample(jax.random.key(0), WIDE, NUM)
+    median = np.median(latency(problem, policy(problem)))
     assert float(median) == pytest.approx(seconds, rel=0.03)

@@ -36,6 +36,13 @@ def total_cost(problem: oj.ChainProblem, objective: oj.Objective, method: str = 
     return jnp.sum(oj.solve(problem, objective=objective, method=method).cost)
 
 
+@functools.partial(jax.jit, static_argnames="method")
+def gradients(
+    problem: oj.ChainProblem, objective: oj.Objective, method: str = "dp"
+) -> tuple[oj.ChainProblem, oj.Objective]:
+    return jax.grad(total_cost, argnums=(0, 1))(problem, objective, method)
+
+
 def assert_same(solution: oj.Solution, expected: oj.Solution) -> None:
     np.testing.assert_array_equal(solution.decision, expected.decision)
     np.testing.assert_allclose(solution.cost, expected.cost, rtol=1e-6)
@@ -47,7 +54,7 @@ def test_jit_and_vmap(problem: oj.ChainProblem, method: str) -> None:
     solve = functools.partial(oj.solve, method=method)
     expected = solve(problem)
     assert_same(jax.jit(jax.vmap(solve))(problem), expected)
-    assert_same(jax.jit(jax.vmap(solve))(oj.chain_costs(problem)), expected)
+    assert_same(jax.jit(jax.vmap(lambda p: solve(oj.chain_costs(p))))(problem), expected)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -82,7 +89,7 @@ def test_gradient_equals_finite_differences(problem: oj.ChainProblem, method: st
         return jax.tree.unflatten(structure, fields)
 
     with jax.enable_x64(True):
-        gradient = jax.grad(total_cost)(problem, objective, method)
+        gradient, _ = gradients(problem, objective, method)
         up, down = (
             oj.solve(moved(sign), objective=objective, method=method).cost for sign in (1, -1)
         )
@@ -99,16 +106,16 @@ def test_gradient_equals_finite_differences(problem: oj.ChainProblem, method: st
 def test_gradients_are_finite(
     problem: oj.ChainProblem, objective: oj.Objective, method: str
 ) -> None:
-    gradients = jax.grad(total_cost, argnums=(0, 1))(problem, objective, method)
-    for leaf in jax.tree.leaves(gradients):
+    for leaf in jax.tree.leaves(gradients(problem, objective, method)):
         assert np.all(np.isfinite(leaf))
 
 
 def test_gradient_by_the_weights(problem: oj.ChainProblem) -> None:
     objective = oj.Objective(1.0, 2.0)
     decision = oj.solve(problem, objective=objective).decision
-    gradient = jax.grad(total_cost, argnums=1)(problem, objective)
-    seconds, joules = oj.latency(problem, decision).sum(), oj.energy(problem, decision).sum()
+    _, gradient = gradients(problem, objective)
+    seconds = jax.jit(oj.latency)(problem, decision).sum()
+    joules = jax.jit(oj.energy)(problem, decision).sum()
     assert float(gradient.latency_weight) == pytest.approx(float(seconds), rel=1e-5)
     assert float(gradient.energy_weight) == pytest.approx(float(joules), rel=1e-5)
 
@@ -119,7 +126,7 @@ def test_second_derivative() -> None:
     def cost(speed: jax.Array) -> jax.Array:
         return oj.solve(oj.ChainProblem([3.0], [1.0, 1.0], speed, 1.0, 0.0, 0.0)).cost
 
-    assert float(jax.hessian(cost)(jnp.float32(2.0))) == pytest.approx(2 * 3.0 / 2.0**3)
+    assert float(jax.jit(jax.hessian(cost))(2.0)) == pytest.approx(2 * 3.0 / 2.0**3)
 
 
 def sharded(function: Callable, num_devices: int, shared: tuple[str, ...] = ()) -> Callable:
