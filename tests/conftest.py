@@ -4,7 +4,7 @@ import os
 
 import jax
 import jaxtyping
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests import typecheck
 
@@ -15,8 +15,17 @@ jaxtyping.install_import_hook("offload_jax", f"{typecheck.__name__}.check")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # The first example compiles, so it says nothing about the time of the others.
-settings.register_profile("local", deadline=None, max_examples=20)
-settings.register_profile("ci", deadline=None, max_examples=20, derandomize=True, database=None)
+settings.register_profile(
+    "local", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=20
+)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=20,
+    derandomize=True,
+    database=None,
+)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
