@@ -124,6 +124,18 @@ def test_policies_take_any_batch_and_work_under_transformations(config):
     np.testing.assert_array_equal(jax.jit(policy)(problem), together)
 
 
+def test_large_batches_are_decided_in_chunks_with_the_same_answers():
+    policy = models.LearnedPolicy(SMALL, models.initialize(SMALL, jax.random.key(1)))
+    problem = wide(2 * 8192 + 6)
+    together = policy(problem)
+    np.testing.assert_array_equal(together, SMALL.decide(policy.params, problem))
+    shaped = jax.tree.map(lambda leaf: leaf.reshape(2, -1, *leaf.shape[1:]), problem)
+    np.testing.assert_array_equal(policy(shaped).reshape(together.shape), together)
+    shared = dataclasses.replace(problem, cycles=problem.cycles[0], edge_speed=2e9)
+    one_by_one = dataclasses.replace(problem[-1], cycles=problem.cycles[0], edge_speed=2e9)
+    np.testing.assert_array_equal(policy(shared)[-1], policy(one_by_one))
+
+
 @pytest.mark.parametrize("config", [SMALL, QNetworkConfig(hidden=(8,))])
 def test_wrong_number_of_subtasks_names_both_and_the_way_out(config):
     policy = models.LearnedPolicy(config, models.initialize(config, jax.random.key(1)))
