@@ -19,11 +19,24 @@ UNTRAINED: dict[str, Callable[[oj.ChainProblem], Any]] = {
     "edge": oj.policies.edge,
     "cloud": oj.policies.cloud,
 }
-LEARNED = ("large_dil", "kd_dil", "baseline_dil", "drl")
-HOST = ("cpsat", "single_exact", "single_student", "numpy_dp", "numba_loop")
-NAMES = (*UNTRAINED, *LEARNED, *HOST)
-
+TEACHERS = ("large_dil_paper", "large_dil")
 STUDENT = "kd_dil"
+LEARNED = (*TEACHERS, STUDENT, "baseline_dil", "drl")
+HOST = ("cpsat", "single_exact", "single_student", "numpy_dp", "numba_loop", "torch_struct")
+NAMES = (*UNTRAINED, *LEARNED, *HOST, "dynamax")
+EXACT = (
+    "optimal_dp",
+    "optimal_enumeration",
+    "single_exact",
+    "cpsat",
+    "numpy_dp",
+    "numba_loop",
+    "dynamax",
+    "torch_struct",
+)
+"""Policies that claim to find the optimum."""
+
+_MISSING = "pip install 'offload_jax[bench]'"
 
 
 class UnavailableError(Exception):
@@ -36,13 +49,15 @@ class Contender:
 
     Attributes:
       name: one of `NAMES`.
-      on_host: True if it runs on the CPU whatever the platform.
+      on_host: True if it runs on the CPU whatever the platform, and compiles nothing for a new
+        batch size.
       batch: `[N]` problem to decisions `[N, A]`; None if it only takes single requests.
       one: a request's six quantities to a decision `[A]`, on the host when it returns; None if it
         only takes batches.
       place: puts a problem where `batch` reads it.
-      prepare: compiles `batch` for a problem, giving seconds, temporary bytes and
-        floating-point operations of a call, as far as they are known.
+      prepare: compiles `batch` for a problem, giving seconds and temporary bytes of a call, as far
+        as they are known.
+      flops: floating-point operations of a network's matrix products for one decision, else 0.
     """
 
     name: str
@@ -51,6 +66,7 @@ class Contender:
     one: Callable[..., Any] | None
     place: Callable[[oj.ChainProblem], Any]
     prepare: Callable[[Any], dict[str, float]]
+    flops: float = 0.0
 
 
 def checkpoint_of(name: str, folder: Path) -> Path | None:
@@ -64,33 +80,40 @@ def build(name: str, *, checkpoints: Path, device: Any) -> Contender:
     """Makes a policy ready.
 
     Raises:
-      UnavailableError: its checkpoint is missing or unusable.
+      UnavailableError: its checkpoint or its package is missing or unusable.
     """
     path = checkpoint_of(name, checkpoints)
-    policy: Any = UNTRAINED.get(name)
     if path is not None:
         try:
             policy = oj.policies.load(path)
+            if name == "single_student":
+                return _on_host(name, None, oj.single.learned(policy))
         except ValueError as error:
             raise UnavailableError(str(error)) from None
-    if name not in HOST:
-        return jax_contender(name, policy, device)
-    if name == "cpsat":
-        return _on_host(name, _cpsat, lambda *request: _cpsat(oj.ChainProblem(*request)))
+        return jax_contender(name, policy, device, flops=network_flops(policy))
+    if name in UNTRAINED:
+        return jax_contender(name, UNTRAINED[name], device)
     if name == "single_exact":
         return _on_host(name, None, oj.single.exact())
-    if name == "single_student":
-        try:
-            return _on_host(name, None, oj.single.learned(policy))
-        except ValueError as error:
-            raise UnavailableError(str(error)) from None
-    from benchmarks import peers
-
-    function = peers.numpy_dp if name == "numpy_dp" else peers.numba_dp
-    return _on_host(name, lambda problem: function(*jax.tree.leaves(problem)), None)
+    if name == "dynamax":
+        return jax_contender(name, _from_package(name), device)
+    batch = _from_package(name) if name == "torch_struct" else _own(name)
+    return _on_host(name, batch, lambda *request: batch(_batch_of_one(*request))[0])
 
 
-def jax_contender(name: str, policy: Callable[[oj.ChainProblem], Any], device: Any) -> Contender:
+def network_flops(policy: Any) -> float:
+    """Operations of one decision, by the sizes of the matrices; a multiply-add is two."""
+    leaves = jax.tree_util.tree_leaves_with_path(policy.params)
+    entries = sum(
+        leaf.size for path, leaf in leaves if getattr(path[-1], "key", None) == "kernel"
+    )
+    passes = 2 if getattr(policy.config, "symmetric", False) else 1
+    return 2.0 * entries * passes
+
+
+def jax_contender(
+    name: str, policy: Callable[[oj.ChainProblem], Any], device: Any, *, flops: float = 0.0
+) -> Contender:
     """A jitted policy; `one` includes the way to the device and back."""
     jitted = jax.jit(policy)
 
@@ -103,28 +126,41 @@ def jax_contender(name: str, policy: Callable[[oj.ChainProblem], Any], device: A
         seconds = time.perf_counter() - start
         memory = compiled.memory_analysis()
         bytes_used = float(getattr(memory, "temp_size_in_bytes", 0) or 0)
-        costs = compiled.cost_analysis()
-        flops = float(costs.get("flops", 0.0)) if isinstance(costs, dict) else 0.0
-        return {"compile_seconds": seconds, "temporary_bytes": bytes_used, "flops": flops}
+        return {"compile_seconds": seconds, "temporary_bytes": bytes_used}
 
     def one(*request: Any) -> np.ndarray:
         with jax.default_device(device):
             return np.asarray(jitted(oj.ChainProblem(*request)))
 
-    return Contender(name, False, jitted, one, place, prepare)
+    return Contender(name, False, jitted, one, place, prepare, flops)
 
 
-def _cpsat(problem: oj.ChainProblem) -> np.ndarray:
-    return np.asarray(oj.solve(problem, method="cpsat").decision)
+def _own(name: str) -> Callable[[oj.ChainProblem], Any]:
+    if name == "cpsat":
+        return lambda problem: np.asarray(oj.solve(problem, method="cpsat").decision)
+    # numba takes a second to import.
+    from benchmarks import peers
+
+    function = peers.numpy_dp if name == "numpy_dp" else peers.numba_dp
+    return lambda problem: function(*jax.tree.leaves(problem))
+
+
+def _from_package(name: str) -> Callable[[oj.ChainProblem], Any]:
+    from benchmarks import packages
+
+    make = packages.dynamax_policy if name == "dynamax" else packages.torch_struct_policy
+    try:
+        return make()
+    except ImportError:
+        raise UnavailableError(_MISSING) from None
+
+
+def _batch_of_one(cycles: Any, data: Any, *scalars: Any) -> oj.ChainProblem:
+    return oj.ChainProblem(cycles[None], data[None], *(np.array([value]) for value in scalars))
 
 
 def _on_host(name: str, batch: Any, one: Any) -> Contender:
-    def prepare(problem: Any) -> dict[str, float]:
-        start = time.perf_counter()
-        batch(problem)
-        return {"compile_seconds": time.perf_counter() - start}
-
     def place(problem: oj.ChainProblem) -> oj.ChainProblem:
         return jax.tree.map(np.asarray, problem)
 
-    return Contender(name, True, batch, one, place, prepare)
+    return Contender(name, True, batch, one, place, lambda problem: {})

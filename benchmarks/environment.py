@@ -11,7 +11,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("jax", "jaxlib", "numba", "numpy", "flax", "ortools")
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "numba",
+    "numpy",
+    "flax",
+    "ortools",
+    "dynamax",
+    "torch",
+    "torch-struct",
+)
 
 
 def describe(device: Any) -> dict[str, Any]:
@@ -36,13 +46,22 @@ def peak_memory_bytes() -> int:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Replaces a file by JSON in one step."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Replaces a file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(json.dumps(value, indent=1) + "\n")
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def _version(name: str) -> str | None:

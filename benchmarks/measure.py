@@ -1,24 +1,25 @@
-"""Measures contenders under the protocols; every result is a row of JSON types."""
+"""Single measurements of a contender; every result is a row of JSON types."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-import offload_jax as oj
 from benchmarks import protocols
 from benchmarks.contenders import Contender
+from benchmarks.pool import ROTATION, Requests
 from benchmarks.protocols import Clock
 
-PROTOCOLS = ("paper", "single_stream", "offline", "server")
+PROTOCOLS = ("paper", "single_stream", "offline", "server", "curves")
 PAPER_DECISIONS = 100_000
-# Inputs rotate over so many batches.
-_ROTATION = 4
 # What tells how long a large batch will take.
 _PROBE = 256
 _MAX_BATCH = 64
+# A call that takes longer than so many measurements is not made.
+CALL_DURATIONS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,140 +29,163 @@ class Settings:
     Attributes:
       protocols: some of `PROTOCOLS`.
       batch_sizes: of the Offline protocol.
-      duration: seconds for each measurement; a single call that needs more is too slow.
+      duration: seconds for each measurement. A single call that needs ten times as long is too
+        slow, and a smaller one is made.
       decisions: batch of the paper's protocol.
       max_requests: most single requests of a measurement.
       p99_bound: seconds, of the Server protocol.
+      curve_batch_sizes: of the curves over the batch size.
+      time_limit: seconds after which a policy that does not come back is given up.
       seed: of requests and arrivals.
     """
 
-    protocols: tuple[str, ...] = ("paper", "single_stream")
+    protocols: tuple[str, ...] = ("paper", "single_stream", "server", "curves")
     batch_sizes: tuple[int, ...] = (1, 100, 10_000)
     duration: float = 2.0
     decisions: int = PAPER_DECISIONS
     max_requests: int = PAPER_DECISIONS
     p99_bound: float = 0.01
+    curve_batch_sizes: tuple[int, ...] = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)
+    time_limit: float = 120.0
     seed: int = 0
 
-
-class Requests:
-    """A pool of wide requests, on the host, with their optimal decisions' cost at hand."""
-
-    def __init__(self, num: int, *, seed: int) -> None:
-        with jax.default_device(jax.devices("cpu")[0]):
-            problem = oj.scenarios.sample(jax.random.key(seed), oj.scenarios.WIDE, num)
-        self.problem = jax.tree.map(np.asarray, problem)
-        fields = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(self.problem)]
-        # Single requests come as float64 arrays and plain floats, as a server has them.
-        few = min(num, 10_000)
-        self.singles = [
-            (fields[0][i], fields[1][i], *(float(leaf[i]) for leaf in fields[2:]))
-            for i in range(few)
-        ]
-
-    def rotation(self, size: int) -> list[oj.ChainProblem]:
-        """Batches of one size; they differ unless the pool is too small for that."""
-        num = len(self.problem.device_speed)
-        starts = [(r * size) % max(num - size + 1, 1) for r in range(_ROTATION)]
-        return [self.problem[start : start + size] for start in starts]
+    @property
+    def longest_call(self) -> float:
+        """Seconds that one call may take."""
+        return CALL_DURATIONS * self.duration
 
 
-def quality(problem: oj.ChainProblem, decision: Any) -> dict[str, float]:
-    """Normalised latency of the decisions that were made while timing."""
-    with jax.default_device(jax.devices("cpu")[0]):
-        result = oj.metrics.normalized_latency(problem, np.asarray(decision))
-    return {name: float(value) for name, value in result._asdict().items()}
+class HungError(Exception):
+    """A policy did not come back in time."""
 
 
-def rows(
-    contender: Contender, requests: Requests, settings: Settings, *, clock: Clock
-) -> Iterator[dict[str, Any]]:
-    """All rows of one contender, each given as soon as it is measured.
+def within(limit: float, job: Callable[[], Any]) -> Any:
+    """The result of a job, in a thread of its own.
 
-    A protocol that fails gives a row that says so and the next one goes on.
+    Nothing can stop a thread: one that hangs is left behind.
+
+    Raises:
+      HungError: the job did not end in `limit` seconds.
     """
-    jobs: list[tuple[str, int, Callable[[], dict[str, Any]]]] = []
+    results: list[Any] = []
+    errors: list[BaseException] = []
 
-    def batched(protocol: str, size: int) -> None:
-        jobs.append((protocol, size, lambda: _batch(contender, requests, settings, size, clock)))
-
-    for protocol in settings.protocols:
-        if contender.batch is not None and protocol == "paper":
-            batched("paper_batch", settings.decisions)
-        if contender.batch is not None and protocol == "offline":
-            for size in settings.batch_sizes:
-                batched("offline", size)
-        if contender.one is not None and protocol in ("paper", "single_stream"):
-            name = "paper_loop" if protocol == "paper" else protocol
-            jobs.append((name, 1, lambda: _singles(contender, requests, settings, clock)))
-        if protocol == "server":
-            size = 1 if contender.batch is None else _MAX_BATCH
-            jobs.append((protocol, size, lambda: _server(contender, requests, settings, clock)))
-    for protocol, size, job in jobs:
-        row = {"policy": contender.name, "protocol": protocol, "batch_size": size}
-        row["on_host"] = contender.on_host
+    def work() -> None:
         try:
-            row |= {"status": "measured"} | job()
-        except Exception as error:
-            lines = str(error).strip().splitlines()
-            reason = f"{type(error).__name__}: {lines[0] if lines else ''}"
-            row |= {"status": "failed", "note": reason}
-        yield row
+            results.append(job())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(limit)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise HungError(
+            f"no answer within {limit:g} s; it may still run and slow down what follows"
+        )
+    return results[0]
 
 
-def _batch(
-    contender: Contender, requests: Requests, settings: Settings, size: int, clock: Clock
+def attempt(
+    head: dict[str, Any], job: Callable[[], dict[str, Any]], *, limit: float
+) -> dict[str, Any]:
+    """A row: the head, a status and what the job measured or why it did not."""
+    try:
+        return {**head, "status": "measured", **within(limit, job)}
+    except HungError as error:
+        return {**head, "status": "timed out", "note": str(error)}
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0] if lines else ''}"
+        return {**head, "status": "failed", "note": reason}
+
+
+def batch_that_fits(
+    contender: Contender, requests: Requests, settings: Settings, size: int, *, clock: Clock
+) -> dict[str, Any]:
+    """`batch` on `size` requests, or on fewer with a note that says so if a call is too long."""
+    assert contender.batch is not None
+    longest_probe = settings.duration / 10
+    num = 1 if contender.on_host else min(size, _PROBE)
+    while True:
+        probe = contender.place(requests.problem[:num])
+        # Twice: what the first call sets up is not part of it.
+        for _ in range(2):
+            start = clock.now()
+            jax.block_until_ready(contender.batch(probe))
+            seconds = clock.now() - start
+        if not contender.on_host or num == size or 16 * seconds > longest_probe:
+            break
+        num = min(16 * num, size)
+    expected = seconds * size / num
+    if expected <= settings.longest_call:
+        return batch(contender, requests, size, duration=settings.duration, clock=clock)
+    fits = min(max(num, int(settings.duration / 2 / (seconds / num))), size)
+    note = {
+        "status": "too slow",
+        "note": f"about {expected:.2g} s for {size}; measured on {fits}",
+    }
+    return batch(contender, requests, fits, duration=settings.duration, clock=clock) | note
+
+
+def batch(
+    contender: Contender,
+    requests: Requests,
+    size: int,
+    *,
+    duration: float,
+    clock: Clock,
+    repeats: tuple[int, int] = (3, 50),
 ) -> dict[str, Any]:
     """Median delay of a decision in a batch, and its parts."""
     assert contender.batch is not None
-    note: dict[str, Any] = {}
-    probe = contender.place(requests.rotation(min(size, _PROBE))[0])
-    # Twice: what the first call sets up is not part of it.
-    for _ in range(2):
-        start = clock.now()
-        jax.block_until_ready(contender.batch(probe))
-        expected = (clock.now() - start) * size / min(size, _PROBE)
-    if expected > settings.duration and size > _PROBE and contender.on_host:
-        message = f"about {expected:.0f} s for {size}; measured on {_PROBE}"
-        note, size = {"status": "too slow", "note": message}, _PROBE
-    problems = requests.rotation(size)
-    placed = [contender.place(problem) for problem in problems]
+    slices = requests.rotation(size)
+    placed = [contender.place(requests.problem[each]) for each in slices]
     prepared = contender.prepare(placed[0])
-    batch, kept = contender.batch, [None]
+    decide, kept = contender.batch, [None]
 
     def call(i: int) -> None:
-        kept[0] = jax.block_until_ready(batch(placed[i % _ROTATION]))
+        kept[0] = jax.block_until_ready(decide(placed[i % ROTATION]))
 
     call(0)
-    seconds = protocols.offline(call, clock=clock, duration=settings.duration)
-    last = (len(seconds) - 1) % _ROTATION
+    seconds = protocols.offline(call, clock=clock, duration=duration, repeats=repeats)
+    last = (len(seconds) - 1) % ROTATION
     result = {
         "decisions": size,
         "seconds_per_decision": _scaled(protocols.spread(seconds), size),
-        "normalized_latency": quality(problems[last], kept[0]),
+        "normalized_latency": requests.quality(slices[last], kept[0]),
         **prepared,
-        **note,
     }
-    if prepared.get("flops"):
-        result["flops_per_second"] = prepared["flops"] / float(np.median(seconds))
-    if not contender.on_host:
-        result["host_to_device_seconds"] = _median(lambda: contender.place(problems[0]), clock)
-        # A fresh array each time: a second conversion would only return what the first kept.
-        outputs = [jax.block_until_ready(batch(placed[i])) for i in range(_ROTATION)]
-        times = []
-        for output in outputs:
-            start = clock.now()
-            np.asarray(output)
-            times.append(clock.now() - start)
-        result["device_to_host_seconds"] = float(np.median(times))
+    if contender.flops:
+        result["flops_per_second"] = contender.flops * size / float(np.median(seconds))
     return result
 
 
-def _median(call: Callable[[], Any], clock: Clock, repeats: int = 5) -> float:
+def transfers(
+    contender: Contender, requests: Requests, size: int, *, clock: Clock
+) -> dict[str, float]:
+    """Seconds to bring a batch to the device and its decisions back."""
+    assert contender.batch is not None
+    slices = requests.rotation(size)
+    problem = requests.problem[slices[0]]
+    # A fresh array each time: a second conversion would only return what the first kept.
+    outputs = [
+        jax.block_until_ready(contender.batch(contender.place(requests.problem[each])))
+        for each in slices
+    ]
+    return {
+        "host_to_device_seconds": _median(lambda i: contender.place(problem), clock),
+        "device_to_host_seconds": _median(lambda i: np.asarray(outputs[i]), clock),
+    }
+
+
+def _median(call: Callable[[int], Any], clock: Clock) -> float:
     times = []
-    for _ in range(repeats):
+    for i in range(ROTATION):
         start = clock.now()
-        call()
+        call(i)
         times.append(clock.now() - start)
     return float(np.median(times))
 
@@ -170,22 +194,22 @@ def _scaled(values: dict[str, Any], size: int) -> dict[str, Any]:
     return {k: v if k == "repeats" else v / size for k, v in values.items()}
 
 
-def _singles(
-    contender: Contender, requests: Requests, settings: Settings, clock: Clock
+def singles(
+    contender: Contender, requests: Requests, settings: Settings, *, clock: Clock
 ) -> dict[str, Any]:
     """Percentiles of the delay of single decisions."""
-    one, singles = contender.one, requests.singles
+    one, pool = contender.one, requests.singles
     assert one is not None
     start = clock.now()
-    one(*singles[-1])
+    one(*pool[-1])
     first_call = clock.now() - start
-    decisions: list[Any] = [None] * len(singles)
+    decisions: dict[int, Any] = {}
 
     def decide(i: int) -> None:
-        i %= len(singles)
-        decisions[i] = one(*singles[i])
+        i %= len(pool)
+        decisions[i] = one(*pool[i])
 
-    for i in range(min(20, len(singles))):
+    for i in range(min(20, len(pool))):
         start = clock.now()
         decide(i)
         if clock.now() - start > settings.duration / 20:
@@ -193,42 +217,44 @@ def _singles(
     latencies = protocols.single_stream(
         decide, clock=clock, duration=settings.duration, max_requests=settings.max_requests
     )
-    made = [i for i, decision in enumerate(decisions) if decision is not None]
-    summary = latencies.summary()
+    made = np.array(sorted(decisions))
     return {
         "decisions": len(latencies.seconds),
         "seconds_per_decision": protocols.spread(latencies.seconds.tolist()),
-        "latency": summary,
-        "normalized_latency": quality(
-            requests.problem[np.array(made)], np.stack([decisions[i] for i in made])
-        ),
+        "latency": latencies.summary(),
+        "normalized_latency": requests.quality(made, np.stack([decisions[i] for i in made])),
         "first_call_seconds": first_call,
     }
 
 
-def _server(
-    contender: Contender, requests: Requests, settings: Settings, clock: Clock
+def server(
+    contender: Contender, requests: Requests, settings: Settings, *, clock: Clock
 ) -> dict[str, Any]:
-    """The highest Poisson rate that keeps p99 under the bound."""
-    num = len(requests.singles)
-    if contender.batch is None:
-        one, size = contender.one, 1
-        assert one is not None
+    """The highest Poisson rate that keeps p99 under the bound, and how good the decisions were."""
+    pool, size = len(requests.singles), server_batch(contender)
+    num_subtasks = requests.problem.cycles.shape[-1]
+    decisions = np.zeros((pool, num_subtasks), np.int8)
+    made = np.zeros(pool, bool)
 
-        def decide(first: int, count: int) -> None:
-            one(*requests.singles[first % num])
-
-    else:
-        batch, size = contender.batch, _MAX_BATCH
-        host = requests.rotation(size)
-
-        def decide(first: int, count: int) -> None:
-            # Always of full size, so that nothing compiles under load; places included.
-            np.asarray(batch(contender.place(host[first % _ROTATION])))
+    def decide(first: int, count: int) -> None:
+        if size == 1:
+            assert contender.one is not None
+            first %= pool
+            decisions[first] = contender.one(*requests.singles[first])
+        else:
+            assert contender.batch is not None
+            first %= max(pool - size, 1)
+            # What compiles gets batches of one size, so that it never compiles under load. The
+            # way to the device and back is included.
+            sent = requests.problem[first : first + (count if contender.on_host else size)]
+            answer = np.asarray(contender.batch(contender.place(sent)))
+            decisions[first : first + count] = answer[:count]
+        made[first : first + count] = True
 
     for i in range(3):
         decide(i, size)
-    call = _median(lambda: decide(0, size), clock)
+    call = _median(lambda i: decide(i, size), clock)
+    made[:] = False
 
     def run(rate: float) -> protocols.Latencies:
         count = int(min(max(rate * settings.duration / 4, 200), 20_000))
@@ -240,30 +266,16 @@ def _server(
     rate, latencies = protocols.highest_rate(
         run, bound=settings.p99_bound, start=2 * size / max(call, 1e-9)
     )
-    result = {"requests_per_second": rate, "p99_bound": settings.p99_bound}
+    which = np.flatnonzero(made)
+    result = {
+        "requests_per_second": rate,
+        "p99_bound": settings.p99_bound,
+        "decisions": len(which),
+        "normalized_latency": requests.quality(which, decisions[which]),
+    }
     return result if latencies is None else {**result, "latency": latencies.summary()}
 
 
-def dispatch_floor(device: Any, *, clock: Clock, duration: float) -> dict[str, float]:
-    """Percentiles of an empty jitted call: what no policy called one at a time can undercut."""
-    value = jax.device_put(np.float32(0.0), device)
-    empty = jax.jit(lambda x: x)
-    jax.block_until_ready(empty(value))
-    latencies = protocols.single_stream(
-        lambda i: jax.block_until_ready(empty(value)),
-        clock=clock,
-        duration=duration,
-        max_requests=10_000,
-    )
-    return latencies.summary()
-
-
-def matrix_product_rate(device: Any, *, clock: Clock, duration: float, size: int = 2048) -> float:
-    """Floating-point operations per second of a plain large matrix product, float32."""
-    matrix = jax.device_put(np.ones((size, size), np.float32), device)
-    product = jax.jit(lambda x: x @ x)
-    jax.block_until_ready(product(matrix))
-    seconds = protocols.offline(
-        lambda i: jax.block_until_ready(product(matrix)), clock=clock, duration=duration
-    )
-    return 2 * size**3 / float(np.median(seconds))
+def server_batch(contender: Contender) -> int:
+    """Most requests that a contender decides together under load."""
+    return 1 if contender.batch is None else _MAX_BATCH

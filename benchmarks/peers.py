@@ -10,10 +10,10 @@ import numba
 import numpy as np
 
 
-def numpy_dp(
+def chain_tables(
     cycles: Any, data: Any, device_speed: Any, edge_speed: Any, bandwidth1: Any, bandwidth2: Any
-) -> np.ndarray:
-    """Optimal decisions of a batch, operation by operation over all requests.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds of every step of a batch of chains.
 
     Args:
       cycles: `[N, A]`.
@@ -24,9 +24,8 @@ def numpy_dp(
       bandwidth2: `[N]` bytes/s, edge to cloud.
 
     Returns:
-      int8 `[N, A]`.
+      Execution `[N, A, 3]` and transfer `[N, A + 1, 3, 3]`, from place to place.
     """
-    num, num_subtasks = cycles.shape
     with np.errstate(divide="ignore", invalid="ignore"):
         hop1 = np.where(data > 0, data / bandwidth1[:, None], 0)
         hop2 = np.where(data > 0, data / bandwidth2[:, None], 0)
@@ -34,13 +33,20 @@ def numpy_dp(
     rows = [[stay, hop1, hop1 + hop2], [hop1, stay, hop2], [hop1 + hop2, hop2, stay]]
     transfer = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
     execution = np.stack(
-        [
-            cycles / device_speed[:, None],
-            cycles / edge_speed[:, None],
-            np.zeros_like(cycles),
-        ],
+        [cycles / device_speed[:, None], cycles / edge_speed[:, None], np.zeros_like(cycles)],
         axis=-1,
     )
+    return execution, transfer
+
+
+def numpy_dp(*fields: Any) -> np.ndarray:
+    """Optimal decisions int8 `[N, A]`, operation by operation over all requests.
+
+    Args:
+      *fields: as `chain_tables` takes them.
+    """
+    execution, transfer = chain_tables(*fields)
+    num, num_subtasks, _ = execution.shape
     pointers = np.empty((num_subtasks, num, 3), np.int8)
     values = transfer[:, num_subtasks, :, 0]
     for t in reversed(range(num_subtasks)):
@@ -55,6 +61,8 @@ def numpy_dp(
     return decision
 
 
+# A place takes 2 bits of a 64-bit word.
+_WORD_SUBTASKS = 32
 # Below so many requests a second thread costs more than it saves.
 _FEW = 4096
 
@@ -66,8 +74,17 @@ def _threads() -> tuple[concurrent.futures.ThreadPoolExecutor, int]:
 
 
 def numba_dp(*fields: Any) -> np.ndarray:
-    """Optimal decisions of a batch, a compiled loop on all cores; arguments as `numpy_dp`."""
+    """Optimal decisions of a batch, a compiled loop on all cores; arguments as `numpy_dp`.
+
+    Raises:
+      ValueError: the chains have more than 32 subtasks.
+    """
     num, num_subtasks = fields[0].shape
+    if num_subtasks > _WORD_SUBTASKS:
+        raise ValueError(
+            f"numba_loop packs a decision into 64 bits: at most {_WORD_SUBTASKS} subtasks, got"
+            f" {num_subtasks}"
+        )
     decision = np.empty((num, num_subtasks), np.int8)
     if num < _FEW:
         return _loop(*fields, decision)

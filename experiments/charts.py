@@ -34,8 +34,8 @@ def label(name: str) -> str:
     return _LABELS.get(name, name)
 
 
-def bars(path: Path, groups: Mapping[str, Mapping[str, Any]], *, title: str) -> None:
-    """Bars of the ratio of mean latencies, a colour per group, error bars of 95 % intervals.
+def bars(path: Path, groups: Mapping[str, Mapping[str, Any]], *, title: str, quantity: str) -> None:
+    """Bars of the ratio of means, a colour per group, error bars of 95 % intervals.
 
     The logarithmic axis starts at 1, the optimum, so the height of a bar is what is lost.
     """
@@ -64,7 +64,7 @@ def bars(path: Path, groups: Mapping[str, Mapping[str, Any]], *, title: str) -> 
         _, high = axes.get_ylim()
         axes.set_ylim(1.0, max(high, 1.05) ** 1.1)
         axes.set_xticks(positions, [label(name) for name in names], fontsize=8)
-        axes.set_ylabel("mean latency / mean optimal latency")
+        axes.set_ylabel(f"mean {quantity} / mean optimal {quantity}")
         axes.set_title(title)
         if len(groups) > 1:
             axes.legend(loc="upper left")
@@ -87,7 +87,9 @@ def curves(
         axes.legend()
 
 
-def temperatures(path: Path, rows: Mapping[str, Any], sweep: Sequence[float]) -> None:
+def temperatures(
+    path: Path, rows: Mapping[str, Any], sweep: Sequence[float], *, quantity: str
+) -> None:
     """The two readings of the student's temperature over T."""
     with plotting.figure(path) as (_, axes):
         for reading, prefix in (("student at 1", "kd_student_one"), ("matched", "kd_matched")):
@@ -107,7 +109,7 @@ def temperatures(path: Path, rows: Mapping[str, Any], sweep: Sequence[float]) ->
         baseline = rows["baseline_dil"]
         axes.axhline(_mean(baseline), color="0.4", linestyle="--", label="exact labels")
         axes.set_xlabel("temperature T of the teacher's labels")
-        axes.set_ylabel("mean latency / mean optimal latency")
+        axes.set_ylabel(f"mean {quantity} / mean optimal {quantity}")
         axes.legend()
 
 

@@ -4,6 +4,7 @@ A million exact solves in one compiled call: the problem's fields broadcast, so 
 once and the plane is two vectors. Writes results/decision_map.json and figures/decision_map*.png.
 """
 
+import dataclasses
 import itertools
 import shutil
 import time
@@ -14,12 +15,14 @@ from typing import Any
 import jax
 import matplotlib
 import numpy as np
-from absl import app, flags
+from absl import flags
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from tabulate import tabulate
 
 import offload_jax as oj
+from experiments import command_line
 from experiments.artifacts import cached
+from experiments.objective import define, parse, quantity
 from experiments.plotting import figure
 from offload_jax import workloads
 
@@ -31,6 +34,7 @@ _MEGABIT = 1e6 / 8
 _BANDWIDTHS = (0.1, 300.0)
 _RANDOM_BANDWIDTHS = (1.0, 300.0)
 _SPEEDS = (1e8, 4e9)
+_BEST = {"latency": "Fastest", "energy": "Most economical"}
 # Distinct decisions that get a colour of their own; rarer ones share one.
 _MOST_COLOURS = 15
 # Rows of the plane solved at once: few enough that a long chain's table stays in cache.
@@ -105,7 +109,9 @@ def planes(size: int, networks: Sequence[str]) -> dict[str, Plane]:
 
 
 def solve_plane(
-    problem_of: Callable[[Any], oj.ChainProblem], values: np.ndarray
+    problem_of: Callable[[Any], oj.ChainProblem],
+    values: np.ndarray,
+    objective: oj.Objective = oj.LATENCY,
 ) -> tuple[np.ndarray, float, float]:
     """Decisions `[size, size, A]`, seconds to compile and solve, and seconds to solve again."""
     rows = _ROWS if len(values) % _ROWS == 0 else 1
@@ -113,7 +119,11 @@ def solve_plane(
     @jax.jit
     def solve_all(values: Any) -> Any:
         blocks = values.reshape(-1, rows, 1)
-        return jax.lax.map(lambda block: oj.solve(problem_of(block)).decision, blocks)
+
+        def decide(block: Any) -> Any:
+            return oj.solve(problem_of(block), objective=objective).decision
+
+        return jax.lax.map(decide, blocks)
 
     seconds = []
     for _ in range(4):
@@ -163,7 +173,11 @@ def describe(region: Mapping[str, Any]) -> str:
 
 
 def run(
-    workdir: Path, *, size: int = 1000, networks: Sequence[str] = tuple(NETWORKS)
+    workdir: Path,
+    *,
+    size: int = 1000,
+    networks: Sequence[str] = tuple(NETWORKS),
+    objective: oj.Objective = oj.LATENCY,
 ) -> dict[str, Any]:
     """Solves and draws every map.
 
@@ -171,6 +185,7 @@ def run(
       workdir: gets `results/decision_map.json` and `figures/decision_map*.png`.
       size: points along each axis.
       networks: names out of `NETWORKS`; a random task is always drawn too.
+      objective: what placements minimise.
 
     Returns:
       For each map: the number of solves, seconds with and without compiling, the regions by size.
@@ -180,8 +195,9 @@ def run(
     def compute() -> dict[str, Any]:
         results = {}
         for name, (problem_of, values, axes) in planes(size, networks).items():
-            decisions, first, again = solve_plane(problem_of, values)
+            decisions, first, again = solve_plane(problem_of, values, objective)
             number, rows = regions(decisions)
+            axes = {**axes, "best": _BEST.get(quantity(objective), "Cheapest")}
             draw(number, rows, axes, title=name, path=folder / file_name(name))
             results[name] = {
                 "solves": number.size,
@@ -196,6 +212,7 @@ def run(
         {
             "size": size,
             "networks": list(networks),
+            "objective": dataclasses.asdict(objective),
             "input_bytes": _INPUT_BYTES,
             "ranges": [_BANDWIDTHS, _RANDOM_BANDWIDTHS, _SPEEDS],
         },
@@ -258,7 +275,7 @@ def draw(
         axes.xaxis.set_major_formatter(plain)
         axes.yaxis.set_major_formatter(plain)
         axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-        axes.set_title(f"Fastest placement of {title.split(',')[0]}", loc="left")
+        axes.set_title(f"{axes_of['best']} placement of {title.split(',')[0]}", loc="left")
         patches = [matplotlib.patches.Patch(facecolor=c, edgecolor="0.3", lw=0.5) for c in colours]
         axes.legend(
             patches,
@@ -326,10 +343,8 @@ def section(results: Mapping[str, Any]) -> str:
     )
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    results = run(Path(_WORKDIR.value), size=_SIZE.value)
+def main() -> None:
+    results = run(Path(_WORKDIR.value), size=_SIZE.value, objective=parse(_OBJECTIVE.value))
     if _PICTURE.value is not None:
         first = Path(_WORKDIR.value) / "figures" / file_name(next(iter(results)))
         Path(_PICTURE.value).parent.mkdir(parents=True, exist_ok=True)
@@ -341,4 +356,5 @@ if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where results go.")
     _PICTURE = flags.DEFINE_string("picture", None, "Also copy the first map to this file.")
     _SIZE = flags.DEFINE_integer("size", 1000, "Points along each axis.", lower_bound=2)
-    app.run(main)
+    _OBJECTIVE = define()
+    command_line.run(main)

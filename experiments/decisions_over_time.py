@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tabulate import tabulate
 from tqdm.auto import tqdm
 
 import offload_jax as oj
+from experiments import command_line, trained
 from experiments.artifacts import cached
 from experiments.plotting import PALETTE, figure
 from offload_jax import workloads
@@ -46,8 +47,12 @@ def run(
 ) -> dict[str, Any]:
     """Replays every trace for every network and policy.
 
+    Latency only: that nothing overtakes on a link is what makes the clairvoyant optimum exact.
+
     Args:
-      workdir: gets `results/decisions_over_time.json` and `figures/decisions_over_time.png`.
+      workdir: gets `results/decisions_over_time.json` and `figures/decisions_over_time.png`;
+        policies in its `checkpoints/` take part on the last sample, on the best merge to six
+        subtasks.
       trace_dir: folder of recorded traces; None takes ten synthetic ones.
       num_requests: requests on each trace.
       interval: seconds between requests.
@@ -68,6 +73,7 @@ def run(
         traces = [workloads.markov_trace(seed + i) for i in range(10)]
     else:
         traces = workloads.read_trace_dir(trace_dir)
+    loaded = trained.load_all(workdir)
     options: dict[str, Any] = {"num_requests": num_requests, "interval": interval, "at_end": at_end}
 
     def compute() -> dict[str, Any]:
@@ -75,7 +81,9 @@ def run(
         for name in networks:
             problem = _problem(NETWORKS[name])
             parts = [
-                _replay_all(problem, trace, workloads.request_times(trace, **options), window)
+                _replay_all(
+                    problem, trace, workloads.request_times(trace, **options), window, loaded
+                )
                 for trace in tqdm(traces, desc=name, disable=None)
             ]
             results["networks"][name] = _summary(parts)
@@ -92,6 +100,7 @@ def run(
         "traces": len(traces),
         "networks": list(networks),
         "digest": digest.hexdigest(),
+        "weights": trained.digests(loaded),
     }
     results = cached(workdir / "results" / "decisions_over_time.json", config, compute)
     draw(results, workdir / "figures" / "decisions_over_time.png")
@@ -113,7 +122,11 @@ def _most_varied(traces: Sequence[workloads.BandwidthTrace]) -> workloads.Bandwi
 
 
 def _replay_all(
-    problem: oj.ChainProblem, trace: workloads.BandwidthTrace, start: np.ndarray, window: int
+    problem: oj.ChainProblem,
+    trace: workloads.BandwidthTrace,
+    start: np.ndarray,
+    window: int,
+    loaded: Mapping[str, oj.policies.Policy],
 ) -> dict[str, dict[str, np.ndarray]]:
     """Latency, clairvoyant latency and flips `[R]` by policy."""
     rows = {}
@@ -134,6 +147,8 @@ def _replay_all(
     add("greedy, last", oj.policies.greedy, "last")
     for name in _FIXED:
         add(name, getattr(oj.policies, name), "last")
+    for name, policy in loaded.items():
+        add(f"{name}, last", trained.at_any_length(policy), "last")
 
     samples = recent_samples(trace, start, window=window)
     decision = np.asarray(oj.solve(recent_costs(problem, samples)).decision)
@@ -255,9 +270,7 @@ def section(results: Mapping[str, Any]) -> str:
     return "\n".join([*parts, "![Decisions over time](figures/decisions_over_time.png)\n"])
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+def main() -> None:
     results = run(
         Path(_WORKDIR.value),
         trace_dir=None if _TRACE_DIR.value is None else Path(_TRACE_DIR.value),
@@ -278,4 +291,4 @@ if __name__ == "__main__":
     _WINDOW = flags.DEFINE_integer("window", 5, "Samples that estimators look back on.")
     _AT_END = flags.DEFINE_enum("at_end", "wrap", ["wrap", "stop"], "Where a trace is too short.")
     _SEED = flags.DEFINE_integer("seed", 0, "Seed of the synthetic traces.")
-    app.run(main)
+    command_line.run(main)

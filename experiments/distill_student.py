@@ -119,8 +119,8 @@ def run(
                     checkpoint_every=100,
                     on_epoch=on_epoch,
                 )
-            wide_metrics.append(learned.evaluate(policy, wide))
-            narrow_metrics.append(learned.evaluate(policy, narrow))
+            wide_metrics.append(learned.evaluate(policy, wide, preset.objective))
+            narrow_metrics.append(learned.evaluate(policy, narrow, preset.objective))
         return {
             "parameters": models.num_parameters(model),
             **learned.summarize(wide_metrics),

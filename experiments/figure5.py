@@ -1,13 +1,15 @@
 """Figure 5: normalized latency of the large network and everything it is compared with.
 
-Writes results/figure5.json and figures/figure5.png, figures/dqn_curve.png; trains what is missing.
+Writes results/figure5.json and figures/figure5.png, teacher_curve.png,
+dqn_curve.png; trains what is missing.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import offload_jax as oj
-from experiments import artifacts, charts, learned, script, train_dqn, train_teacher
+from experiments import artifacts, charts, learned, objective, script, train_dqn, train_teacher
 from experiments.presets import Preset
 from offload_jax import checkpoints
 
@@ -37,7 +39,7 @@ def run(
       intervals come from ten parts of the test set.
     """
     options: dict[str, Any] = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
-    train_teacher.run(preset, workdir, **options)
+    teachers = train_teacher.run(preset, workdir, **options)
     training = train_dqn.run(preset, workdir, **options)
     names = ["large_dil_paper", "large_dil_paper_shared", "large_dil", "drl", "drl_raw"]
     if preset.teacher_stream is not None:
@@ -47,20 +49,23 @@ def run(
     }
 
     def compute() -> dict[str, Any]:
-        policies = {**oj.policies.untrained(seed), **loaded}
+        policies = {**oj.policies.untrained(seed, preset.objective), **loaded}
         wide = learned.test_set(preset.num_test)
         floored = learned.test_set(preset.num_test, floor=FLOOR)
         results: dict[str, Any] = {
-            name: learned.evaluate_in_parts(policy, wide) for name, policy in policies.items()
+            name: learned.evaluate_in_parts(policy, wide, preset.objective)
+            for name, policy in policies.items()
         }
         results["floor"] = {
-            name: learned.evaluate_in_parts(policy, floored) for name, policy in policies.items()
+            name: learned.evaluate_in_parts(policy, floored, preset.objective)
+            for name, policy in policies.items()
         }
         return results
 
     config = {
         "num_test": preset.num_test,
         "seed": seed,
+        "objective": dataclasses.asdict(preset.objective),
         "weights": {name: checkpoints.digest(policy.params) for name, policy in loaded.items()},
     }
     results = artifacts.cached(workdir / "results" / "figure5.json", config, compute)
@@ -69,7 +74,14 @@ def run(
     charts.bars(
         workdir / "figures" / "figure5.png",
         {"literal bandwidths": rows, "bandwidths from 0.5 MB/s": floor},
-        title="Latency of all policies, 100 000 training requests",
+        title=f"All policies, {preset.num_wide} training requests",
+        quantity=objective.quantity(preset.objective),
+    )
+    charts.curves(
+        workdir / "figures" / "teacher_curve.png",
+        {name: metrics["curve"] for name, metrics in teachers.items()},
+        metric="loss",
+        label="training loss (each network its own)",
     )
     charts.curves(
         workdir / "figures" / "dqn_curve.png",

@@ -1,14 +1,16 @@
 """Figure 6: the small networks, trained on 1 000 narrow requests and tested on wide ones.
 
-Writes results/figure6.json and figures/figure6.png, figures/temperatures.png; trains what is
+Writes results/figure6.json and figures/figure6.png, student_curve.png,
+temperatures.png; trains what is
 missing.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import offload_jax as oj
-from experiments import artifacts, charts, distill_student, learned, script, train_dqn
+from experiments import artifacts, charts, distill_student, learned, objective, script, train_dqn
 from experiments.presets import Preset
 
 
@@ -39,9 +41,9 @@ def run(
 
     def compute() -> dict[str, Any]:
         wide = learned.test_set(preset.num_test)
-        untrained = oj.policies.untrained(seed)
+        untrained = oj.policies.untrained(seed, preset.objective)
         results: dict[str, Any] = {
-            name: learned.evaluate_in_parts(untrained[name], wide)
+            name: learned.evaluate_in_parts(untrained[name], wide, preset.objective)
             for name in ("optimal", "greedy", "greedy_with_return")
         }
         for name, metrics in {"drl_small": dqn["drl_small"], **students}.items():
@@ -58,6 +60,7 @@ def run(
     config = {
         "num_test": preset.num_test,
         "seed": seed,
+        "objective": dataclasses.asdict(preset.objective),
         "students": {name: metrics["per_seed"] for name, metrics in students.items()},
         "dqn": dqn["drl_small"]["per_seed"],
     }
@@ -68,9 +71,21 @@ def run(
     charts.bars(
         workdir / "figures" / "figure6.png",
         {"wide test requests": {name: rows[name] for name in shown}},
-        title="Latency of small networks, 1 000 narrow training requests",
+        title=f"Small networks, {preset.num_narrow} narrow training requests",
+        quantity=objective.quantity(preset.objective),
     )
-    charts.temperatures(workdir / "figures" / "temperatures.png", rows, preset.temperatures)
+    charts.curves(
+        workdir / "figures" / "student_curve.png",
+        {name: students[name]["curve"] for name in students_shown},
+        metric="loss",
+        label="training loss (each student its own), first seed",
+    )
+    charts.temperatures(
+        workdir / "figures" / "temperatures.png",
+        rows,
+        preset.temperatures,
+        quantity=objective.quantity(preset.objective),
+    )
     return results
 
 

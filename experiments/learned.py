@@ -40,26 +40,31 @@ def test_set(num: int, *, floor: float = 0.0) -> oj.ChainProblem:
 def wide_examples(preset: Preset, seed: int) -> Examples:
     """Wide training requests with exact labels (section 5.1)."""
     key = jax.random.fold_in(jax.random.key(seed), _WIDE)
-    return labelled(oj.scenarios.sample(key, oj.scenarios.WIDE, preset.num_wide))
+    problem = oj.scenarios.sample(key, oj.scenarios.WIDE, preset.num_wide)
+    return labelled(problem, preset.objective)
 
 
 def narrow_examples(preset: Preset, seed: int) -> Examples:
     """Narrow training requests with exact labels (section 5.2)."""
     key = jax.random.fold_in(jax.random.key(seed), _NARROW)
-    return labelled(oj.scenarios.sample(key, oj.scenarios.NARROW, preset.num_narrow))
+    problem = oj.scenarios.sample(key, oj.scenarios.NARROW, preset.num_narrow)
+    return labelled(problem, preset.objective)
 
 
-def labelled(problem: oj.ChainProblem) -> Examples:
+def labelled(problem: oj.ChainProblem, objective: oj.Objective) -> Examples:
     """Requests with the exact optimum as their target."""
-    return Examples(problem, one_hot(oj.solve(problem).decision))
+    return Examples(problem, one_hot(oj.solve(problem, objective=objective).decision))
 
 
-def evaluate(policy: Policy, problem: oj.ChainProblem) -> dict[str, Any]:
-    """Every aggregate of the normalized latency, and the agreement with the exact optimum."""
+def evaluate(
+    policy: Policy, problem: oj.ChainProblem, objective: oj.Objective = oj.LATENCY
+) -> dict[str, Any]:
+    """Every aggregate of the normalised cost, and the agreement with the exact optimum."""
     decision = policy(problem)
-    accuracy = oj.metrics.accuracy(decision, oj.solve(problem).decision)
+    optimum = oj.solve(problem, objective=objective)
+    accuracy = oj.metrics.accuracy(decision, optimum.decision)
     return {
-        **oj.metrics.normalized_latency(problem, decision)._asdict(),
+        **oj.metrics.normalized_latency(problem, decision, objective=objective)._asdict(),
         "accuracy_per_subtask": accuracy.per_subtask,
         "accuracy": accuracy.mean,
         "accuracy_whole_decision": accuracy.whole_decision,
@@ -67,19 +72,24 @@ def evaluate(policy: Policy, problem: oj.ChainProblem) -> dict[str, Any]:
 
 
 def evaluate_in_parts(
-    policy: Policy, problem: oj.ChainProblem, *, parts: int = 10
+    policy: Policy,
+    problem: oj.ChainProblem,
+    objective: oj.Objective = oj.LATENCY,
+    *,
+    parts: int = 10,
 ) -> dict[str, Any]:
     """`evaluate`, with the 95 % interval of the ratio of means from equal parts of the requests."""
-    decision, optimum = policy(problem), oj.solve(problem)
+    decision, optimum = policy(problem), oj.solve(problem, objective=objective)
     (num,) = problem.batch_shape
     size = num // min(parts, num)
-    cost = np.asarray(oj.latency(problem, decision), np.float64)
+    table = oj.chain_costs(problem, objective)
+    cost = np.asarray(oj.evaluate(table, decision), np.float64)
     ratios = [
         {"ratio_of_means": cost[i : i + size].mean() / np.mean(optimum.cost[i : i + size])}
         for i in range(0, num - size + 1, size)
     ]
     interval = summarize(ratios).get("ratio_of_means_interval", 0.0)
-    return {**evaluate(policy, problem), "ratio_of_means_interval": interval}
+    return {**evaluate(policy, problem, objective), "ratio_of_means_interval": interval}
 
 
 def summarize(per_seed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -158,11 +168,11 @@ def narrow_test_set(num: int) -> oj.ChainProblem:
     return oj.scenarios.sample(jax.random.key(_TEST), oj.scenarios.NARROW, num)
 
 
-def fresh_stream(num: int) -> Transform:
+def fresh_stream(num: int, objective: oj.Objective) -> Transform:
     """Replaces each batch by `num` new wide requests with exact labels."""
 
     def transform(key: jax.Array, examples: Examples) -> Examples:
-        return labelled(oj.scenarios.sample(key, oj.scenarios.WIDE, num))
+        return labelled(oj.scenarios.sample(key, oj.scenarios.WIDE, num), objective)
 
     return transform
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tabulate import tabulate
 
 import offload_jax as oj
-from experiments import trained
+from experiments import command_line, trained
 from experiments.artifacts import cached
 from experiments.plotting import PALETTE, figure
 
@@ -188,9 +188,7 @@ def section(results: Mapping[str, Any]) -> str:
     )
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+def main() -> None:
     print(section(run(Path(_WORKDIR.value), seed=_SEED.value, num=_NUM.value)))
 
 
@@ -198,4 +196,4 @@ if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where results go.")
     _SEED = flags.DEFINE_integer("seed", 0, "Seed of the requests.")
     _NUM = flags.DEFINE_integer("num", 10_000, "Requests whose fronts are counted.")
-    app.run(main)
+    command_line.run(main)

@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import offload_jax as oj
 from offload_jax.models import ImitationConfig, QNetworkConfig
+from offload_jax.symmetry import is_symmetric
 from offload_jax.training import ImitationTraining
 from offload_jax.training.distillation import Variations
 from offload_jax.training.dqn import DqnTraining
@@ -29,6 +31,7 @@ class Preset:
       temperatures: T of the sweep.
       dqn: deep Q-learning on wide requests.
       dqn_small: deep Q-learning on narrow requests.
+      objective: what all policies and labels minimise; set by `for_objective`.
     """
 
     name: str
@@ -53,6 +56,22 @@ class Preset:
     student_model: ImitationConfig = ImitationConfig(feature_set="physical", hidden=(32, 32))
     q_model: QNetworkConfig = QNetworkConfig(feature_set="physical")
     variations: Variations = Variations(spread=3.0, resize=2.0)
+    objective: oj.Objective = oj.LATENCY
+
+    def for_objective(self, objective: oj.Objective) -> "Preset":
+        """The same sizes and recipes for another objective."""
+        names = ("teacher_paper", "teacher_shared", "student", "q")
+        changes = {
+            f"{name}_model": dataclasses.replace(
+                getattr(self, f"{name}_model"), objective=objective
+            )
+            for name in names
+        }
+        symmetric = self.teacher_model.symmetric and is_symmetric(objective)
+        changes["teacher_model"] = dataclasses.replace(
+            self.teacher_model, objective=objective, symmetric=symmetric
+        )
+        return dataclasses.replace(self, objective=objective, **changes)
 
 
 _PAPER = ImitationTraining(
@@ -65,7 +84,7 @@ _TEACHER = ImitationTraining(
     learning_rate=2e-3,
     average_decay=0.995,
     cross_entropy_weight=0.3,
-    latency_weight=10.0,
+    expected_cost_weight=10.0,
     recombined=1000,
 )
 _STUDENT = ImitationTraining(
@@ -77,7 +96,7 @@ _STUDENT_VARIATIONS = ImitationTraining(
     learning_rate=5e-3,
     average_decay=0.99,
     cross_entropy_weight=0.3,
-    latency_weight=10.0,
+    expected_cost_weight=10.0,
 )
 
 QUICK = Preset(

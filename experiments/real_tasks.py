@@ -1,5 +1,6 @@
 """Real networks over real links: does cutting a network ever beat running it in one place?"""
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from tqdm.auto import tqdm
 import offload_jax as oj
 from experiments import command_line
 from experiments.artifacts import cached
+from experiments.objective import define, parse, quantity
 from experiments.plotting import PALETTE, figure
 from offload_jax import workloads
 
@@ -27,12 +29,15 @@ NETWORKS = {
 _LEAST_GAIN = 1e-5
 
 
-def run(workdir: Path, *, trace_dir: Path | None = None) -> dict[str, Any]:
+def run(
+    workdir: Path, *, trace_dir: Path | None = None, objective: oj.Objective = oj.LATENCY
+) -> dict[str, Any]:
     """Solves every network exactly over named conditions and, if given, recorded traces.
 
     Args:
       workdir: gets `results/real_tasks.json` and `figures/real_tasks.png`.
       trace_dir: folder of bandwidth traces (two columns: seconds, Mbit/s), searched recursively.
+      objective: what is minimised.
 
     Returns:
       `profiles` (per network: operations, bytes), `conditions` (a row for each network, condition
@@ -58,10 +63,12 @@ def run(workdir: Path, *, trace_dir: Path | None = None) -> dict[str, Any]:
                 for name, profile in profiles.items()
             },
             "conditions": [
-                row for name, profile in profiles.items() for row in _solve_named(name, profile)
+                row
+                for name, profile in profiles.items()
+                for row in _solve_named(name, profile, objective)
             ],
             "traces": {
-                name: _solve_traces(profile, traces)
+                name: _solve_traces(profile, traces, objective)
                 for name, profile in tqdm(profiles.items(), desc="traces", disable=not traces)
                 if traces
             },
@@ -69,6 +76,7 @@ def run(workdir: Path, *, trace_dir: Path | None = None) -> dict[str, Any]:
 
     config = {
         "networks": list(NETWORKS),
+        "objective": dataclasses.asdict(objective),
         "flops_per_cycle": workloads.FLOPS_PER_CYCLE,
         "conditions": [
             [c.name, c.device_edge_bandwidth, c.edge_cloud_bandwidth]
@@ -78,11 +86,13 @@ def run(workdir: Path, *, trace_dir: Path | None = None) -> dict[str, Any]:
         "traces": [[t.name, len(t.time), float(t.bandwidth.sum())] for t in traces],
     }
     results = cached(workdir / "results" / "real_tasks.json", config, compute)
-    draw(results, workdir / "figures" / "real_tasks.png")
+    draw(results, workdir / "figures" / "real_tasks.png", quantity(objective))
     return results
 
 
-def _solve_named(name: str, profile: workloads.TaskProfile) -> list[dict[str, Any]]:
+def _solve_named(
+    name: str, profile: workloads.TaskProfile, objective: oj.Objective
+) -> list[dict[str, Any]]:
     pairs = list(itertools.product(workloads.PROCESSOR_SPEEDS, workloads.NETWORK_CONDITIONS))
     problem = profile.to_problem(
         device_speed=[speeds.device_speed for speeds, _ in pairs],
@@ -90,15 +100,15 @@ def _solve_named(name: str, profile: workloads.TaskProfile) -> list[dict[str, An
         device_edge_bandwidth=[condition.device_edge_bandwidth for _, condition in pairs],
         edge_cloud_bandwidth=[condition.edge_cloud_bandwidth for _, condition in pairs],
     )
-    seconds, single = _optimal_and_single(problem)
-    decision = np.asarray(oj.solve(problem).decision)
+    cost, single = _optimal_and_single(problem, objective)
+    decision = np.asarray(oj.solve(problem, objective=objective).decision)
     return [
         {
             "network": name,
             "processors": speeds.name,
             "condition": condition.name,
-            "optimal_seconds": float(seconds[i]),
-            "single_seconds": dict(zip(_PLACES, map(float, single[i]), strict=True)),
+            "optimal_cost": float(cost[i]),
+            "single_cost": dict(zip(_PLACES, map(float, single[i]), strict=True)),
             "decision": decision[i].tolist(),
         }
         for i, (speeds, condition) in enumerate(pairs)
@@ -108,15 +118,21 @@ def _solve_named(name: str, profile: workloads.TaskProfile) -> list[dict[str, An
 _PLACES = [place.name.lower() for place in oj.Place]
 
 
-def _optimal_and_single(problem: oj.ChainProblem) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds of the optimum `[N]` and of each single place `[N, 3]`."""
+def _optimal_and_single(
+    problem: oj.ChainProblem, objective: oj.Objective
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cost of the optimum `[N]` and of each single place `[N, 3]`."""
+    table = oj.chain_costs(problem, objective)
     fixed = (oj.policies.local, oj.policies.edge, oj.policies.cloud)
-    single = [np.asarray(oj.latency(problem, policy(problem)), np.float64) for policy in fixed]
-    return np.asarray(oj.solve(problem).cost, np.float64), np.stack(single, axis=-1)
+    single = [np.asarray(oj.evaluate(table, policy(problem)), np.float64) for policy in fixed]
+    optimum = oj.solve(problem, objective=objective)
+    return np.asarray(optimum.cost, np.float64), np.stack(single, axis=-1)
 
 
 def _solve_traces(
-    profile: workloads.TaskProfile, traces: list[workloads.BandwidthTrace]
+    profile: workloads.TaskProfile,
+    traces: list[workloads.BandwidthTrace],
+    objective: oj.Objective,
 ) -> dict[str, Any]:
     """Every sample of every trace as the device's link, for every pair of processors."""
     bandwidth = np.concatenate([trace.bandwidth for trace in traces])
@@ -128,8 +144,8 @@ def _solve_traces(
             device_edge_bandwidth=bandwidth,
             edge_cloud_bandwidth=workloads.LTE.edge_cloud_bandwidth,
         )
-        seconds, single = _optimal_and_single(problem)
-        gains.append(1 - seconds / single.min(axis=-1))
+        cost, single = _optimal_and_single(problem, objective)
+        gains.append(1 - cost / single.min(axis=-1))
         places.append(single.argmin(axis=-1))
     return summary(np.concatenate(gains), np.concatenate(places))
 
@@ -138,7 +154,7 @@ def summary(gain: np.ndarray, best_single: np.ndarray) -> dict[str, Any]:
     """How often and by how much a split beats the best single place.
 
     Args:
-      gain: `[N]` share of the latency of the best single place that the optimum saves.
+      gain: `[N]` share of the cost of the best single place that the optimum saves.
       best_single: `[N]` that place, 0..2.
     """
     split = gain > _LEAST_GAIN
@@ -152,8 +168,8 @@ def summary(gain: np.ndarray, best_single: np.ndarray) -> dict[str, Any]:
 
 
 def _gains(rows: list[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    single = np.array([list(row["single_seconds"].values()) for row in rows])
-    optimal = np.array([row["optimal_seconds"] for row in rows])
+    single = np.array([list(row["single_cost"].values()) for row in rows])
+    optimal = np.array([row["optimal_cost"] for row in rows])
     return 1 - optimal / single.min(axis=-1), single.argmin(axis=-1)
 
 
@@ -163,19 +179,19 @@ def describe(decision: list[int]) -> str:
     return " ".join(f"{oj.Place(place).name[0]}{length}" for place, length in runs)
 
 
-def draw(results: Mapping[str, Any], path: Path) -> None:
-    """Latency of the single places over the optimum, for the mean processors, by condition."""
+def draw(results: Mapping[str, Any], path: Path, what: str) -> None:
+    """Cost of the single places over the optimum, for the mean processors, by condition."""
     rows = [row for row in results["conditions"] if row["processors"] == "mean"]
     labels = [f"{row['network']}\n{row['condition']}" for row in rows]
     with figure(path, size=(12, 4.5)) as (_, axes):
         width = 0.27
         for i, place in enumerate(_PLACES):
-            heights = [row["single_seconds"][place] / row["optimal_seconds"] for row in rows]
+            heights = [row["single_cost"][place] / row["optimal_cost"] for row in rows]
             axes.bar(np.arange(len(rows)) + (i - 1) * width, heights, width, label=f"all {place}")
         axes.axhline(1.0, color=PALETTE[-1], linewidth=1, label="exact optimum")
         axes.set_yscale("log")
         axes.set_xticks(range(len(rows)), labels, rotation=90, fontsize=8)
-        axes.set_ylabel("latency / optimal latency (log)")
+        axes.set_ylabel(f"{what} / optimal {what} (log)")
         axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
 
 
@@ -211,8 +227,8 @@ def section(results: Mapping[str, Any]) -> str:
             r["network"],
             r["processors"],
             r["condition"],
-            *(f"{seconds:.3f}" for seconds in r["single_seconds"].values()),
-            f"{r['optimal_seconds']:.3f}",
+            *(f"{cost:.3f}" for cost in r["single_cost"].values()),
+            f"{r['optimal_cost']:.3f}",
             describe(r["decision"]),
         ]
         for r in results["conditions"]
@@ -225,8 +241,8 @@ def section(results: Mapping[str, Any]) -> str:
         " already optimal.\n",
         tabulate(named, headers, "pipe"),
         "\n![Single places against the optimum](figures/real_tasks.png)\n",
-        "Latency in seconds; the optimal decision as runs of stages on device (D), edge (E) and"
-        " cloud (C).\n",
+        "Latency in seconds (or the cost that was asked for); the optimal decision as runs of"
+        " stages on device (D), edge (E) and cloud (C).\n",
         tabulate(
             details,
             ["network", "processors", "link", "local", "edge", "cloud", "optimal", "decision"],
@@ -249,10 +265,12 @@ def section(results: Mapping[str, Any]) -> str:
 
 def main() -> None:
     trace_dir = None if _TRACE_DIR.value is None else Path(_TRACE_DIR.value)
-    print(section(run(Path(_WORKDIR.value), trace_dir=trace_dir)))
+    objective = parse(_OBJECTIVE.value)
+    print(section(run(Path(_WORKDIR.value), trace_dir=trace_dir, objective=objective)))
 
 
 if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", "runs/real_tasks", "Where results go.")
     _TRACE_DIR = flags.DEFINE_string("trace_dir", None, "Folder of recorded bandwidth traces.")
+    _OBJECTIVE = define()
     command_line.run(main)

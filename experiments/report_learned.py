@@ -59,7 +59,8 @@ def figure5_section(results: Mapping[str, Any]) -> str:
             _table(results["floor"]),
             "\n### Agreement with the optimum, subtask by subtask\n",
             tabulate(per_subtask, ["policy", *map(str, range(num_subtasks))], "pipe"),
-            "\nReward while deep Q-learning trains:\n",
+            "\nLoss and reward while the networks train:\n",
+            "![Learning curves of the large networks](figures/teacher_curve.png)\n",
             "![Learning curve of deep Q-learning](figures/dqn_curve.png)\n",
         ]
     )
@@ -88,6 +89,9 @@ def figure6_section(results: Mapping[str, Any]) -> str:
             tabulate(
                 orderings, ["claim", "mean", "intervals apart", "interval", "interval"], "pipe"
             ),
-            "\n![Temperature of the labels](figures/temperatures.png)\n",
+            "\n### Temperature of the labels\n",
+            "The student learns at temperature 1, or at that of the labels with the factor T².\n",
+            "![Temperature of the labels](figures/temperatures.png)\n",
+            "![Learning curves of the students](figures/student_curve.png)\n",
         ]
     )

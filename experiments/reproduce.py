@@ -11,13 +11,20 @@ import jax
 from absl import flags
 from tabulate import tabulate
 
+import offload_jax as oj
 from experiments import (
     command_line,
+    decision_map,
+    decisions_over_time,
     figure5,
     figure6,
+    objective,
+    pareto,
     random_chains,
     real_tasks,
     report_learned,
+    resize_study,
+    table1,
 )
 from experiments.artifacts import write_text
 from experiments.presets import PRESETS, Preset
@@ -25,19 +32,28 @@ from offload_jax import workloads
 
 Stage = tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]
 
+# Seconds for each measurement of the delays.
+_DELAY_DURATION = 0.3
+
 
 def stages(workdir: Path, *, preset: Preset, seed: int, trace_dir: Path | None) -> list[Stage]:
     """Name, computation and report section of every experiment, in order."""
-    return [
+    goal = preset.objective
+    every: list[Stage] = [
         (
             "random chains",
-            lambda: random_chains.run(workdir, num=preset.num_test, seed=seed),
+            lambda: random_chains.run(workdir, num=preset.num_test, seed=seed, objective=goal),
             random_chains.section,
         ),
         (
             "real tasks",
-            lambda: real_tasks.run(workdir, trace_dir=trace_dir),
+            lambda: real_tasks.run(workdir, trace_dir=trace_dir, objective=goal),
             real_tasks.section,
+        ),
+        (
+            "decision maps",
+            lambda: decision_map.run(workdir, objective=goal),
+            decision_map.section,
         ),
         (
             "figure 5",
@@ -49,7 +65,32 @@ def stages(workdir: Path, *, preset: Preset, seed: int, trace_dir: Path | None) 
             lambda: figure6.run(preset, workdir, seed=seed),
             report_learned.figure6_section,
         ),
+        # From here on the trained policies take part.
+        (
+            "fronts",
+            lambda: pareto.run(workdir, seed=seed),
+            pareto.section,
+        ),
+        (
+            "chains of other lengths",
+            lambda: resize_study.run(workdir, seed=seed, objective=goal),
+            resize_study.section,
+        ),
+        (
+            "decisions over time",
+            lambda: decisions_over_time.run(workdir, trace_dir=trace_dir, seed=seed),
+            decisions_over_time.section,
+        ),
+        (
+            "table 1",
+            lambda: table1.run(workdir, duration=_DELAY_DURATION),
+            table1.section,
+        ),
     ]
+    if goal != oj.LATENCY:
+        # These two are about latency; see their documentation.
+        every = [stage for stage in every if stage[0] not in ("decisions over time", "table 1")]
+    return every
 
 
 def run(
@@ -85,7 +126,8 @@ def run(
 def _header(seed: int, preset: Preset) -> str:
     return (
         "# Reproduction report\n\n"
-        f"Preset {preset.name}, seed {seed}, {preset.num_test} test requests, jax"
+        f"Preset {preset.name}, objective {objective.quantity(preset.objective)}, seed {seed},"
+        f" {preset.num_test} test requests, jax"
         f" {jax.__version__} on {jax.devices()[0].platform}, Python {platform.python_version()}."
         " Every figure below was computed by this run or by"
         " an earlier one with the same settings in this folder.\n\n"
@@ -93,7 +135,7 @@ def _header(seed: int, preset: Preset) -> str:
 
 
 def main_table(results: dict[str, Any]) -> str:
-    """What `make reproduce` prints at the end: latency over the optimum on wide requests."""
+    """What `make reproduce` prints at the end: cost over the optimum on wide requests."""
     columns = ("ratio_of_means", "mean", "median", "p99")
     learned = results["figure 5"] | {
         f"{name} (1K narrow)": row
@@ -113,7 +155,7 @@ def main_table(results: dict[str, Any]) -> str:
 def main() -> None:
     workdir = Path(_WORKDIR.value)
     trace_dir = None if _TRACE_DIR.value is None else Path(_TRACE_DIR.value)
-    preset = PRESETS[_PRESET.value]
+    preset = PRESETS[_PRESET.value].for_objective(objective.parse(_OBJECTIVE.value))
     results = run(workdir, preset=preset, seed=_SEED.value, trace_dir=trace_dir)
     print(main_table(results))
     print(f"\nreport: {workdir / 'report.md'}")
@@ -123,5 +165,6 @@ if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where everything goes.")
     _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything random.")
     _PRESET = flags.DEFINE_enum("preset", "quick", list(PRESETS), "Sizes and recipes.")
+    _OBJECTIVE = objective.define()
     _TRACE_DIR = flags.DEFINE_string("trace_dir", None, "Folder of recorded bandwidth traces.")
     command_line.run(main)

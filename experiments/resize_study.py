@@ -6,6 +6,7 @@ figures/resize_study.png.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tabulate import tabulate
 
 import offload_jax as oj
-from experiments import trained
+from experiments import command_line, trained
 from experiments.artifacts import cached
+from experiments.objective import define, parse
 from experiments.plotting import PALETTE, figure
 
 LENGTHS = (12, 20)
 TARGETS = (2, 3, 4, 6, 8)
-# What the trained policies take.
-_POLICY_SUBTASKS = 6
 
 
 def merge_equal_parts(problem: oj.ChainProblem, num_subtasks: int) -> oj.ChainProblem:
@@ -49,11 +49,16 @@ def _merge_at(problem: oj.ChainProblem, kept: Any) -> oj.ChainProblem:
     return dataclasses.replace(problem, cycles=jnp.maximum(merged, 0.0), data=data)
 
 
-MERGES: dict[str, Callable[[oj.ChainProblem, int], oj.ChainProblem]] = {
-    "best merge": oj.resize,
-    "least data": merge_least_data,
-    "equal parts": merge_equal_parts,
-}
+Merge = Callable[[oj.ChainProblem, int], oj.ChainProblem]
+
+
+def merges_for(objective: oj.Objective) -> dict[str, Merge]:
+    """The ways to merge by name."""
+    return {
+        "best merge": functools.partial(oj.resize, objective=objective),
+        "least data": merge_least_data,
+        "equal parts": merge_equal_parts,
+    }
 
 
 def run(
@@ -63,6 +68,7 @@ def run(
     num: int = 10_000,
     lengths: Sequence[int] = LENGTHS,
     targets: Sequence[int] = TARGETS,
+    objective: oj.Objective = oj.LATENCY,
 ) -> dict[str, Any]:
     """Merges random chains of 12 and 20 subtasks and compares optima and trained policies.
 
@@ -73,6 +79,7 @@ def run(
       num: how many chains of each length.
       lengths: subtasks of the chains.
       targets: subtasks after merging.
+      objective: what merges and policies are judged by; "best merge" minimises it.
 
     Returns:
       `merges` (length, merge, target: metrics of the merged optimum over the original one),
@@ -80,8 +87,7 @@ def run(
       decision on six subtasks, expanded, over the original optimum).
     """
     policies: dict[str, oj.policies.Policy] = {
-        "optimal": oj.policies.optimal,
-        "greedy": oj.policies.greedy,
+        name: oj.policies.untrained(objective=objective)[name] for name in ("optimal", "greedy")
     }
     loaded = trained.load_all(workdir)
     policies.update(loaded)
@@ -89,31 +95,36 @@ def run(
     def compute() -> dict[str, Any]:
         merges: dict[str, Any] = {}
         learned: dict[str, Any] = {}
-        for length in (_POLICY_SUBTASKS, *lengths):
+        for length in (trained.NUM_SUBTASKS, *lengths):
             scenario = dataclasses.replace(oj.scenarios.WIDE, num_subtasks=length)
             problem = oj.scenarios.sample(jax.random.key(seed), scenario, num)
-            best = oj.solve(problem).cost
-            fitted = oj.resize_with_segments(problem, _POLICY_SUBTASKS)
+            best = oj.solve(problem, objective=objective).cost
+            table = oj.chain_costs(problem, objective)
             learned[str(length)] = {
-                name: _metrics(oj.latency(problem, fitted.expand(policy(fitted.problem))), best)
+                name: _metrics(
+                    oj.evaluate(table, trained.at_any_length(policy, objective)(problem)), best
+                )
                 for name, policy in policies.items()
             }
-            if length == _POLICY_SUBTASKS:
-                longer = oj.solve(oj.resize(problem, 20)).cost
+            if length == trained.NUM_SUBTASKS:
+                longer = oj.solve(oj.resize(problem, 20), objective=objective).cost
                 inserted = float(np.max(np.abs(np.asarray(longer / best) - 1)))
                 continue
             merges[str(length)] = {
                 name: {
-                    str(target): _metrics(oj.solve(merge(problem, target)).cost, best)
+                    str(target): _metrics(
+                        oj.solve(merge(problem, target), objective=objective).cost, best
+                    )
                     for target in targets
                 }
-                for name, merge in MERGES.items()
+                for name, merge in merges_for(objective).items()
             }
         return {"merges": merges, "insertion": inserted, "policies": learned}
 
     config = {
         "seed": seed,
         "num": num,
+        "objective": dataclasses.asdict(objective),
         "lengths": list(lengths),
         "targets": list(targets),
         "policies": list(policies),
@@ -187,14 +198,19 @@ def section(results: Mapping[str, Any]) -> str:
     )
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    print(section(run(Path(_WORKDIR.value), seed=_SEED.value, num=_NUM.value)))
+def main() -> None:
+    results = run(
+        Path(_WORKDIR.value),
+        seed=_SEED.value,
+        num=_NUM.value,
+        objective=parse(_OBJECTIVE.value),
+    )
+    print(section(results))
 
 
 if __name__ == "__main__":
     _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where results go.")
     _SEED = flags.DEFINE_integer("seed", 0, "Seed of the chains.")
     _NUM = flags.DEFINE_integer("num", 10_000, "Chains of each length.")
-    app.run(main)
+    _OBJECTIVE = define()
+    command_line.run(main)

@@ -6,13 +6,14 @@ from typing import Any
 
 from absl import flags
 
-from experiments import command_line
+from experiments import command_line, objective
 from experiments.presets import PRESETS
 
 _PRESET = flags.DEFINE_enum("preset", "quick", list(PRESETS), "Sizes and recipes.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where everything is written.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of requests and weights.")
 _PROGRESS = flags.DEFINE_bool("progress", True, "Show progress bars.")
+_OBJECTIVE = objective.define()
 _TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "Write TensorBoard files too.")
 
 
@@ -21,7 +22,7 @@ def main(run: Callable[..., dict[str, Any]]) -> None:
 
     def call() -> None:
         results = run(
-            PRESETS[_PRESET.value],
+            PRESETS[_PRESET.value].for_objective(objective.parse(_OBJECTIVE.value)),
             Path(_WORKDIR.value),
             seed=_SEED.value,
             progress=_PROGRESS.value,

@@ -65,13 +65,13 @@ def run(
         test = learned.test_set(preset.num_test)
         wide = learned.wide_examples(preset, seed).problem
         results: dict[str, Any] = {
-            "drl": learned.evaluate(train("drl", wide, preset.dqn, seed), test)
+            "drl": learned.evaluate(train("drl", wide, preset.dqn, seed), test, preset.objective)
         }
         per_seed = []
         for number in range(seed, seed + preset.num_seeds):
             narrow = learned.narrow_examples(preset, number).problem
             policy = train("drl_small", narrow, preset.dqn_small, number)
-            per_seed.append(learned.evaluate(policy, test))
+            per_seed.append(learned.evaluate(policy, test, preset.objective))
         results["drl_small"] = {
             **learned.summarize(per_seed),
             "per_seed": [metrics["ratio_of_means"] for metrics in per_seed],
@@ -94,7 +94,7 @@ def run(
         wide = learned.wide_examples(preset, seed).problem
         policy = train("drl_raw", wide, preset.dqn, seed, raw)
         return {
-            **learned.evaluate(policy, learned.test_set(preset.num_test)),
+            **learned.evaluate(policy, learned.test_set(preset.num_test), preset.objective),
             "parameters": models.num_parameters(raw),
             "curve": learned.learning_curve(workdir, f"drl_raw_{seed}"),
         }

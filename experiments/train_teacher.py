@@ -40,7 +40,7 @@ def run(
         "large_dil": (preset.teacher_model, preset.teacher, None),
     }
     if preset.teacher_stream is not None:
-        stream = learned.fresh_stream(preset.teacher_stream.batch_size)
+        stream = learned.fresh_stream(preset.teacher_stream.batch_size, preset.objective)
         recipes["large_dil_stream"] = (preset.teacher_model, preset.teacher_stream, stream)
 
     def compute() -> dict[str, Any]:
@@ -63,7 +63,7 @@ def run(
                 )
             results[name] = {
                 "parameters": models.num_parameters(model),
-                **learned.evaluate(policy, test),
+                **learned.evaluate(policy, test, preset.objective),
                 "curve": learned.learning_curve(workdir, name),
             }
         return results

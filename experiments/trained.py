@@ -6,6 +6,10 @@ from typing import Any
 
 import offload_jax as oj
 from offload_jax import checkpoints
+from offload_jax.policies import Policy
+
+NUM_SUBTASKS = 6
+"""What the trained policies take."""
 
 
 def load_all(workdir: Path) -> dict[str, Any]:
@@ -22,6 +26,21 @@ def load_all(workdir: Path) -> dict[str, Any]:
         for path in sorted(folder.iterdir())
         if path.is_dir() and not path.name.startswith(".")
     }
+
+
+def at_any_length(policy: Policy, objective: oj.Objective = oj.LATENCY) -> Policy:
+    """A policy for six subtasks as one for chains of any length.
+
+    Args:
+      policy: takes `NUM_SUBTASKS` subtasks.
+      objective: what the best merge of a longer chain keeps.
+    """
+
+    def decide(problem: oj.ChainProblem) -> Any:
+        fitted = oj.resize_with_segments(problem, NUM_SUBTASKS, objective=objective)
+        return fitted.expand(policy(fitted.problem))
+
+    return decide
 
 
 def digests(policies: Mapping[str, Any]) -> dict[str, str]:

@@ -1,19 +1,10 @@
 """Exact and learned decisions about where the subtasks of a chain run: device, edge or cloud."""
 
 from offload_jax import datasets, metrics, policies, scenarios, single
-from offload_jax.costs import (
-    ENERGY,
-    LATENCY,
-    ChainCosts,
-    Objective,
-    PowerModel,
-    chain_costs,
-    energy,
-    evaluate,
-    latency,
-)
+from offload_jax.costs import ChainCosts, chain_costs, energy, evaluate, latency
 from offload_jax.measured import MeasuredTask, read_measured_task
 from offload_jax.network import Link, Network, Processor, network_costs
+from offload_jax.objectives import ENERGY, LATENCY, Objective, PowerModel
 from offload_jax.pareto import (
     ParetoFront,
     ParetoFronts,

@@ -24,6 +24,7 @@ import orbax.checkpoint as ocp
 
 from offload_jax import models
 from offload_jax.models import ImitationConfig, LearnedPolicy, QNetworkConfig
+from offload_jax.objectives import objective_from_data
 from offload_jax.scenarios import Scenario
 
 _PREFIX = "epoch_"
@@ -157,7 +158,8 @@ def network_config(path: Path, stored: Any) -> ImitationConfig | QNetworkConfig:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in fields["scenario"].items()
         }
-        return kind(**{**fields, "scenario": Scenario(**scenario)})
+        objective = objective_from_data(fields["objective"])
+        return kind(**{**fields, "scenario": Scenario(**scenario), "objective": objective})
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: unknown network configuration ({error})") from error
 

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from offload_jax.costs import LATENCY, Objective, evaluate_terms, terms_of, validate_decision
+from offload_jax.costs import evaluate_terms, terms_of, validate_decision
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem
 from offload_jax.solvers import solve
 

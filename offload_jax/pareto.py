@@ -6,16 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int8
 
-from offload_jax.costs import (
-    LATENCY,
-    ChainCosts,
-    CostTerms,
-    Objective,
-    PowerModel,
-    costs_terms,
-    problem_terms,
-    validate_costs,
-)
+from offload_jax.costs import ChainCosts, CostTerms, costs_terms, problem_terms, validate_costs
+from offload_jax.objectives import LATENCY, Objective, PowerModel
 from offload_jax.problem import ChainProblem, validate
 from offload_jax.solvers import exhaustive, label_setting
 from offload_jax.solvers.constrained import energy_of

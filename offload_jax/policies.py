@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
-from offload_jax.costs import LATENCY, Objective, problem_terms
+from offload_jax.costs import problem_terms
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, Place, validate_shapes
 from offload_jax.solvers import heuristics, solve
 
@@ -85,12 +86,17 @@ def random(problem: ChainProblem, *, key: jax.Array | None = None) -> Int8[Array
     return jax.random.randint(key, shape, 0, problem.num_places, jnp.int8)
 
 
-def untrained(seed: int = 0) -> dict[str, Policy]:
-    """The policies that need no training, by the name under which every table shows them."""
+def untrained(seed: int = 0, objective: Objective = LATENCY) -> dict[str, Policy]:
+    """The policies that need no training, by the name under which every table shows them.
+
+    Args:
+      seed: of the random policy.
+      objective: what optimal and greedy minimise.
+    """
     return {
-        "optimal": optimal,
-        "greedy": greedy,
-        "greedy_with_return": greedy_with_return,
+        "optimal": functools.partial(optimal, objective=objective),
+        "greedy": functools.partial(greedy, objective=objective),
+        "greedy_with_return": functools.partial(greedy_with_return, objective=objective),
         "local": local,
         "edge": edge,
         "cloud": cloud,

@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from offload_jax.costs import LATENCY, CostTerms, Objective, problem_terms
+from offload_jax.costs import CostTerms, problem_terms
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, broadcast_batch, validate_shapes
 
 

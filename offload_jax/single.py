@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from offload_jax.costs import LATENCY, Objective
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, Place, validate
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def learned(policy: "offload_jax.models.LearnedPolicy") -> Decide:
     Args:
       policy: from `policies.load`; an imitation network with `raw` or `physical` features, "relu"
         units and neither residual connections nor averaging over the reversed chain, such as the
-        distilled student. Its parameters are copied.
+        distilled student; `physical` features only for latency. Its parameters are copied.
 
     Returns:
       A `Decide` for chains of the length the network was made for; it raises the ValueError of
@@ -194,6 +194,10 @@ def _prices(objective: Objective) -> np.ndarray:
         raise ValueError(f"objective: must hold plain numbers: {error}") from None
 
 
+def _latency_features(config: Any) -> bool:
+    return config.feature_set == "raw" or config.objective == LATENCY
+
+
 def _check_supported(config: Any) -> None:
     found = [
         name
@@ -202,6 +206,7 @@ def _check_supported(config: Any) -> None:
             (f"activation {config.activation!r}", config.activation != "relu"),
             ("residual", config.residual),
             ("symmetric", config.symmetric),
+            ("an objective other than latency", not _latency_features(config)),
         )
         if unsupported
     ]

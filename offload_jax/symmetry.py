@@ -4,7 +4,14 @@ import dataclasses
 
 import jax.numpy as jnp
 
+from offload_jax.objectives import Objective
 from offload_jax.problem import ChainProblem
+
+
+def is_symmetric(objective: Objective) -> bool:
+    """Whether `reverse` keeps the cost: all is latency, or sending costs what receiving does."""
+    power = objective.power
+    return objective.energy_weight == 0 or power.transmit_watts == power.receive_watts
 
 
 def reverse(problem: ChainProblem) -> ChainProblem:

@@ -17,6 +17,9 @@ CONFIGS = [
     ImitationConfig(hidden=(4, 4), sharing="shared", feature_set="times", symmetric=True),
     ImitationConfig(hidden=(4,), activation="gelu", residual=True, scenario=oj.scenarios.NARROW),
     QNetworkConfig(num_subtasks=3, hidden=(4,)),
+    ImitationConfig(
+        hidden=(4,), objective=oj.Objective(1.0, 0.5, oj.PowerModel(transmit_watts=2.0))
+    ),
 ]
 CONFIG = CONFIGS[0]
 

@@ -172,3 +172,29 @@ def test_advantages_are_centred():
 def test_unknown_options_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         ImitationConfig(**arguments)
+
+
+@pytest.mark.parametrize("feature_set", ["physical", "times"])
+def test_energy_features_hold_costs_of_the_objective(feature_set):
+    """Scaling every joule or every byte and cycle alike changes nothing a decision depends on."""
+    problem = wide(20)
+    seen = features(problem, feature_set, objective=oj.ENERGY)
+    more = oj.PowerModel(2e-27, 2 * 1.258, 2 * 1.181)
+    doubled = dataclasses.replace(oj.ENERGY, power=more)
+    np.testing.assert_allclose(
+        seen, features(problem, feature_set, objective=doubled), rtol=1e-4, atol=1e-5
+    )
+    local = np.sum(np.asarray(problem.cycles), -1) * np.asarray(problem.device_speed) ** 2 * 1e-27
+    edge = oj.energy(problem, np.ones((20, 6), np.int8))
+    scale = np.minimum(local, edge)
+    if feature_set == "physical":
+        expected = 0.5 * np.log(np.clip(local / scale, 1e-3, 1e2))
+        np.testing.assert_allclose(seen[:, -2], expected, rtol=1e-3, atol=1e-3)
+    assert np.isfinite(seen).all()
+
+
+def test_a_symmetric_network_needs_an_objective_without_direction():
+    with pytest.raises(ValueError, match="symmetric"):
+        dataclasses.replace(SMALL, symmetric=True, objective=oj.ENERGY)
+    equal = dataclasses.replace(oj.ENERGY, power=oj.PowerModel(receive_watts=1.258))
+    assert dataclasses.replace(SMALL, symmetric=True, objective=equal).symmetric

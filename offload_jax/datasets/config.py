@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
-from offload_jax.costs import LATENCY, Objective, PowerModel
+from offload_jax.objectives import LATENCY, Objective, objective_from_data
 from offload_jax.problem import Place
 from offload_jax.scenarios import Scenario
 from offload_jax.solvers import exhaustive
@@ -85,9 +85,7 @@ class DatasetConfig:
         if values.pop("format_version") != _FORMAT_VERSION:
             raise ValueError(f"format_version: only {_FORMAT_VERSION} is known")
         values.pop("dtype")
-        objective = dict(values["objective"])
-        objective["power"] = PowerModel(**objective["power"])
-        values["objective"] = Objective(**objective)
+        values["objective"] = objective_from_data(values["objective"])
         values["scenario"] = scenario_from_data(values["scenario"])
         return cls(**values)
 

@@ -19,6 +19,9 @@ U is the least of three latencies: everything on the device, on the edge, in the
 upper bound of the optimum, so no optimal decision contains a single time above U, and the linear
 times can be cut at U without changing the optimal decision.
 
+For another objective than latency, costs stand where times do; what comes back over the link
+between device and edge costs a fixed multiple of what goes there.
+
 Empty data, dead links (bandwidth 0) and empty subtasks give finite features.
 """
 
@@ -27,7 +30,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from offload_jax.costs import LATENCY, problem_terms
+from offload_jax.costs import problem_terms
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, broadcast_batch, validate_shapes
 from offload_jax.scenarios import WIDE, Scenario
 
@@ -47,7 +51,11 @@ def num_features(feature_set: str, num_subtasks: int) -> int:
 
 
 def features(
-    problem: ChainProblem, feature_set: str, *, scenario: Scenario = WIDE
+    problem: ChainProblem,
+    feature_set: str,
+    *,
+    scenario: Scenario = WIDE,
+    objective: Objective = LATENCY,
 ) -> Float[Array, "*batch features"]:
     """Features of requests.
 
@@ -55,6 +63,7 @@ def features(
       problem: leading dimensions free; SI units.
       feature_set: one of `FEATURE_SETS`.
       scenario: whose ranges scale the `raw` features; not used by the others.
+      objective: what is minimised; not used by `raw`.
 
     Returns:
       `[..., num_features]` finite float32 numbers without unit.
@@ -67,7 +76,7 @@ def features(
     problem = broadcast_batch(problem)
     if feature_set == "raw":
         return _raw(problem, scenario)
-    return _physical(problem) if feature_set == "physical" else _times(problem)
+    return (_physical if feature_set == "physical" else _times)(problem, objective)
 
 
 def _check_name(feature_set: str) -> None:
@@ -92,29 +101,31 @@ def _min_max(value: Any, low: float, high: float) -> Array:
 
 
 def physical_times(
-    problem: ChainProblem,
+    problem: ChainProblem, objective: Objective = LATENCY
 ) -> tuple[tuple[Array, Array, Array, Array], tuple[Array, Array, Array]]:
-    """Times in seconds that make up every latency of a request.
+    """Times in seconds that make up every latency of a request; costs, for another objective.
 
     Args:
       problem: fields of full batch shape.
+      objective: what is minimised.
 
     Returns:
       Execution on device and on edge `[..., A]`, transfer device-edge and edge-cloud
       `[..., A + 1]` (`inf` on a dead link); and the latencies `[...]` of everything on the device,
       on the edge and in the cloud.
     """
-    terms = problem_terms(problem, LATENCY)
-    device, edge, hop1, hop2 = (
+    terms = problem_terms(problem, objective)
+    device, edge, hop1, back1, hop2 = (
         jnp.moveaxis(jnp.asarray(time, jnp.float32), 0, -1)
         for time in (
             terms.execution[0],
             terms.execution[1],
             terms.transfer[0][1],
+            terms.transfer[1][0],
             terms.transfer[1][2],
         )
     )
-    ends1, ends2 = hop1[..., 0] + hop1[..., -1], hop2[..., 0] + hop2[..., -1]
+    ends1, ends2 = hop1[..., 0] + back1[..., -1], hop2[..., 0] + hop2[..., -1]
     return (device, edge, hop1, hop2), (
         jnp.sum(device, axis=-1),
         jnp.sum(edge, axis=-1) + ends1,
@@ -132,8 +143,8 @@ def _log(ratio: Array) -> Array:
     return 0.5 * jnp.log(jnp.clip(ratio, _LOWEST, _HIGHEST))
 
 
-def _physical(problem: ChainProblem) -> Array:
-    (device, _, hop1, _), constants = physical_times(problem)
+def _physical(problem: ChainProblem, objective: Objective) -> Array:
+    (device, _, hop1, _), constants = physical_times(problem, objective)
     scale = _scale(constants)
     local, edge, _ = constants
     links = problem.device_edge_bandwidth / jnp.maximum(problem.edge_cloud_bandwidth, _TINY)
@@ -148,7 +159,7 @@ def _physical(problem: ChainProblem) -> Array:
     )
 
 
-def _times(problem: ChainProblem) -> Array:
-    times, constants = physical_times(problem)
+def _times(problem: ChainProblem, objective: Objective) -> Array:
+    times, constants = physical_times(problem, objective)
     relative = jnp.concatenate(times, axis=-1) / _scale(constants)[..., None]
     return jnp.concatenate([2.0 * jnp.minimum(relative, 1.0) - 0.5, _log(relative)], axis=-1)

@@ -10,9 +10,10 @@ from jaxtyping import Array, Float, Int8
 
 from offload_jax.models.features import features, num_features
 from offload_jax.models.parameters import Parameters, apply
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, Place
 from offload_jax.scenarios import WIDE, Scenario
-from offload_jax.symmetry import reverse
+from offload_jax.symmetry import is_symmetric, reverse
 
 SHARING = ("separate", "shared")
 ACTIVATIONS = {"relu": nnx.relu, "gelu": nnx.gelu}
@@ -33,6 +34,7 @@ class ImitationConfig:
       symmetric: average the logits with those of the reversed chain, whose optimal decision is
         the reversed one; costs a second pass.
       scenario: ranges of the `raw` features.
+      objective: what the decisions minimise, plain numbers; all features but `raw` depend on it.
     """
 
     num_subtasks: int = 6
@@ -43,6 +45,7 @@ class ImitationConfig:
     residual: bool = False
     symmetric: bool = False
     scenario: Scenario = WIDE
+    objective: Objective = LATENCY
 
     def __post_init__(self) -> None:
         num_features(self.feature_set, self.num_subtasks)
@@ -54,6 +57,11 @@ class ImitationConfig:
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation: unknown {self.activation!r}, known are {', '.join(ACTIVATIONS)}"
+            )
+        if self.symmetric and not is_symmetric(self.objective):
+            raise ValueError(
+                "symmetric: sending and receiving cost differently under this objective, so a"
+                " reversed chain does not have the reversed optimum"
             )
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
@@ -153,7 +161,9 @@ def logits(
     check_num_subtasks(config.num_subtasks, problem)
 
     def one_way(problem: ChainProblem) -> Array:
-        inputs = features(problem, config.feature_set, scenario=config.scenario)
+        inputs = features(
+            problem, config.feature_set, scenario=config.scenario, objective=config.objective
+        )
         return apply(config, params, inputs)
 
     forward = one_way(problem)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, Int8
 from offload_jax.models.features import features, num_features
 from offload_jax.models.imitation import MultilayerPerceptron, check_num_subtasks
 from offload_jax.models.parameters import Parameters, apply
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, Place
 from offload_jax.scenarios import WIDE, Scenario
 
@@ -25,12 +26,14 @@ class QNetworkConfig:
       feature_set: one of `offload_jax.models.FEATURE_SETS`.
       hidden: widths of the hidden layers of the shared trunk.
       scenario: ranges of the `raw` features.
+      objective: what the decisions minimise, plain numbers; all features but `raw` depend on it.
     """
 
     num_subtasks: int = 6
     feature_set: str = "raw"
     hidden: tuple[int, ...] = (256,) * 3
     scenario: Scenario = WIDE
+    objective: Objective = LATENCY
 
     def __post_init__(self) -> None:
         num_features(self.feature_set, self.num_subtasks)
@@ -78,7 +81,9 @@ def action_values(
 ) -> Float[Array, "*batch actions"]:
     """Q-values of all decisions, decisions in lexicographic order."""
     check_num_subtasks(config.num_subtasks, problem)
-    inputs = features(problem, config.feature_set, scenario=config.scenario)
+    inputs = features(
+        problem, config.feature_set, scenario=config.scenario, objective=config.objective
+    )
     return apply(config, params, inputs)
 
 

@@ -14,13 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int8
 
-from offload_jax.costs import (
-    LATENCY,
-    Objective,
-    evaluate_terms,
-    is_zero,
-    terms_of,
-)
+from offload_jax.costs import evaluate_terms, terms_of
+from offload_jax.objectives import LATENCY, Objective, is_zero
 from offload_jax.problem import ChainProblem
 from offload_jax.solvers import exhaustive
 

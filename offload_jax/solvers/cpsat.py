@@ -23,14 +23,8 @@ import numpy as np
 from ortools.sat.python import cp_model
 from tqdm.auto import tqdm
 
-from offload_jax.costs import (
-    LATENCY,
-    ChainCosts,
-    Objective,
-    problem_terms,
-    stack_terms,
-    terms_of,
-)
+from offload_jax.costs import ChainCosts, problem_terms, stack_terms, terms_of
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem
 from offload_jax.solvers.solve import Solution
 

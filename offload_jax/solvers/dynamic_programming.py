@@ -23,7 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int8
 
-from offload_jax.costs import ChainCosts, CostTerms, Objective, terms_of
+from offload_jax.costs import ChainCosts, CostTerms, terms_of
+from offload_jax.objectives import Objective
 from offload_jax.problem import ChainProblem
 
 _WORD_BITS = 32

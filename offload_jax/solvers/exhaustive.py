@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int8
 
-from offload_jax.costs import ChainCosts, CostTerms, Objective, terms_of
+from offload_jax.costs import ChainCosts, CostTerms, terms_of
+from offload_jax.objectives import Objective
 from offload_jax.problem import ChainProblem
 
 MAX_DECISIONS = 2_000_000  # 3^13 is 1 594 323

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int8
 
-from offload_jax.costs import LATENCY, CostTerms, Objective, problem_terms
+from offload_jax.costs import CostTerms, problem_terms
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem
 from offload_jax.solvers.constrained import RELATIVE_TOLERANCE, Limits, combine, energy_of
 

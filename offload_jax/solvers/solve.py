@@ -8,15 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int8
 
-from offload_jax.costs import (
-    LATENCY,
-    ChainCosts,
-    Objective,
-    evaluate_terms,
-    is_zero,
-    terms_of,
-    validate_costs,
-)
+from offload_jax.costs import ChainCosts, evaluate_terms, terms_of, validate_costs
+from offload_jax.objectives import LATENCY, Objective, is_zero
 from offload_jax.problem import ChainProblem, validate, validate_shapes
 from offload_jax.solvers import constrained, dynamic_programming, exhaustive, label_setting
 from offload_jax.solvers.side_constraints import SideConstraints

@@ -22,8 +22,9 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from offload_jax import models
-from offload_jax.costs import LATENCY, evaluate_terms, problem_terms
+from offload_jax.costs import evaluate_terms, problem_terms
 from offload_jax.models.q_network import QNetworkConfig, action_values, decision_of
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, broadcast_batch
 from offload_jax.training.loop import OnEpoch, TrainState, average, learning_rate_schedule, run
 
@@ -117,10 +118,14 @@ def double_q_target(
 
 
 def reward_of(
-    problem: ChainProblem, decision: Int[Array, "*batch A"], *, floor: float
+    problem: ChainProblem,
+    decision: Int[Array, "*batch A"],
+    *,
+    floor: float,
+    objective: Objective = LATENCY,
 ) -> Float[Array, "*batch"]:
-    """Minus log of latency over the all-on-device latency, at least `floor`."""
-    terms = problem_terms(problem, LATENCY)
+    """Minus log of the cost over the all-on-device cost, at least `floor`."""
+    terms = problem_terms(problem, objective)
     local = jnp.maximum(jnp.sum(terms.execution[0], axis=0), 1e-30)
     ratio = jnp.clip(evaluate_terms(terms, decision) / local, jnp.exp(-10.0), jnp.exp(-floor))
     return -jnp.log(ratio)
@@ -230,7 +235,8 @@ def _compiled(
         explore = jax.random.uniform(explore_key, shape) < epsilon_at(training, step)
         action = jnp.where(explore, anything, best).astype(jnp.int32)
         decision = decision_of(action, model.num_subtasks)
-        return Replay(request, action, reward_of(states, decision, floor=training.reward_floor))
+        reward = reward_of(states, decision, floor=training.reward_floor, objective=model.objective)
+        return Replay(request, action, reward)
 
     def step(
         problem: ChainProblem, state: TrainState, key: jax.Array

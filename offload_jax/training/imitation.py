@@ -48,9 +48,9 @@ class ImitationTraining:
       average_decay: of the running average of the weights that the policy uses; 0 for none.
       temperature: of the learning network, see `losses.cross_entropy`.
       cross_entropy_weight: weight of the cross-entropy.
-      latency_weight: weight of `losses.log_expected_latency`.
+      expected_cost_weight: weight of `losses.log_expected_cost`.
       recombined: requests without labels that are added to each step, see `recombined`; only
-        their expected latency is looked at, which the cost formula gives.
+        their expected cost is looked at, which the cost formula gives.
       seed: of initial weights, order and augmentation.
     """
 
@@ -62,7 +62,7 @@ class ImitationTraining:
     average_decay: float = 0.0
     temperature: float = 1.0
     cross_entropy_weight: float = 1.0
-    latency_weight: float = 0.0
+    expected_cost_weight: float = 0.0
     recombined: int = 0
     seed: int = 0
 
@@ -82,8 +82,10 @@ def loss(
         total += training.cross_entropy_weight * losses.cross_entropy(
             output, examples.target, temperature=training.temperature
         )
-    if training.latency_weight:
-        total += training.latency_weight * losses.log_expected_latency(output, examples.problem)
+    if training.expected_cost_weight:
+        total += training.expected_cost_weight * losses.log_expected_cost(
+            output, examples.problem, model.objective
+        )
     return jnp.mean(total)
 
 
@@ -201,8 +203,8 @@ def _compiled(
             value = loss(model, training, params, batch)
             if training.recombined:
                 output = logits(model, params, unlabelled)
-                expected = losses.log_expected_latency(output, unlabelled)
-                value += training.latency_weight * jnp.mean(expected)
+                expected = losses.log_expected_cost(output, unlabelled, model.objective)
+                value += training.expected_cost_weight * jnp.mean(expected)
             return value
 
         value, gradient = jax.value_and_grad(objective)(state.params)

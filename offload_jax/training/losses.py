@@ -1,11 +1,12 @@
-"""Losses of imitation: cross-entropy on labels, and the expected latency of the policy."""
+"""Losses of imitation: cross-entropy on labels, and the expected cost of the policy."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from offload_jax.costs import LATENCY, problem_terms, stack_terms
+from offload_jax.costs import problem_terms, stack_terms
 from offload_jax.models.features import physical_times
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, broadcast_batch
 
 # Entries of the cost table above this many time scales are cut: expectations stay finite on links
@@ -31,26 +32,27 @@ def cross_entropy(
     return -(temperature**2) * jnp.sum(target * log_probability, axis=(-2, -1))
 
 
-def log_expected_latency(
-    logits: Float[Array, "*batch A K"], problem: ChainProblem
+def log_expected_cost(
+    logits: Float[Array, "*batch A K"], problem: ChainProblem, objective: Objective = LATENCY
 ) -> Float[Array, "*batch"]:
-    """Logarithm of the expected latency of the factorised policy, relative to a time scale.
+    """Logarithm of the expected cost of the factorised policy, relative to a scale.
 
     Every subtask draws its place from its own distribution, independently; the expectation of the
-    latency is then a sum over the cost table, and differentiable. The logarithm of its ratio to the
-    optimal latency differs from this by a constant, so this loss needs no label at all: the least
+    cost is then a sum over the cost table, and differentiable. The logarithm of its ratio to the
+    optimal cost differs from this by a constant, so this loss needs no label at all: the least
     value over all distributions is reached at the optimal decision. Alone it gets stuck in
     decisions that no change of a single subtask improves, so it goes together with cross-entropy.
 
     Args:
       logits: of the policy.
       problem: the requests.
+      objective: the cost.
     """
     problem = broadcast_batch(problem)
-    _, constants = physical_times(problem)
+    _, constants = physical_times(problem, objective)
     scale = jnp.minimum(constants[0], jnp.minimum(constants[1], constants[2]))
     scale = jnp.where(scale > 0, scale, 1.0)[..., None, None]
-    costs = stack_terms(problem_terms(problem, LATENCY), problem.batch_shape)
+    costs = stack_terms(problem_terms(problem, objective), problem.batch_shape)
     execution = jnp.minimum(costs.execution / scale, _HIGHEST)
     transfer = jnp.minimum(costs.transfer / scale[..., None], _HIGHEST)
     probability = jax.nn.softmax(logits)

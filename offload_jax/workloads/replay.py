@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int8, Num
 
-from offload_jax.costs import LATENCY, ChainCosts, Objective, chain_costs
+from offload_jax.costs import ChainCosts, chain_costs
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, validate
 from offload_jax.workloads.traces import BandwidthTrace
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from experiments import distill_student, figure5, figure6, learned
+from experiments import distill_student, figure5, figure6, learned, objective
 from experiments.presets import PRESETS, QUICK
 from offload_jax import models
 from offload_jax.models import ImitationConfig, QNetworkConfig
@@ -143,3 +143,38 @@ def test_presets_have_the_sizes_of_the_paper(preset):
     assert models.num_parameters(preset.student_model) == 10_386
     assert preset.num_seeds >= 5
     assert list(distill_student.rows(preset))[:3] == ["baseline_dil", "kd_dil_paper", "kd_dil"]
+
+
+def test_everything_learns_another_objective(tmp_path):
+    preset = TINY.for_objective(oj.Objective(1.0, 0.5))
+    assert preset.student_model.objective == preset.q_model.objective == preset.objective
+    assert not preset.teacher_model.symmetric
+    problem = learned.test_set(50)
+    target = learned.wide_examples(preset, 0).target
+    requests = learned.wide_examples(TINY, 0).problem
+    best = oj.solve(requests, objective=preset.objective).decision
+    np.testing.assert_array_equal(np.argmax(target, axis=-1), best)
+    preset = dataclasses.replace(preset, num_seeds=1, teacher_stream=None)
+    results = distill_student.run(preset, tmp_path, progress=False)
+    assert all(row["mean"] > 0.999 for row in results.values())
+    student = oj.policies.load(tmp_path / "checkpoints" / "kd_dil")
+    assert student.config.objective == preset.objective
+    expected = learned.evaluate(student, learned.test_set(preset.num_test), preset.objective)
+    assert results["kd_dil"]["ratio_of_means"] == pytest.approx(
+        float(expected["ratio_of_means"]), rel=1e-5
+    )
+    assert student(problem).shape == (50, 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("latency", oj.LATENCY), ("energy", oj.ENERGY), ("1,0.5", oj.Objective(1.0, 0.5))],
+)
+def test_objectives_have_names_or_weights(text, expected):
+    assert objective.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["speed", "1", "1,2,3", "0,0", "-1,1", "nan,1"])
+def test_other_objectives_are_refused(text):
+    with pytest.raises(ValueError, match="objective|weight"):
+        objective.parse(text)

@@ -99,8 +99,8 @@ def test_the_job_writes_a_report(tmp_path: Path, traces: Path) -> None:
     rows = results["real tasks"]["conditions"]
     assert len(rows) == len(real_tasks.NETWORKS) * 12
     for row in rows:
-        single = min(row["single_seconds"].values())
-        assert row["optimal_seconds"] <= single * (1 + 1e-6)
+        single = min(row["single_cost"].values())
+        assert row["optimal_cost"] <= single * (1 + 1e-6)
     assert results["real tasks"]["traces"]["VGG16"]["cases"] == 9
     assert "200 test requests" in report
 

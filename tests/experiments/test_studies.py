@@ -1,12 +1,14 @@
 """The studies beyond the paper run end to end on tiny sizes and reuse what is done."""
 
+import dataclasses
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import offload_jax as oj
-from experiments import decision_map, decisions_over_time, pareto, resize_study
+from experiments import decision_map, decisions_over_time, pareto, resize_study, trained
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -51,14 +53,16 @@ def test_pareto(tmp_path: Path) -> None:
 def test_resize_study(tmp_path: Path) -> None:
     results = resize_study.run(tmp_path, num=20, lengths=(12,), targets=(4,))
     for merged in results["merges"].values():
-        best, least, equal = (merged[name]["4"]["mean"] for name in resize_study.MERGES)
+        best, least, equal = (
+            merged[name]["4"]["mean"] for name in resize_study.merges_for(oj.LATENCY)
+        )
         assert 1 - 1e-6 <= best <= min(least, equal) + 1e-6
     assert results["insertion"] < 1e-5
     assert results["policies"]["12"]["greedy"]["mean"] > 1
     assert "optimal" in resize_study.section(results)
 
 
-@pytest.mark.parametrize("merge", list(resize_study.MERGES.values()))
+@pytest.mark.parametrize("merge", list(resize_study.merges_for(oj.LATENCY).values()))
 def test_merges_keep_totals(merge: object) -> None:
     problem = oj.ChainProblem(
         np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[9.0, 5.0, 1.0, 2.0, 7.0]]), *np.ones((4, 1))
@@ -97,3 +101,23 @@ def test_stop_at_the_end_of_a_short_trace(tmp_path: Path) -> None:
         networks=("AlexNet",),
     )
     assert results["networks"]["AlexNet"]["local"]["requests"] == 2
+
+
+def test_studies_take_an_objective(tmp_path: Path) -> None:
+    results = resize_study.run(tmp_path, num=20, lengths=(12,), targets=(4,), objective=oj.ENERGY)
+    best = results["merges"]["12"]["best merge"]["4"]["mean"]
+    assert 1 - 1e-6 <= best <= results["merges"]["12"]["equal parts"]["4"]["mean"] + 1e-6
+    maps = decision_map.run(tmp_path, size=8, networks=(), objective=oj.ENERGY)
+    # By default the device pays nothing while others work, so the cloud costs what the edge does.
+    shown = {decision_map.describe(row) for row in maps["random task"]["regions"]}
+    assert not any("C" in name for name in shown)
+
+
+def test_trained_policies_take_chains_of_any_length() -> None:
+    problem = oj.scenarios.sample(
+        jax.random.key(0), dataclasses.replace(oj.scenarios.WIDE, num_subtasks=9), 20
+    )
+    fitted = trained.at_any_length(oj.policies.optimal)
+    assert fitted(problem).shape == (20, 9)
+    best = oj.solve(oj.resize(problem, 6)).cost
+    np.testing.assert_allclose(oj.latency(problem, fitted(problem)), best, rtol=1e-5)

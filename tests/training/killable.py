@@ -46,7 +46,7 @@ def train(
             num_epochs=NUM_EPOCHS,
             batch_size=10,
             average_decay=0.9,
-            latency_weight=1.0,
+            expected_cost_weight=1.0,
             recombined=5,
         ),
         transform=mirror,

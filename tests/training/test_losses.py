@@ -44,23 +44,29 @@ def test_temperature_below_one_is_refused():
         distillation.soften(jnp.zeros(3), 0.5)
 
 
-def test_expected_latency_is_the_mean_over_all_decisions():
+@pytest.mark.parametrize("objective", [oj.LATENCY, oj.Objective(0.5, 2.0)])
+def test_expected_cost_is_the_mean_over_all_decisions(objective):
     problem = problems(4)
     logits = jax.random.normal(jax.random.key(0), (4, 6, 3))
     probability = np.asarray(jax.nn.softmax(logits), np.float64)
+
+    def cost(decisions, problem):
+        seconds = np.asarray(oj.latency(problem, decisions), np.float64)
+        joules = np.asarray(oj.energy(problem, decisions), np.float64)
+        return objective.latency_weight * seconds + objective.energy_weight * joules
+
     expected = np.zeros(4)
     decisions = np.array(list(itertools.product(range(3), repeat=6)), np.int8)
-    latency = np.asarray(oj.latency(problem[:, None], decisions), np.float64)
+    costs = cost(decisions, problem[:, None])
     for column, decision in enumerate(decisions):
         weight = np.prod([probability[:, t, place] for t, place in enumerate(decision)], axis=0)
-        expected += weight * latency[:, column]
-    fixed = [np.asarray(oj.latency(problem, np.full((4, 6), k, np.int8))) for k in range(3)]
-    scale = np.min(fixed, axis=0)
-    result = losses.log_expected_latency(logits, problem)
+        expected += weight * costs[:, column]
+    scale = np.min([cost(np.full((4, 6), k, np.int8), problem) for k in range(3)], axis=0)
+    result = losses.log_expected_cost(logits, problem, objective)
     np.testing.assert_allclose(result, np.log(expected / scale), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "matched", "log_expected_latency"])
+@pytest.mark.parametrize("name", ["cross_entropy", "matched", "log_expected_cost"])
 def test_gradients_agree_with_finite_differences(name):
     with jax.enable_x64(True):
         problem = problems(2)
@@ -69,8 +75,8 @@ def test_gradients_agree_with_finite_differences(name):
         target = jax.nn.softmax(rng.normal(size=(2, 6, 3)))
 
         def value(logits):
-            if name == "log_expected_latency":
-                return jnp.sum(losses.log_expected_latency(logits, problem))
+            if name == "log_expected_cost":
+                return jnp.sum(losses.log_expected_cost(logits, problem))
             temperature = 5.0 if name == "matched" else 1.0
             return jnp.sum(losses.cross_entropy(logits, target, temperature=temperature))
 
@@ -83,13 +89,13 @@ def test_gradients_agree_with_finite_differences(name):
 
 def test_dead_links_give_finite_loss_and_gradient():
     problem = oj.ChainProblem([1e9] * 6, [1e6] * 7, 1e9, 2e9, 0.0, 0.0)
-    value, gradient = jax.value_and_grad(
-        lambda logits: losses.log_expected_latency(logits, problem)
-    )(jnp.zeros((6, 3)))
+    value, gradient = jax.value_and_grad(lambda logits: losses.log_expected_cost(logits, problem))(
+        jnp.zeros((6, 3))
+    )
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
     certain = jnp.full((6, 3), -40.0).at[:, 0].set(40.0)
-    np.testing.assert_allclose(losses.log_expected_latency(certain, problem), 0.0, atol=1e-5)
+    np.testing.assert_allclose(losses.log_expected_cost(certain, problem), 0.0, atol=1e-5)
     assert value > 1.0
 
 

@@ -1,0 +1,77 @@
+"""What to minimise: latency, energy of the device, or a weighted sum of both."""
+
+import dataclasses
+import math
+import numbers
+from typing import Any
+
+import jax
+
+
+def is_zero(weight: Any) -> bool:
+    """True for a plain 0, whose terms need not be computed; False for anything traced."""
+    return isinstance(weight, numbers.Real) and weight == 0
+
+
+def _check_number(name: str, value: Any) -> None:
+    if isinstance(value, numbers.Real) and not 0 <= float(value) < math.inf:
+        raise ValueError(f"{name} = {value}: must be finite and not negative")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class PowerModel:
+    """What the device spends (the usual models of the mobile edge computing literature).
+
+    Attributes:
+      switched_capacitance: kappa in joule seconds squared per cycle cubed; a subtask of c cycles
+        at p1 cycles/s costs kappa * p1**2 * c joules on the device.
+      transmit_watts: radio power while sending to the edge.
+      receive_watts: radio power while receiving from the edge.
+      idle_watts: power while edge or cloud compute or talk to each other.
+    """
+
+    switched_capacitance: Any = 1e-27
+    transmit_watts: Any = 1.258
+    receive_watts: Any = 1.181
+    idle_watts: Any = 0.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_number(f"power.{field.name}", getattr(self, field.name))
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What to minimise: `latency_weight` * seconds + `energy_weight` * joules of the device.
+
+    Attributes:
+      latency_weight: weight of a second, not negative.
+      energy_weight: weight of a joule, not negative; not both weights are 0.
+      power: the device's power model.
+    """
+
+    latency_weight: Any = 1.0
+    energy_weight: Any = 0.0
+    power: PowerModel = PowerModel()
+
+    def __post_init__(self) -> None:
+        _check_number("latency_weight", self.latency_weight)
+        _check_number("energy_weight", self.energy_weight)
+        if is_zero(self.latency_weight) and is_zero(self.energy_weight):
+            raise ValueError("latency_weight and energy_weight are both 0: nothing to minimise")
+
+
+LATENCY = Objective()
+ENERGY = Objective(latency_weight=0.0, energy_weight=1.0)
+
+
+def objective_from_data(data: Any) -> Objective:
+    """An objective from JSON types, as `dataclasses.asdict` gives them.
+
+    Raises:
+      KeyError, TypeError, ValueError: something is missing, unknown or out of its range.
+    """
+    values = dict(data)
+    return Objective(**{**values, "power": PowerModel(**values["power"])})
