@@ -104,9 +104,7 @@ def build(name: str, *, checkpoints: Path, device: Any) -> Contender:
 def network_flops(policy: Any) -> float:
     """Operations of one decision, by the sizes of the matrices; a multiply-add is two."""
     leaves = jax.tree_util.tree_leaves_with_path(policy.params)
-    entries = sum(
-        leaf.size for path, leaf in leaves if getattr(path[-1], "key", None) == "kernel"
-    )
+    entries = sum(leaf.size for path, leaf in leaves if getattr(path[-1], "key", None) == "kernel")
     passes = 2 if getattr(policy.config, "symmetric", False) else 1
     return 2.0 * entries * passes
 

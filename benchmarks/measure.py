@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import offload_jax as oj
 from benchmarks import protocols
 from benchmarks.contenders import Contender
 from benchmarks.pool import ROTATION, Requests
@@ -232,8 +233,8 @@ def server(
 ) -> dict[str, Any]:
     """The highest Poisson rate that keeps p99 under the bound, and how good the decisions were."""
     pool, size = len(requests.singles), server_batch(contender)
-    num_subtasks = requests.problem.cycles.shape[-1]
-    decisions = np.zeros((pool, num_subtasks), np.int8)
+    fields = jax.tree.leaves(requests.problem)
+    decisions = np.zeros((pool, requests.problem.num_subtasks), np.int8)
     made = np.zeros(pool, bool)
 
     def decide(first: int, count: int) -> None:
@@ -246,7 +247,8 @@ def server(
             first %= max(pool - size, 1)
             # What compiles gets batches of one size, so that it never compiles under load. The
             # way to the device and back is included.
-            sent = requests.problem[first : first + (count if contender.on_host else size)]
+            end = first + (count if contender.on_host else size)
+            sent = oj.ChainProblem(*(field[first:end] for field in fields))
             answer = np.asarray(contender.batch(contender.place(sent)))
             decisions[first : first + count] = answer[:count]
         made[first : first + count] = True

@@ -30,7 +30,8 @@ class Requests:
         self.problem: oj.ChainProblem = jax.tree.map(np.asarray, problem)
         few = [np.asarray(x[:_MAX_SINGLES], np.float64) for x in jax.tree.leaves(self.problem)]
         self.singles = [
-            (cycles, data, *map(float, scalars)) for cycles, data, *scalars in zip(*few, strict=True)
+            (cycles, data, *map(float, scalars))
+            for cycles, data, *scalars in zip(*few, strict=True)
         ]
 
     @functools.cached_property

@@ -9,24 +9,23 @@ from absl import flags
 from experiments import command_line, objective
 from experiments.presets import PRESETS
 
-_PRESET = flags.DEFINE_enum("preset", "quick", list(PRESETS), "Sizes and recipes.")
-_WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where everything is written.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of requests and weights.")
-_PROGRESS = flags.DEFINE_bool("progress", True, "Show progress bars.")
-_OBJECTIVE = objective.define()
-_TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "Write TensorBoard files too.")
-
 
 def main(run: Callable[..., dict[str, Any]]) -> None:
-    """Calls `run` with the flags and prints its headline."""
+    """Defines the flags, calls `run` with them and prints its headline."""
+    preset = flags.DEFINE_enum("preset", "quick", list(PRESETS), "Sizes and recipes.")
+    workdir = flags.DEFINE_string("workdir", "runs/reproduce", "Where everything is written.")
+    seed = flags.DEFINE_integer("seed", 0, "Seed of requests and weights.")
+    progress = flags.DEFINE_bool("progress", True, "Show progress bars.")
+    goal = objective.define()
+    tensorboard = flags.DEFINE_bool("tensorboard", False, "Write TensorBoard files too.")
 
     def call() -> None:
         results = run(
-            PRESETS[_PRESET.value].for_objective(objective.parse(_OBJECTIVE.value)),
-            Path(_WORKDIR.value),
-            seed=_SEED.value,
-            progress=_PROGRESS.value,
-            tensorboard=_TENSORBOARD.value,
+            PRESETS[preset.value].for_objective(objective.parse(goal.value)),
+            Path(workdir.value),
+            seed=seed.value,
+            progress=progress.value,
+            tensorboard=tensorboard.value,
         )
         for name, metrics in results.items():
             if isinstance(metrics, dict) and "ratio_of_means" in metrics:

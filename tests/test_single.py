@@ -160,7 +160,7 @@ def test_learned_decides_as_the_batched_policy(options: dict, hostile: bool) -> 
         ({"activation": "gelu"}, "activation 'gelu'"),
         ({"residual": True}, "residual"),
         ({"symmetric": True}, "symmetric"),
-        ({"objective": oj.ENERGY}, "objective"),
+        ({"feature_set": "physical", "objective": oj.ENERGY}, "objective"),
     ],
 )
 def test_unsupported_networks_are_named(options: dict, named: str) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -110,4 +112,16 @@ def test_a_folder_without_traces_is_refused_before_any_work(tmp_path: Path) -> N
     empty.mkdir()
     with pytest.raises(ValueError, match="empty"):
         reproduce.run(tmp_path / "out", preset=SMALL, trace_dir=empty)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("script", ["reproduce", "figure5"])
+def test_scripts_refuse_an_unknown_objective_in_one_line(script: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", f"experiments.{script}", "--objective=speed"]
+    result = subprocess.run(
+        [*command, f"--workdir={tmp_path / 'out'}"], capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert "'speed' is neither latency, energy nor two weights" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()

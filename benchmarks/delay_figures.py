@@ -1,0 +1,106 @@
+"""Delay against the batch size and against the number of subtasks, as figures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from cycler import cycler
+
+from benchmarks import contenders, curves
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+# Okabe-Ito: distinguishable for colour-blind readers and in grey.
+_PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#999999", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_STYLE: Any = {
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.3,
+    "axes.prop_cycle": cycler(color=_PALETTE, marker=_MARKERS),
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+FIGURES = {curves.BATCH: "delay_batch", curves.SUBTASKS: "delay_subtasks"}
+"""File names without their ending, by protocol."""
+
+Series = Mapping[str, Sequence[tuple[int, float]]]
+
+
+def write(rows: Sequence[Mapping[str, Any]], folder: Path, *, where: str) -> list[Path]:
+    """Draws the figures for which there are rows.
+
+    Args:
+      rows: of one document of `inference_delay`.
+      folder: gets `delay_batch.png` and `delay_subtasks.png`.
+      where: the device, for the titles.
+
+    Returns:
+      The files written.
+    """
+    written = []
+    for protocol, draw in ((curves.BATCH, _batch), (curves.SUBTASKS, _subtasks)):
+        found = curves.series(rows, protocol)
+        if not found:
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{FIGURES[protocol]}.png"
+        with plt.rc_context(_STYLE):
+            figure = draw(found)
+            figure.suptitle(f"{figure.get_suptitle()}, {where}", fontsize=11)
+            figure.savefig(path)
+            plt.close(figure)
+        written.append(path)
+    return written
+
+
+def _batch(found: Series) -> Any:
+    """Three panels on common axes: exact solvers, networks, heuristics."""
+    groups = {
+        "exact solvers": [policy for policy in found if policy in contenders.EXACT],
+        "networks": [policy for policy in found if policy in contenders.LEARNED],
+    }
+    rest = [policy for policy in found if not any(policy in group for group in groups.values())]
+    groups["heuristics"] = rest
+    shown = {title: policies for title, policies in groups.items() if policies}
+    figure, axes = plt.subplots(
+        1,
+        len(shown),
+        figsize=(1.5 + 3.2 * len(shown), 4.4),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, (title, policies) in zip(axes[0], shown.items(), strict=True):
+        _lines(axis, {policy: found[policy] for policy in policies})
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("requests in a batch")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+    axes[0][0].set_ylabel("seconds a decision")
+    figure.suptitle("Delay of one decision of six subtasks")
+    return figure
+
+
+def _subtasks(found: Series) -> Any:
+    figure, axis = plt.subplots(figsize=(7.0, 4.4), layout="constrained")
+    _lines(axis, found)
+    axis.set_xlabel("subtasks of a chain")
+    axis.set_ylabel("seconds a decision")
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.suptitle("Delay of one decision")
+    return figure
+
+
+def _lines(axis: Any, found: Series) -> None:
+    for policy, points in found.items():
+        axis.loglog(*zip(*points, strict=True), label=policy)
