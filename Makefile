@@ -13,7 +13,7 @@ reproduce: $(STAMP)
 
 # Format, lint, types, then the tests.
 test: check
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

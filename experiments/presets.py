@@ -116,9 +116,9 @@ QUICK = Preset(
 FULL = dataclasses.replace(
     QUICK,
     name="full",
-    teacher=dataclasses.replace(_TEACHER, num_epochs=300),
-    teacher_stream=dataclasses.replace(_TEACHER, num_epochs=300, recombined=0, batch_size=2000),
-    student_variations=dataclasses.replace(_STUDENT_VARIATIONS, num_epochs=10_000),
+    teacher=dataclasses.replace(_TEACHER, num_epochs=200),
+    teacher_stream=dataclasses.replace(_TEACHER, num_epochs=200, recombined=0, batch_size=2000),
+    student_variations=dataclasses.replace(_STUDENT_VARIATIONS, num_epochs=4000),
     num_seeds=8,
 )
 """Best quality, more seeds."""
