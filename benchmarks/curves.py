@@ -1,6 +1,7 @@
 """Delay against the size of the batch and against the number of subtasks, and how it grows."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -39,12 +40,14 @@ class Point(NamedTuple):
     """One measurement of a series.
 
     Attributes:
+      protocol: `BATCH` or `SUBTASKS`.
       batch_size: problems in a call.
       num_subtasks: A.
       growth: about how much longer the call is than the one before it.
       job: measures it.
     """
 
+    protocol: str
     batch_size: int
     num_subtasks: int
     growth: float
@@ -56,52 +59,50 @@ def rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of both curves, as far as the contender takes part in them."""
     # A curve has many points: each gets a quarter of the time, and long calls are not repeated.
-    duration, repeats = settings.duration / 4, (1, 50)
-
-    def batch(pool: Requests, size: int) -> dict[str, Any]:
-        return measure.batch(contender, pool, size, duration=duration, clock=clock, repeats=repeats)
-
-    if contender.batch is not None:
-        sizes = settings.curve_batch_sizes
-        num_subtasks = requests.problem.num_subtasks
-        points = (
-            Point(size, num_subtasks, size / before, lambda size=size: batch(requests, size))
-            for before, size in zip((sizes[0], *sizes), sizes, strict=False)
-        )
-        for row in _series(contender, BATCH, points, settings):
+    quick = dataclasses.replace(settings, duration=settings.duration / 4)
+    for points in (
+        _over_batches(contender, requests, quick, clock),
+        _over_lengths(contender, quick, clock),
+    ):
+        for row in _series(contender, points, settings):
             yield row
             if row["status"] == "timed out":
                 return
-    yield from _series(contender, SUBTASKS, _lengths(contender, batch, settings, clock), settings)
 
 
-def _lengths(
-    contender: Contender,
-    batch: Callable[[Requests, int], dict[str, Any]],
-    settings: Settings,
-    clock: Clock,
+def _over_batches(
+    contender: Contender, requests: Requests, settings: Settings, clock: Clock
 ) -> Iterator[Point]:
-    lengths = LENGTHS.get(contender.name, ())
-    exponential = contender.name in EXPONENTIAL
-    quick = dataclasses.replace(settings, duration=settings.duration / 4)
+    sizes = settings.curve_batch_sizes if contender.batch is not None else ()
+    before = 0
+    for size in sizes:
+        job = functools.partial(_batch, contender, requests, size, settings.duration, clock)
+        growth = size / before if before else 1.0
+        yield Point(BATCH, size, requests.problem.num_subtasks, growth, job)
+        before = size
+
+
+def _over_lengths(contender: Contender, settings: Settings, clock: Clock) -> Iterator[Point]:
+    one_by_one, exponential = contender.name in ONE_BY_ONE, contender.name in EXPONENTIAL
     before = 0.0
-    for length in lengths:
-        if contender.name in ONE_BY_ONE:
-            size = 1
+    for length in LENGTHS.get(contender.name, ()):
+        size = 1 if one_by_one else batch_size(length, exponential=exponential)
 
-            def job(length: int = length) -> dict[str, Any]:
-                pool = Requests(256, seed=settings.seed, num_subtasks=length)
-                return measure.singles(contender, pool, quick, clock=clock)
-        else:
-            size = batch_size(length, exponential=exponential)
-
-            def job(length: int = length, size: int = size) -> dict[str, Any]:
-                pool = Requests(size + 3, seed=settings.seed, num_subtasks=length)
-                return batch(pool, size)
+        def job(size: int = size, length: int = length) -> dict[str, Any]:
+            pool = Requests(size + 255, seed=settings.seed, num_subtasks=length)
+            if one_by_one:
+                return measure.singles(contender, pool, settings, clock=clock)
+            return _batch(contender, pool, size, settings.duration, clock)
 
         work = size * (3.0**length if exponential else float(length))
-        yield Point(size, length, work / before if before else 1.0, job)
+        yield Point(SUBTASKS, size, length, work / before if before else 1.0, job)
         before = work
+
+
+def _batch(
+    contender: Contender, requests: Requests, size: int, duration: float, clock: Clock
+) -> dict[str, Any]:
+    return measure.batch(contender, requests, size, duration=duration, clock=clock, repeats=(1, 50))
 
 
 def batch_size(num_subtasks: int, *, exponential: bool) -> int:
@@ -111,14 +112,14 @@ def batch_size(num_subtasks: int, *, exponential: bool) -> int:
 
 
 def _series(
-    contender: Contender, protocol: str, points: Iterator[Point], settings: Settings
+    contender: Contender, points: Iterator[Point], settings: Settings
 ) -> Iterator[dict[str, Any]]:
     """Point after point until one fails or the next would be too slow; the last row says so."""
     seconds = 0.0
     for point in points:
         head = {
             "policy": contender.name,
-            "protocol": protocol,
+            "protocol": point.protocol,
             "batch_size": point.batch_size,
             "num_subtasks": point.num_subtasks,
             "on_host": contender.on_host,

@@ -30,40 +30,35 @@ _STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
-FIGURES = {curves.BATCH: "delay_batch", curves.SUBTASKS: "delay_subtasks"}
-"""File names without their ending, by protocol."""
-
 Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
-def write(rows: Sequence[Mapping[str, Any]], folder: Path, *, where: str) -> list[Path]:
+def file_name(protocol: str, platform: str) -> str:
+    """`delay_batch.png` or `delay_subtasks.png`; accelerators have their own."""
+    name = {curves.BATCH: "delay_batch", curves.SUBTASKS: "delay_subtasks"}[protocol]
+    return f"{name}.png" if platform == "cpu" else f"{name}_{platform}.png"
+
+
+def write(rows: Sequence[Mapping[str, Any]], folder: Path, *, platform: str) -> None:
     """Draws the figures for which there are rows.
 
     Args:
       rows: of one document of `inference_delay`.
-      folder: gets `delay_batch.png` and `delay_subtasks.png`.
-      where: the device, for the titles.
-
-    Returns:
-      The files written.
+      folder: gets the files of `file_name`.
+      platform: that of the document.
     """
-    written = []
     for protocol, draw in ((curves.BATCH, _batch), (curves.SUBTASKS, _subtasks)):
         found = curves.series(rows, protocol)
         if not found:
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{FIGURES[protocol]}.png"
         with plt.rc_context(_STYLE):
-            figure = draw(found)
-            figure.suptitle(f"{figure.get_suptitle()}, {where}", fontsize=11)
-            figure.savefig(path)
+            figure = draw(found, platform)
+            figure.savefig(folder / file_name(protocol, platform))
             plt.close(figure)
-        written.append(path)
-    return written
 
 
-def _batch(found: Series) -> Any:
+def _batch(found: Series, platform: str) -> Any:
     """Three panels on common axes: exact solvers, networks, heuristics."""
     groups = {
         "exact solvers": [policy for policy in found if policy in contenders.EXACT],
@@ -87,17 +82,17 @@ def _batch(found: Series) -> Any:
         axis.set_xlabel("requests in a batch")
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     axes[0][0].set_ylabel("seconds a decision")
-    figure.suptitle("Delay of one decision of six subtasks")
+    figure.suptitle(f"Delay of one decision about six subtasks, {platform}", fontsize=11)
     return figure
 
 
-def _subtasks(found: Series) -> Any:
+def _subtasks(found: Series, platform: str) -> Any:
     figure, axis = plt.subplots(figsize=(7.0, 4.4), layout="constrained")
     _lines(axis, found)
     axis.set_xlabel("subtasks of a chain")
     axis.set_ylabel("seconds a decision")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.suptitle("Delay of one decision")
+    figure.suptitle(f"Delay of one decision, {platform}", fontsize=11)
     return figure
 
 

@@ -159,7 +159,7 @@ def _networks(run: _Run) -> list[str]:
         rows.append(
             [
                 policy,
-                f"{row['flops_per_second'] * median(row) / 1e3:.1f}",
+                f"{row['flops_per_decision'] / 1e3:.1f}",
                 f"{row['flops_per_second'] / 1e9:.3g}",
                 "" if matrix is None else f"{matrix / 1e9:.3g}",
                 "" if share is None else f"{100 * share:.0f} %",
@@ -221,7 +221,7 @@ def _load(run: _Run) -> list[str]:
 
 def _growth(run: _Run) -> list[str]:
     blocks = [
-        f"![{title}](figures/{figure_name(protocol, run.platform)})"
+        f"![{title}](figures/{delay_figures.file_name(protocol, run.platform)})"
         for protocol, title in (
             (curves.BATCH, "Delay against batch size"),
             (curves.SUBTASKS, "Delay against number of subtasks"),
@@ -236,12 +236,6 @@ def _growth(run: _Run) -> list[str]:
             "\n".join(lines),
         ]
     return blocks
-
-
-def figure_name(protocol: str, platform: str) -> str:
-    """File name of a figure; accelerators have their own."""
-    suffix = "" if platform == "cpu" else f"_{platform}"
-    return f"{delay_figures.FIGURES[protocol]}{suffix}.png"
 
 
 def _sentence(fit: curves.Fit) -> str:

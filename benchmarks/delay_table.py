@@ -114,11 +114,18 @@ def _texts(cell: Mapping[str, Any] | None) -> list[str]:
         return ["–", ""]
     if cell["seconds"] is None:
         return [cell["status"], ""]
-    return [duration(cell["seconds"]), _number(cell["over_greedy"], ".3g")]
+    return [duration(cell["seconds"]), ratio(cell["over_greedy"])]
 
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else f"{value:{form}}"
+
+
+def ratio(value: float | None) -> str:
+    """Three digits without an exponent; empty if there is no value."""
+    if value is None:
+        return ""
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def notes(documents: Documents) -> list[str]:

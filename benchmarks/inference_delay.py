@@ -1,11 +1,18 @@
-"""How long a decision takes, policy by policy: JSON and a table (table 1 of the paper).
+"""How long a decision takes, policy by policy: table 1 of the paper and more.
 
-Results go to `<output>/<platform>.json` after every row, so an interrupted run keeps what it has
-measured; the table shows every platform found in the folder.
+Leaves in the output folder
+
+* `results/delay_<platform>.json`: every measurement, written after each, so that an interrupted
+  run keeps what it has; a further run replaces it,
+* `results/table1.json` and `results/table1.md`: the table, and the section of a report about it,
+  over all platforms measured in the folder,
+* `figures/`: delay against batch size and number of subtasks.
 """
 
 import json
+import logging
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,10 +21,21 @@ from typing import Any
 import jax
 from absl import app, flags
 
-from benchmarks import contenders, delay_table, environment, measure, protocols
+from benchmarks import (
+    contenders,
+    delay_figures,
+    delay_report,
+    delay_table,
+    environment,
+    floors,
+    measure,
+    protocols,
+)
 from benchmarks.contenders import Contender, UnavailableError
+from benchmarks.pool import ROTATION, Requests
+from benchmarks.rows import rows as rows_of
 
-FORMAT = "offload_jax inference delay 1"
+FORMAT = "offload_jax inference delay 2"
 PLATFORMS = ("cpu", "gpu", "tpu")
 
 
@@ -61,15 +79,21 @@ def choose_policies(names: Sequence[str], checkpoints: Path) -> tuple[str, ...]:
 
 
 def check_settings(settings: measure.Settings) -> None:
-    """Raises InputError for an unknown protocol, no time or an empty batch."""
+    """Raises InputError for an unknown protocol, no time, or an empty or no batch."""
     for protocol in settings.protocols:
         if protocol not in measure.PROTOCOLS:
             known = ", ".join(measure.PROTOCOLS)
             raise InputError(f"protocol {protocol!r}: unknown, there are {known}")
-    if not 0 < settings.duration < math.inf:
-        raise InputError(f"duration = {settings.duration:g}: must be more than 0 seconds")
-    if min((*settings.batch_sizes, settings.decisions)) < 1:
-        raise InputError(f"batch_sizes = {settings.batch_sizes}: must be at least 1")
+    for name in ("duration", "time_limit", "p99_bound"):
+        value = getattr(settings, name)
+        if not 0 < value < math.inf:
+            raise InputError(f"{name} = {value:g}: must be more than 0 seconds")
+    if settings.decisions < 1:
+        raise InputError(f"decisions = {settings.decisions}: must be at least 1")
+    for name in ("batch_sizes", "curve_batch_sizes"):
+        sizes = getattr(settings, name)
+        if min(sizes, default=0) < 1:
+            raise InputError(f"{name} = {sizes}: must be at least one size, each at least 1")
 
 
 def run(
@@ -82,14 +106,14 @@ def run(
     build: Callable[..., Contender] = contenders.build,
     report: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Measures policies and writes `<output>/<platform>.json` after every row.
+    """Measures policies and writes `results/delay_<platform>.json` after every row.
 
     Args:
       names: policies, or `["all"]`.
       settings: protocols and sizes.
       platform: "cpu", "gpu" or "tpu".
       checkpoints: folder of the trained policies.
-      output: folder of the results.
+      output: folder of results and figures.
       build: makes a policy ready.
       report: takes a line for each row.
 
@@ -97,41 +121,64 @@ def run(
       What was written.
 
     Raises:
-      InputError: see `choose_device`, `choose_policies`, `check_settings`.
+      InputError: see `choose_device`, `choose_policies`, `check_settings`, `stored`.
     """
     check_settings(settings)
     names = choose_policies(names, checkpoints)
     device = choose_device(platform)
+    stored(output, leave_out=platform)
     clock = protocols.WallClock()
-    sizes = (settings.decisions, *settings.batch_sizes, 10_000)
-    requests = measure.Requests(max(sizes) + 4, seed=settings.seed)
+    short = min(0.3, settings.duration)
+    matrix_product = floors.MatrixProduct(device, clock=clock, duration=short)
+    requests = Requests(_num_requests(settings), seed=settings.seed)
     document: dict[str, Any] = {
         "format": FORMAT,
         "environment": environment.describe(device),
         "settings": {**vars(settings)},
-        "dispatch_floor": measure.dispatch_floor(
-            device, clock=clock, duration=min(1.0, settings.duration)
-        ),
-        "matrix_product_flops_per_second": measure.matrix_product_rate(
-            device, clock=clock, duration=min(1.0, settings.duration)
-        ),
+        "dispatch_floor": floors.dispatch_floor(device, clock=clock, duration=short),
+        "matrix_product_flops_per_second": matrix_product.flops_per_second(),
         "rows": [],
     }
-    path = output / f"{platform}.json"
-    for name in names:
+    path = _document_path(output, platform)
+
+    def measured(name: str) -> Any:
         try:
-            contender = build(name, checkpoints=checkpoints, device=device)
-            rows = measure.rows(contender, requests, settings, clock=clock)
+            contender = measure.within(
+                settings.time_limit, lambda: build(name, checkpoints=checkpoints, device=device)
+            )
         except UnavailableError as error:
-            rows = iter([_unavailable(name, str(error))])
+            return [_unavailable(name, str(error))]
+        except measure.HungError as error:
+            return [_unavailable(name, str(error), status="timed out")]
         except Exception as error:
-            rows = iter([_unavailable(name, f"{type(error).__name__}: {error}", status="failed")])
-        for row in rows:
+            return [_unavailable(name, f"{type(error).__name__}: {error}", status="failed")]
+        return rows_of(
+            contender, requests, settings, clock=clock, matrix_rate=matrix_product.flops_per_second
+        )
+
+    for name in names:
+        for row in measured(name):
             row["peak_memory_bytes"] = environment.peak_memory_bytes()
             document["rows"].append(row)
             environment.write_json(path, document)
             report(_line(row))
     return document
+
+
+def _num_requests(settings: measure.Settings) -> int:
+    """Enough for a rotation over different batches of the largest size."""
+    sizes = [10_000]
+    if "paper" in settings.protocols:
+        sizes.append(settings.decisions)
+    if "offline" in settings.protocols:
+        sizes += settings.batch_sizes
+    if "curves" in settings.protocols:
+        sizes += settings.curve_batch_sizes
+    return max(sizes) + ROTATION
+
+
+def _document_path(output: Path, platform: str) -> Path:
+    return output / "results" / f"delay_{platform}.json"
 
 
 def _unavailable(name: str, note: str, status: str = "unavailable") -> dict[str, Any]:
@@ -145,33 +192,76 @@ def _line(row: dict[str, Any]) -> str:
         figure = f"{delay_table.duration(row['seconds_per_decision']['median'])} a decision"
     else:
         figure = f"{row['status']}: {row['note']}"
-    return f"{row['policy']:20s} {row['protocol']:14s} {row['batch_size']:8d}  {figure}"
+    size = f"{row['batch_size']} x {row.get('num_subtasks', '-')}"
+    return f"{row['policy']:20s} {row['protocol']:14s} {size:>12s}  {figure}"
 
 
-def stored(output: Path) -> dict[str, Any]:
-    """Results in a folder by platform; None for "gpu" if there are none for an accelerator."""
+def stored(output: Path, *, leave_out: str | None = None) -> dict[str, Any]:
+    """Results in a folder by platform; None for "cpu" and "gpu" if there are none for them.
+
+    Args:
+      output: the folder.
+      leave_out: a platform whose file is not looked at.
+
+    Raises:
+      InputError: a file is there and holds something else.
+    """
     found: dict[str, Any] = {}
     for platform in PLATFORMS:
-        path = output / f"{platform}.json"
-        found[platform] = json.loads(path.read_text()) if path.exists() else None
-    if found["tpu"] is None:
-        del found["tpu"]
+        path = _document_path(output, platform)
+        if platform != leave_out and path.exists():
+            try:
+                document = json.loads(path.read_text())
+                known = document["format"] == FORMAT
+            except (ValueError, KeyError, TypeError):
+                known = False
+            if not known:
+                raise InputError(f"{path}: no results of this version; move it away")
+            found[platform] = document
+        elif platform != "tpu":
+            found[platform] = None
     return found
+
+
+def write_report(output: Path) -> str:
+    """Writes table, section and figures from the results in a folder.
+
+    Returns:
+      The table and notes, for the terminal.
+
+    Raises:
+      InputError: see `stored`.
+    """
+    documents = stored(output)
+    for platform, document in documents.items():
+        if document is not None:
+            delay_figures.write(document["rows"], output / "figures", platform=platform)
+    table = delay_table.table1(documents, contenders.NAMES)
+    environment.write_json(output / "results" / "table1.json", table)
+    section = delay_report.section(documents, contenders.NAMES)
+    environment.write_text(output / "results" / "table1.md", section)
+    notes = delay_table.notes(documents)
+    return "\n".join([delay_table.render(documents, contenders.NAMES), "", *notes])
 
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    # jax reports at INFO every platform that it looked for and did not find.
+    logging.getLogger("jax").setLevel(logging.WARNING)
     output = Path(_OUTPUT.value)
+    code = 0
     try:
-        document = run(
+        run(
             _POLICIES.value,
             measure.Settings(
                 protocols=tuple(_PROTOCOL.value),
-                batch_sizes=tuple(_whole("batch_sizes", size) for size in _BATCH_SIZES.value),
+                batch_sizes=_sizes("batch_sizes", _BATCH_SIZES.value),
                 duration=_DURATION.value,
                 decisions=_DECISIONS.value,
                 p99_bound=_P99_BOUND.value,
+                curve_batch_sizes=_sizes("curve_batch_sizes", _CURVE_BATCH_SIZES.value),
+                time_limit=_TIME_LIMIT.value,
             ),
             platform=_PLATFORM.value,
             checkpoints=Path(_CHECKPOINTS.value),
@@ -181,27 +271,38 @@ def main(argv: list[str]) -> None:
         print(f"inference_delay: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print(f"interrupted; what was measured is in {output}", file=sys.stderr)
-        sys.exit(130)
-    floor = document["dispatch_floor"]["p50"]
-    print("\n" + delay_table.render(stored(output), contenders.NAMES))
-    print(f"\ndispatch floor (empty jitted call), p50: {delay_table.duration(floor)}")
+        print("\ninterrupted; the report is about what was measured", file=sys.stderr)
+        code = 130
+    print("\n" + write_report(output))
+    print(f"\nreport: {output / 'results' / 'table1.md'}")
+    if measure.left_behind():
+        # A thread that is still deciding must not be waited for, nor meet a library in ruins.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
-def _whole(name: str, text: str) -> int:
+def _sizes(name: str, texts: Sequence[str]) -> tuple[int, ...]:
     try:
-        return int(float(text))
+        return tuple(int(float(text)) for text in texts)
     except (ValueError, OverflowError):
-        raise InputError(f"{name}: {text!r} is not a number") from None
+        raise InputError(f"{name}: {','.join(texts)!r} are not numbers") from None
 
 
 if __name__ == "__main__":
     _POLICIES = flags.DEFINE_list("policies", ["all"], "Policies, or all.")
     _PROTOCOL = flags.DEFINE_list(
-        "protocol", ["paper", "single_stream"], f"Some of {', '.join(measure.PROTOCOLS)}."
+        "protocol",
+        list(measure.Settings().protocols),
+        f"Some of {', '.join(measure.PROTOCOLS)}.",
     )
     _BATCH_SIZES = flags.DEFINE_list(
         "batch_sizes", ["1", "100", "10000", "1e6"], "Batches of the offline protocol."
+    )
+    _CURVE_BATCH_SIZES = flags.DEFINE_list(
+        "curve_batch_sizes",
+        [str(size) for size in measure.Settings().curve_batch_sizes],
+        "Batches of the curves.",
     )
     _PLATFORM = flags.DEFINE_string("platform", "cpu", "cpu, gpu or tpu.")
     _DURATION = flags.DEFINE_float("duration", 2.0, "Seconds for each measurement.")
@@ -209,7 +310,12 @@ if __name__ == "__main__":
         "decisions", measure.PAPER_DECISIONS, "Batch of the paper's protocol."
     )
     _P99_BOUND = flags.DEFINE_float("p99_bound", 0.01, "Seconds, of the server protocol.")
-    _OUTPUT = flags.DEFINE_string("output", "runs/inference_delay", "Folder of the results.")
+    _TIME_LIMIT = flags.DEFINE_float(
+        "time_limit", 120.0, "Seconds after which a policy that does not come back is given up."
+    )
+    _OUTPUT = flags.DEFINE_string(
+        "output", "runs/inference_delay", "Folder of results and figures."
+    )
     _CHECKPOINTS = flags.DEFINE_string(
         "checkpoints", "runs/reproduce/checkpoints", "Folder of the trained policies."
     )

@@ -1,5 +1,6 @@
 """Single measurements of a contender; every result is a row of JSON types."""
 
+import ctypes
 import dataclasses
 import threading
 from collections.abc import Callable
@@ -19,6 +20,11 @@ PAPER_DECISIONS = 100_000
 # What tells how long a large batch will take.
 _PROBE = 256
 _MAX_BATCH = 64
+# Fewest random arrivals that say something about the slowest percent.
+_MIN_ARRIVALS = 200
+# Waiting for them may take so many times the duration of a measurement.
+_ARRIVAL_DURATIONS = 5.0
+_THREAD = "measurement"
 # A call that takes longer than so many measurements is not made.
 CALL_DURATIONS = 10.0
 
@@ -63,7 +69,8 @@ class HungError(Exception):
 def within(limit: float, job: Callable[[], Any]) -> Any:
     """The result of a job, in a thread of its own.
 
-    Nothing can stop a thread: one that hangs is left behind.
+    A job that hangs is interrupted as soon as it is back in Python. A call that never returns
+    cannot be: its thread is left behind.
 
     Raises:
       HungError: the job did not end in `limit` seconds.
@@ -77,16 +84,32 @@ def within(limit: float, job: Callable[[], Any]) -> Any:
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=work, name=_THREAD, daemon=True)
     thread.start()
-    thread.join(limit)
-    if errors:
+    try:
+        thread.join(limit)
+    finally:
+        if thread.is_alive():
+            _interrupt(thread)
+    if results:
+        return results[0]
+    if thread.is_alive():
+        raise HungError(f"no answer within {limit:g} s; it still runs and slows down what follows")
+    if errors and not isinstance(errors[0], HungError):
         raise errors[0]
-    if not results:
-        raise HungError(
-            f"no answer within {limit:g} s; it may still run and slow down what follows"
-        )
-    return results[0]
+    raise HungError(f"no answer within {limit:g} s")
+
+
+def _interrupt(thread: threading.Thread, grace: float = 1.0) -> None:
+    """Raises HungError inside a thread and waits for it to end."""
+    ident = ctypes.c_ulong(thread.ident or 0)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(HungError))
+    thread.join(grace)
+
+
+def left_behind() -> bool:
+    """Whether a job that could not be interrupted still runs."""
+    return any(thread.name == _THREAD for thread in threading.enumerate())
 
 
 def attempt(
@@ -160,6 +183,7 @@ def batch(
         **prepared,
     }
     if contender.flops:
+        result["flops_per_decision"] = contender.flops
         result["flops_per_second"] = contender.flops * size / float(np.median(seconds))
     return result
 
@@ -169,13 +193,10 @@ def transfers(
 ) -> dict[str, float]:
     """Seconds to bring a batch to the device and its decisions back."""
     assert contender.batch is not None
-    slices = requests.rotation(size)
-    problem = requests.problem[slices[0]]
+    problem = requests.problem[:size]
+    decision = contender.batch(contender.place(problem))
     # A fresh array each time: a second conversion would only return what the first kept.
-    outputs = [
-        jax.block_until_ready(contender.batch(contender.place(requests.problem[each])))
-        for each in slices
-    ]
+    outputs = [jax.block_until_ready(decision.copy()) for _ in range(ROTATION)]
     return {
         "host_to_device_seconds": _median(lambda i: contender.place(problem), clock),
         "device_to_host_seconds": _median(lambda i: np.asarray(outputs[i]), clock),
@@ -259,14 +280,17 @@ def server(
     made[:] = False
 
     def run(rate: float) -> protocols.Latencies:
-        count = int(min(max(rate * settings.duration / 4, 200), 20_000))
+        count = int(min(max(rate * settings.duration / 4, _MIN_ARRIVALS), 20_000))
         arrivals = protocols.poisson_arrivals(rate, count, seed=settings.seed)
         return protocols.server(
             decide, arrivals, clock=clock, max_batch=size, give_up=10 * settings.p99_bound
         )
 
+    lowest = _MIN_ARRIVALS / (_ARRIVAL_DURATIONS * settings.duration)
     rate, latencies = protocols.highest_rate(
-        run, bound=settings.p99_bound, start=2 * size / max(call, 1e-9)
+        run,
+        bound=settings.p99_bound,
+        between=(lowest, max(2 * size / max(call, 1e-9), 2 * lowest)),
     )
     which = np.flatnonzero(made)
     result = {
@@ -275,7 +299,9 @@ def server(
         "decisions": len(which),
         "normalized_latency": requests.quality(which, decisions[which]),
     }
-    return result if latencies is None else {**result, "latency": latencies.summary()}
+    if latencies is None:
+        return {**result, "note": f"less than {lowest:.3g} requests/s"}
+    return {**result, "latency": latencies.summary()}
 
 
 def server_batch(contender: Contender) -> int:

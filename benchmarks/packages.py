@@ -97,18 +97,23 @@ def log_potentials(*fields: Any) -> np.ndarray:
 
 
 def torch_struct_policy() -> Callable[[oj.ChainProblem], np.ndarray]:
-    """torch-struct's linear chain as a policy on NumPy arrays `[N]`.
+    """torch-struct's linear chain as a policy on NumPy arrays `[N]`, on one thread.
+
+    Its operations are small: shared between threads they are slower, on a busy machine by far.
 
     Raises:
       ImportError: torch or torch-struct is not installed.
     """
     import torch
-    from torch_struct import LinearChainCRF
+    from torch_struct import LinearChain, MaxSemiring
+
+    torch.set_num_threads(1)
+    chain = LinearChain(MaxSemiring)
 
     def policy(problem: oj.ChainProblem) -> np.ndarray:
         potentials = torch.from_numpy(log_potentials(*jax.tree.leaves(problem)))
         # 1 where the best path takes an edge: `[N, A, later place, place before]`.
-        taken = LinearChainCRF(potentials).argmax
+        taken = chain.marginals(potentials)
         return taken.sum(-1).argmax(-1).to(torch.int8).numpy()
 
     return policy

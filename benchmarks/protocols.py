@@ -152,30 +152,44 @@ def server(
 
 
 def highest_rate(
-    run: Callable[[float], Latencies], *, bound: float, start: float, steps: int = 6
+    run: Callable[[float], Latencies],
+    *,
+    bound: float,
+    between: tuple[float, float],
+    steps: int = 6,
 ) -> tuple[float, Latencies | None]:
     """The highest rate tried that keeps p99 under a bound, by halving intervals of the logarithm.
 
     Args:
       run: takes requests per second.
       bound: seconds.
-      start: the upper end; a tenth of a thousandth of it is the lower end.
-      steps: rates tried after the upper end.
+      between: the lowest rate, which is tried last if nothing else keeps the bound, and the
+        highest, which is tried first.
+      steps: rates tried between them.
 
     Returns:
       Requests per second and the latencies there; 0 and None if no rate tried keeps the bound.
     """
     best: tuple[float, Latencies | None] = (0.0, None)
-    low, high = math.log(start * 1e-4), math.log(start)
-    rate = high
-    for _ in range(steps + 1):
+    lowest, highest = map(math.log, between)
+
+    def keeps(rate: float) -> bool:
+        nonlocal best
         latencies = run(math.exp(rate))
         kept = not latencies.stopped and percentiles(latencies.seconds)["p99"] <= bound
         if kept:
-            best, low = (math.exp(rate), latencies), rate
-            if rate == high:
-                break
+            best = (math.exp(rate), latencies)
+        return kept
+
+    if keeps(highest):
+        return best
+    low, high = lowest, highest
+    for _ in range(steps):
+        rate = (low + high) / 2
+        if keeps(rate):
+            low = rate
         else:
             high = rate
-        rate = (low + high) / 2
+    if best[1] is None:
+        keeps(lowest)
     return best
