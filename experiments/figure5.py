@@ -74,7 +74,7 @@ def run(
     charts.bars(
         workdir / "figures" / "figure5.png",
         {"literal bandwidths": rows, "bandwidths from 0.5 MB/s": floor},
-        title=f"All policies, {preset.num_wide} training requests",
+        title=f"All policies, {preset.num_wide:,} training requests",
         quantity=objective.quantity(preset.objective),
     )
     charts.curves(

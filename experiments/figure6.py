@@ -71,7 +71,7 @@ def run(
     charts.bars(
         workdir / "figures" / "figure6.png",
         {"wide test requests": {name: rows[name] for name in shown}},
-        title=f"Small networks, {preset.num_narrow} narrow training requests",
+        title=f"Small networks, {preset.num_narrow:,} narrow training requests",
         quantity=objective.quantity(preset.objective),
     )
     charts.curves(

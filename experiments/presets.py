@@ -116,8 +116,8 @@ QUICK = Preset(
 FULL = dataclasses.replace(
     QUICK,
     name="full",
-    teacher=dataclasses.replace(_TEACHER, num_epochs=200),
-    teacher_stream=dataclasses.replace(_TEACHER, num_epochs=200, recombined=0, batch_size=2000),
+    teacher=dataclasses.replace(_TEACHER, num_epochs=120),
+    teacher_stream=dataclasses.replace(_TEACHER, num_epochs=120, recombined=0, batch_size=2000),
     student_variations=dataclasses.replace(_STUDENT_VARIATIONS, num_epochs=4000),
     num_seeds=8,
 )
