@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from cycler import cycler
 
 from benchmarks import contenders, curves
 
@@ -25,11 +24,16 @@ _STYLE: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.alpha": 0.3,
-    "axes.prop_cycle": cycler(color=_PALETTE, marker=_MARKERS),
     "lines.markersize": 4,
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+_GROUPS = {
+    "exact solvers": contenders.EXACT,
+    "networks": contenders.LEARNED,
+    "heuristics": tuple(p for p in contenders.UNTRAINED if p not in contenders.EXACT),
+}
+
 Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
@@ -60,12 +64,7 @@ def write(rows: Sequence[Mapping[str, Any]], folder: Path, *, platform: str) -> 
 
 def _batch(found: Series, platform: str) -> Any:
     """Three panels on common axes: exact solvers, networks, heuristics."""
-    groups = {
-        "exact solvers": [policy for policy in found if policy in contenders.EXACT],
-        "networks": [policy for policy in found if policy in contenders.LEARNED],
-    }
-    rest = [policy for policy in found if not any(policy in group for group in groups.values())]
-    groups["heuristics"] = rest
+    groups = {title: [p for p in found if p in group] for title, group in _GROUPS.items()}
     shown = {title: policies for title, policies in groups.items() if policies}
     figure, axes = plt.subplots(
         1,
@@ -98,4 +97,11 @@ def _subtasks(found: Series, platform: str) -> Any:
 
 def _lines(axis: Any, found: Series) -> None:
     for policy, points in found.items():
-        axis.loglog(*zip(*points, strict=True), label=policy)
+        # The same look in both figures.
+        (index,) = (group.index(policy) for group in _GROUPS.values() if policy in group)
+        axis.loglog(
+            *zip(*points, strict=True),
+            label=policy,
+            color=_PALETTE[index],
+            marker=_MARKERS[index],
+        )

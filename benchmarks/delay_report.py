@@ -195,7 +195,7 @@ def _load(run: _Run) -> list[str]:
         if "latency" not in stream and "requests_per_second" not in served:
             continue
         percentiles = stream.get("latency", {})
-        rate, quality = served.get("requests_per_second"), served.get("normalized_latency")
+        quality = served.get("normalized_latency")
         rows.append(
             [
                 policy,
@@ -203,7 +203,7 @@ def _load(run: _Run) -> list[str]:
                     duration(percentiles[name]) if name in percentiles else "–"
                     for name in ("p50", "p90", "p99", "p99.9")
                 ),
-                "–" if rate is None else f"{rate:.4g}",
+                _rate(served),
                 "" if quality is None else f"{quality['ratio_of_means']:.4f}",
             ]
         )
@@ -213,10 +213,16 @@ def _load(run: _Run) -> list[str]:
     headers = ["policy", "p50", "p90", "p99", "p99.9", "requests/s", "latency / optimal"]
     text = (
         "Percentiles of single requests, one after the other; and the highest rate of random"
-        f" (Poisson) arrivals at which 99 % are answered within {duration(bound)}, 0 if none is."
+        f" (Poisson) arrivals at which 99 % are answered within {duration(bound)}."
         " The last column is about the decisions made under that load."
     )
     return [text, tabulate(rows, headers, "pipe", disable_numparse=True)]
+
+
+def _rate(served: Mapping[str, Any]) -> str:
+    if "lowest_rate_tried" in served:
+        return f"< {served['lowest_rate_tried']:,.0f}"
+    return f"{served['requests_per_second']:,.0f}" if "requests_per_second" in served else "–"
 
 
 def _growth(run: _Run) -> list[str]:

@@ -187,7 +187,7 @@ def _unavailable(name: str, note: str, status: str = "unavailable") -> dict[str,
 
 def _line(row: dict[str, Any]) -> str:
     if "requests_per_second" in row:
-        figure = f"{row['requests_per_second']:.4g} requests/s"
+        figure = f"{row['requests_per_second']:,.0f} requests/s"
     elif "seconds_per_decision" in row:
         figure = f"{delay_table.duration(row['seconds_per_decision']['median'])} a decision"
     else:

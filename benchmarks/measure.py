@@ -25,6 +25,8 @@ _MIN_ARRIVALS = 200
 # Waiting for them may take so many times the duration of a measurement.
 _ARRIVAL_DURATIONS = 5.0
 _THREAD = "measurement"
+# Seconds that an interrupted job has to end.
+_GRACE = 1.0
 # A call that takes longer than so many measurements is not made.
 CALL_DURATIONS = 10.0
 
@@ -100,11 +102,11 @@ def within(limit: float, job: Callable[[], Any]) -> Any:
     raise HungError(f"no answer within {limit:g} s")
 
 
-def _interrupt(thread: threading.Thread, grace: float = 1.0) -> None:
+def _interrupt(thread: threading.Thread) -> None:
     """Raises HungError inside a thread and waits for it to end."""
     ident = ctypes.c_ulong(thread.ident or 0)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(HungError))
-    thread.join(grace)
+    thread.join(_GRACE)
 
 
 def left_behind() -> bool:
@@ -140,9 +142,9 @@ def batch_that_fits(
             start = clock.now()
             jax.block_until_ready(contender.batch(probe))
             seconds = clock.now() - start
-        if not contender.on_host or num == size or 16 * seconds > longest_probe:
+        if not contender.on_host or num == size or seconds > longest_probe:
             break
-        num = min(16 * num, size)
+        num = min(8 * num, size)
     expected = seconds * size / num
     if expected <= settings.longest_call:
         return batch(contender, requests, size, duration=settings.duration, clock=clock)
@@ -300,7 +302,7 @@ def server(
         "normalized_latency": requests.quality(which, decisions[which]),
     }
     if latencies is None:
-        return {**result, "note": f"less than {lowest:.3g} requests/s"}
+        return {**result, "lowest_rate_tried": lowest}
     return {**result, "latency": latencies.summary()}
 
 

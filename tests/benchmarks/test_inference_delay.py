@@ -1,4 +1,4 @@
-"""The delay harness on fake policies: rows, files, table and errors; nothing is timed."""
+"""The delay command: files, errors, interruption; nothing is timed."""
 
 import json
 import subprocess
@@ -11,64 +11,31 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from benchmarks import contenders, delay_table, inference_delay, measure, peers
+from benchmarks import contenders, inference_delay, measure, peers
 from benchmarks.contenders import Contender
-from tests.benchmarks.test_protocols import FakeClock
+from benchmarks.pool import Requests
+from offload_jax import checkpoints, models
 
 TINY = measure.Settings(
-    protocols=measure.PROTOCOLS,
-    batch_sizes=(1, 7),
-    duration=0.02,
-    decisions=500,
-    max_requests=30,
+    protocols=("paper", "server", "curves"),
+    duration=0.01,
+    decisions=3,
+    max_requests=5,
+    curve_batch_sizes=(1, 3),
 )
 
 
-def fake(clock: FakeClock, *, each: float, name: str = "fake") -> Contender:
-    """Everything local, after `each` seconds a request."""
-
-    def batch(problem: oj.ChainProblem) -> np.ndarray:
-        clock.spend(each * len(problem.device_speed))
-        return np.zeros(problem.cycles.shape, np.int8)
-
-    def one(*request: Any) -> np.ndarray:
-        clock.spend(each)
-        return np.zeros(len(request[0]), np.int8)
-
-    return Contender(name, True, batch, one, lambda problem: problem, lambda problem: {})
+def run(names: list[str], settings: measure.Settings, output: Path, **options: Any) -> Any:
+    arguments: dict[str, Any] = {"platform": "cpu", "checkpoints": output / "none"}
+    arguments |= {"output": output, "report": lambda line: None, **options}
+    return inference_delay.run(names, settings, **arguments)
 
 
-def test_known_delays_are_found_and_wrong_decisions_show() -> None:
-    clock = FakeClock()
-    requests = measure.Requests(600, seed=0)
-    rows = list(measure.rows(fake(clock, each=1e-5), requests, TINY, clock=clock))
-    assert [row["protocol"] for row in rows] == [
-        "paper_batch",
-        "paper_loop",
-        "single_stream",
-        "offline",
-        "offline",
-        "server",
-    ]
-    assert {row["status"] for row in rows} == {"measured"}
-    for row in rows[:-1]:
-        assert row["seconds_per_decision"]["median"] == pytest.approx(1e-5)
-        assert row["normalized_latency"]["ratio_of_means"] > 1.1
-    assert rows[0]["decisions"] == 500
-    assert rows[-1]["requests_per_second"] > 0
+def test_a_crash_is_a_row_and_the_others_still_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.curves.LENGTHS", {"numba_loop": (3, 40)})
 
-
-def test_a_slow_policy_is_measured_on_less_and_says_so() -> None:
-    clock = FakeClock()
-    settings = measure.Settings(protocols=("paper",), duration=1.0, decisions=500)
-    requests = measure.Requests(600, seed=0)
-    row = next(measure.rows(fake(clock, each=0.01), requests, settings, clock=clock))
-    assert row["status"] == "too slow" and row["decisions"] == 256
-    assert "about 5 s for 500" in row["note"]
-    assert row["seconds_per_decision"]["median"] == pytest.approx(0.01)
-
-
-def test_a_crash_is_a_row_and_the_others_still_run(tmp_path: Path) -> None:
     def build(name: str, **options: Any) -> Contender:
         if name == "edge":
             raise RuntimeError("no luck\nat all")
@@ -81,30 +48,32 @@ def test_a_crash_is_a_row_and_the_others_still_run(tmp_path: Path) -> None:
             return Contender(name, True, crash, None, contender.place, contender.prepare)
         return contender
 
-    settings = measure.Settings(protocols=("paper",), duration=0.01, decisions=64, max_requests=5)
-    document = inference_delay.run(
-        ["edge", "cloud", "greedy", "optimal_dp", "single_exact", "numpy_dp", "numba_loop"],
-        settings,
-        platform="cpu",
-        checkpoints=tmp_path,
-        output=tmp_path / "out",
-        build=build,
-        report=lambda line: None,
-    )
-    assert json.loads((tmp_path / "out" / "cpu.json").read_text()) == json.loads(
-        json.dumps(document)
-    )
+    names = ["edge", "cloud", "greedy", "optimal_dp", "numpy_dp", "numba_loop"]
+    document = run(names, TINY, tmp_path, build=build)
+    results = tmp_path / "results"
+    assert json.loads((results / "delay_cpu.json").read_text()) == json.loads(json.dumps(document))
     check_schema(document)
     status = {(row["policy"], row["protocol"]): row["status"] for row in document["rows"]}
     assert status["edge", "all"] == status["cloud", "paper_batch"] == "failed"
-    exact = {"optimal_dp", "single_exact", "numpy_dp", "numba_loop"}
+    assert status["numba_loop", "curve_subtasks"] == "failed"
     for row in document["rows"]:
-        if row["policy"] in exact:
-            assert row["status"] == "measured"
+        if row["policy"] in contenders.EXACT and row["status"] == "measured":
             assert row["normalized_latency"]["ratio_of_means"] == pytest.approx(1.0, abs=1e-5)
-    table = delay_table.render(inference_delay.stored(tmp_path / "out"), contenders.NAMES)
-    assert "not measured" in table and "MemoryError: out of memory" in table
-    assert "122.54" in table and "119.72" in table
+
+    text = inference_delay.write_report(tmp_path)
+    assert "not measured" in text and "MemoryError: out of memory" in text
+    assert "122.54" in text and "119.72" in text
+    section = (results / "table1.md").read_text()
+    assert section.startswith("## ") and "at most 32 subtasks, got 40" in section
+    assert "figures/delay_batch.png" in section
+    assert (tmp_path / "figures" / "delay_batch.png").exists()
+    table = json.loads((results / "table1.json").read_text())
+    assert {row["policy"] for row in table["rows"]} >= set(names)
+    assert sorted(path.name for path in results.iterdir()) == [
+        "delay_cpu.json",
+        "table1.json",
+        "table1.md",
+    ]
 
 
 def check_schema(document: dict[str, Any]) -> None:
@@ -115,12 +84,48 @@ def check_schema(document: dict[str, Any]) -> None:
         assert {"policy", "protocol", "batch_size", "status", "peak_memory_bytes"} <= set(row)
         if row["status"] != "measured":
             assert row["note"]
-        elif row["protocol"] != "server":
+            continue
+        assert set(oj.metrics.NormalizedLatency._fields) == set(row["normalized_latency"])
+        assert row["decisions"] > 0
+        if row["protocol"] == "server":
+            assert row["requests_per_second"] >= 0
+        else:
             assert {"median", "quartile1", "quartile3", "repeats"} == set(
                 row["seconds_per_decision"]
             )
-            assert set(oj.metrics.NormalizedLatency._fields) == set(row["normalized_latency"])
-            assert row["decisions"] > 0
+
+
+def test_a_network_is_compared_with_the_machine(tmp_path: Path) -> None:
+    config = models.ImitationConfig(feature_set="physical", hidden=(32, 32))
+    params = models.initialize(config, jax.random.key(0))
+    checkpoints.save(
+        tmp_path / "kd_dil", {"x": np.zeros(1)}, params=params, config={"model": config}, epoch=1
+    )
+    settings = measure.Settings(protocols=("paper",), duration=0.01, decisions=8, max_requests=5)
+    document = run(["kd_dil", "single_student"], settings, tmp_path, checkpoints=tmp_path)
+    batch, loop, single = document["rows"]
+    kernels = 17 * 32 + 32 * 32 + 32 * 3
+    num_features = models.num_features("physical", 6)
+    assert batch["flops_per_decision"] == 2 * 6 * (kernels + (num_features - 17) * 32)
+    assert batch["share_of_matrix_product"] > 0
+    assert loop["status"] == single["status"] == "measured"
+    assert "Networks against" in (inference_delay.write_report(tmp_path) and section_of(tmp_path))
+
+
+def section_of(output: Path) -> str:
+    return (output / "results" / "table1.md").read_text()
+
+
+def test_a_reversed_pass_counts_twice() -> None:
+    once, twice = (
+        contenders.network_flops(
+            oj.models.LearnedPolicy(config, models.initialize(config, jax.random.key(0)))
+        )
+        for config in (models.ImitationConfig(), models.ImitationConfig(symmetric=True))
+    )
+    # The paper's 1.6M parameters, less the biases.
+    assert once == 2 * 6 * (17 * 256 + 4 * 256**2 + 256 * 3)
+    assert twice == 2 * once
 
 
 def test_an_interrupted_run_keeps_what_it_measured(tmp_path: Path) -> None:
@@ -133,36 +138,27 @@ def test_an_interrupted_run_keeps_what_it_measured(tmp_path: Path) -> None:
 
     settings = measure.Settings(protocols=("paper",), duration=0.01, decisions=8, max_requests=5)
     with pytest.raises(KeyboardInterrupt):
-        inference_delay.run(
-            ["local", "greedy"],
-            settings,
-            platform="cpu",
-            checkpoints=tmp_path,
-            output=tmp_path,
-            report=report,
-        )
-    document = json.loads((tmp_path / "cpu.json").read_text())
+        run(["local", "greedy"], settings, tmp_path, report=report)
+    document = inference_delay.stored(tmp_path)["cpu"]
     assert [row["protocol"] for row in document["rows"]] == ["paper_batch", "paper_loop"]
-
-
-def test_a_table_of_nothing_renders() -> None:
-    table = delay_table.render({"cpu": None, "gpu": None}, ("greedy", "kd_dil"))
-    assert table.count("not measured") == 8
-
-
-@pytest.mark.parametrize("seconds", [2.0, 3.5e-3, 4e-6, 1.25e-8])
-def test_durations_have_units(seconds: float) -> None:
-    number, unit = delay_table.duration(seconds).split()
-    size = {"s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}[unit]
-    assert float(number) * size == pytest.approx(seconds, rel=1e-2)
+    assert "local" in inference_delay.write_report(tmp_path)
 
 
 @pytest.mark.parametrize("num", [1, 300, 5000])
 def test_peers_find_the_optimum(num: int) -> None:
-    problem = measure.Requests(num, seed=1).problem
+    requests = Requests(num, seed=1)
     for peer in (peers.numpy_dp, peers.numba_dp):
-        decision = peer(*jax.tree.leaves(problem))
-        assert measure.quality(problem, decision)["p99"] < 1 + 1e-5
+        decision = peer(*jax.tree.leaves(requests.problem))
+        assert requests.quality(slice(None), decision)["p99"] < 1 + 1e-5
+
+
+def test_packed_decisions_have_a_longest_chain() -> None:
+    requests = Requests(20, seed=0, num_subtasks=32)
+    decision = peers.numba_dp(*jax.tree.leaves(requests.problem))
+    assert requests.quality(slice(None), decision)["p99"] < 1 + 1e-5
+    longer = Requests(1, seed=0, num_subtasks=33).problem
+    with pytest.raises(ValueError, match="at most 32 subtasks, got 33"):
+        peers.numba_dp(*jax.tree.leaves(longer))
 
 
 @pytest.mark.parametrize(
@@ -172,17 +168,29 @@ def test_peers_find_the_optimum(num: int) -> None:
         ({"names": ["drl"]}, "no checkpoint .*drl; in that folder: none"),
         ({"platform": "quantum"}, "not present, there is cpu"),
         ({"settings": measure.Settings(duration=0.0)}, "must be more than 0 seconds"),
+        ({"settings": measure.Settings(time_limit=-1.0)}, "time_limit = -1: must be more"),
         ({"settings": measure.Settings(protocols=("mlperf",))}, "there are paper, single_stream"),
-        ({"settings": measure.Settings(batch_sizes=(0,))}, "must be at least 1"),
+        ({"settings": measure.Settings(batch_sizes=(0,))}, "must be at least one size"),
+        ({"settings": measure.Settings(curve_batch_sizes=())}, "must be at least one size"),
+        ({"settings": measure.Settings(decisions=0)}, "decisions = 0: must be at least 1"),
     ],
 )
 def test_bad_input_says_what_exists(options: dict[str, Any], message: str, tmp_path: Path) -> None:
-    arguments: dict[str, Any] = {"names": ["local"], "settings": TINY, "platform": "cpu"}
-    arguments |= {"checkpoints": tmp_path / "none", "output": tmp_path / "out", **options}
+    arguments: dict[str, Any] = {"names": ["local"], "settings": TINY, **options}
     names, settings = arguments.pop("names"), arguments.pop("settings")
     with pytest.raises(inference_delay.InputError, match=message):
-        inference_delay.run(names, settings, **arguments)
+        run(names, settings, tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": "something else"}'])
+def test_a_foreign_file_is_named_before_anything_is_measured(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "results" / "delay_gpu.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(inference_delay.InputError, match=r"delay_gpu\.json: no results"):
+        run(["local"], TINY, tmp_path)
+    assert path.read_text() == text
 
 
 def test_the_command_exits_with_one_line() -> None:

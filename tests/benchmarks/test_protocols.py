@@ -4,20 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import protocols
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def now(self) -> float:
-        return self.time
-
-    def wait_until(self, moment: float) -> None:
-        self.time = max(self.time, moment)
-
-    def spend(self, seconds: float) -> None:
-        self.time += seconds
+from tests.benchmarks.fakes import FakeClock
 
 
 def test_percentiles_are_values_that_occurred() -> None:
@@ -110,11 +97,15 @@ def test_highest_rate_finds_the_capacity() -> None:
             lambda first, num: clock.spend(0.01), arrivals, clock=clock, max_batch=1, give_up=1.0
         )
 
-    rate, latencies = protocols.highest_rate(run, bound=0.011, start=10_000.0, steps=20)
+    rate, latencies = protocols.highest_rate(run, bound=0.011, between=(1.0, 1e4), steps=20)
     assert latencies is not None
     assert 99 < rate < 101
-    assert protocols.highest_rate(run, bound=1e-3, start=1e4) == (0.0, None)
-    assert protocols.highest_rate(run, bound=1.0, start=50.0)[0] == pytest.approx(50.0)
+    assert protocols.highest_rate(run, bound=1e-3, between=(1.0, 1e4)) == (0.0, None)
+    assert protocols.highest_rate(run, bound=1.0, between=(1.0, 50.0))[0] == pytest.approx(50.0)
+    # Halving from above does not reach the lowest rate, so it is tried by itself.
+    assert protocols.highest_rate(run, bound=0.011, between=(99.0, 1e9), steps=2)[0] == (
+        pytest.approx(99.0)
+    )
 
 
 def test_the_wall_clock_waits() -> None:
