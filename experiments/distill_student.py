@@ -25,6 +25,8 @@ from offload_jax.training.distillation import label_variations, soft_labels
 from offload_jax.training.imitation import Transform
 
 _PAPER_TEMPERATURE = 5.0
+COMPARED = ("baseline_dil", "kd_dil_paper", "kd_dil")
+"""Rows with checkpoints, whose order is a claim of the paper."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Row:
 
 
 def rows(preset: Preset) -> dict[str, Row]:
-    """All rows by name; `baseline_dil`, `kd_dil_paper` and `kd_dil` come first."""
+    """All rows by name; those of `COMPARED` come first."""
     fixed = preset.student
     result = {
         "baseline_dil": Row(fixed),
@@ -76,7 +78,7 @@ def run(
     Args:
       preset: recipes and sizes.
       workdir: where checkpoints, metrics and results go.
-      seed: the first of `preset.num_seeds`.
+      seed: the first of `preset.num_seeds`, or of `num_seeds_compared`.
       progress: show progress bars.
       tensorboard: write TensorBoard files too.
 
@@ -98,7 +100,7 @@ def run(
         if label is not None and row.vary:
             transform = label_variations(label, preset.variations)
         wide_metrics, narrow_metrics = [], []
-        for number in range(seed, seed + preset.num_seeds):
+        for number in range(seed, seed + _num_seeds(name, preset)):
             examples = learned.narrow_examples(preset, number)
             if label is not None:
                 examples = Examples(examples.problem, label(examples.problem))
@@ -133,7 +135,7 @@ def run(
     for name, row in rows(preset).items():
         config = {
             "row": checkpoints.plain((row, preset.student_model, preset.variations)),
-            "sizes": [preset.num_narrow, preset.num_test, preset.num_seeds],
+            "sizes": [preset.num_narrow, preset.num_test, _num_seeds(name, preset)],
             "seed": seed,
             "teacher": checkpoints.digest(teacher.params),
         }
@@ -142,9 +144,13 @@ def run(
     return results
 
 
+def _num_seeds(name: str, preset: Preset) -> int:
+    return preset.num_seeds_compared if name in COMPARED else preset.num_seeds
+
+
 def _folder(name: str, number: int, seed: int, workdir: Path) -> Path | None:
     """Checkpoints for the three named policies and the first seed only."""
-    kept = name in ("baseline_dil", "kd_dil_paper", "kd_dil") and number == seed
+    kept = name in COMPARED and number == seed
     return workdir / "checkpoints" / name if kept else None
 
 

@@ -92,18 +92,26 @@ def run(
 def compare(better: dict[str, Any], worse: dict[str, Any]) -> dict[str, Any]:
     """Whether one ratio of means is below another with 95 % intervals that do not touch.
 
-    Heuristics do not depend on the seed; they have no interval here.
+    Heuristics do not depend on the seed; they have no interval here. Where both were trained on the
+    same seeds, and so on the same requests, the mean difference and its interval are given too.
     """
     means = [entry["ratio_of_means"] for entry in (better, worse)]
     widths = [
         entry.get("ratio_of_means_interval", 0.0) if "per_seed" in entry else 0.0
         for entry in (better, worse)
     ]
-    return {
+    result = {
         "better": means[0] < means[1],
         "intervals_apart": bool(means[0] + widths[0] < means[1] - widths[1]),
         "intervals": [[m - w, m + w] for m, w in zip(means, widths, strict=True)],
     }
+    per_seed = [entry.get("per_seed", ()) for entry in (better, worse)]
+    if len(per_seed[0]) == len(per_seed[1]) > 1:
+        paired = [{"difference": b - w} for b, w in zip(*per_seed, strict=True)]
+        difference = learned.summarize(paired)
+        result["difference"] = difference["difference"]
+        result["difference_interval"] = difference["difference_interval"]
+    return result
 
 
 if __name__ == "__main__":

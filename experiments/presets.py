@@ -22,6 +22,7 @@ class Preset:
       num_narrow: narrow training requests (1 000 in section 5.2).
       num_test: wide test requests (10 000).
       num_seeds: repetitions of everything that trains on narrow requests.
+      num_seeds_compared: repetitions of the students whose order is a claim of the paper.
       teacher_paper: recipe of the large network as the paper has it.
       teacher_shared: recipe of a single network with the paper's features and loss.
       teacher: recipe of the large network at its best.
@@ -44,6 +45,7 @@ class Preset:
     dqn: DqnTraining
     dqn_small: DqnTraining
     num_seeds: int
+    num_seeds_compared: int
     temperatures: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0)
     num_wide: int = 100_000
     num_narrow: int = 1_000
@@ -110,6 +112,7 @@ QUICK = Preset(
     dqn=DqnTraining(num_epochs=40),
     dqn_small=DqnTraining(num_epochs=10),
     num_seeds=5,
+    num_seeds_compared=8,
 )
 """What `make reproduce` runs: the sizes of the paper."""
 
@@ -120,6 +123,7 @@ FULL = dataclasses.replace(
     teacher_stream=dataclasses.replace(_TEACHER, num_epochs=120, recombined=0, batch_size=2000),
     student_variations=dataclasses.replace(_STUDENT_VARIATIONS, num_epochs=4000),
     num_seeds=8,
+    num_seeds_compared=10,
 )
 """Best quality, more seeds."""
 

@@ -21,6 +21,7 @@ TINY = dataclasses.replace(
     num_narrow=100,
     num_test=100,
     num_seeds=2,
+    num_seeds_compared=2,
     temperatures=(5.0,),
     teacher_paper_model=ImitationConfig(hidden=(4,)),
     teacher_shared_model=ImitationConfig(hidden=(4,), sharing="shared"),
@@ -154,7 +155,7 @@ def test_everything_learns_another_objective(tmp_path):
     requests = learned.wide_examples(TINY, 0).problem
     best = oj.solve(requests, objective=preset.objective).decision
     np.testing.assert_array_equal(np.argmax(target, axis=-1), best)
-    preset = dataclasses.replace(preset, num_seeds=1, teacher_stream=None)
+    preset = dataclasses.replace(preset, num_seeds=1, num_seeds_compared=1, teacher_stream=None)
     results = distill_student.run(preset, tmp_path, progress=False)
     assert all(row["mean"] > 0.999 for row in results.values())
     student = oj.policies.load(tmp_path / "checkpoints" / "kd_dil")
@@ -178,3 +179,14 @@ def test_objectives_have_names_or_weights(text, expected):
 def test_other_objectives_are_refused(text):
     with pytest.raises(ValueError, match="objective|weight"):
         objective.parse(text)
+
+
+def test_trainings_on_the_same_seeds_are_compared_in_pairs():
+    low = {"ratio_of_means": 1.10, "ratio_of_means_interval": 0.2, "per_seed": [1.0, 1.1, 1.2]}
+    high = {"ratio_of_means": 1.13, "ratio_of_means_interval": 0.2, "per_seed": [1.03, 1.12, 1.24]}
+    verdict = figure6.compare(low, high)
+    assert not verdict["intervals_apart"]
+    assert verdict["difference"] == pytest.approx(-0.03)
+    # t(0.975, 2) = 4.303, standard deviation 0.01 of three differences.
+    assert verdict["difference_interval"] == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-3)
+    assert "difference" not in figure6.compare(low, {"ratio_of_means": 1.2})
