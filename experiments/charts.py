@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 
 from experiments import plotting
@@ -62,12 +63,25 @@ def bars(path: Path, groups: Mapping[str, Mapping[str, Any]], *, title: str, qua
                 )
         axes.set_yscale("log")
         _, high = axes.get_ylim()
-        axes.set_ylim(1.0, max(high, 1.05) ** 1.1)
+        high = max(high, 1.05) ** 1.1
+        axes.set_ylim(1.0, high)
+        _plain_ticks(axes, high)
         axes.set_xticks(positions, [label(name) for name in names], fontsize=8)
         axes.set_ylabel(f"mean {quantity} / mean optimal {quantity}")
         axes.set_title(title)
         if len(groups) > 1:
             axes.legend(loc="upper left")
+
+
+def _plain_ticks(axes: Any, high: float) -> None:
+    """Numbers instead of powers of ten on a logarithmic axis from 1 to `high`."""
+    if high < 2:
+        ticks = np.arange(1.0, high, 0.05 if high < 1.5 else 0.1)
+    else:
+        ticks = np.array([m * 10.0**p for p in range(4) for m in (1, 2, 5)])
+    axes.set_yticks(ticks[ticks <= high])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
 def curves(
@@ -92,7 +106,11 @@ def temperatures(
 ) -> None:
     """The two readings of the student's temperature over T."""
     with plotting.figure(path) as (_, axes):
-        for reading, prefix in (("student at 1", "kd_student_one"), ("matched", "kd_matched")):
+        readings = {
+            "student at temperature 1": "kd_student_one",
+            "student at T, factor T²": "kd_matched",
+        }
+        for reading, prefix in readings.items():
             points = []
             for temperature in sweep:
                 name = f"{prefix}_{temperature:g}"
