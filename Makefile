@@ -20,7 +20,8 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Delay of one decision, policy by policy; `ARGS="--duration=0.2"` for a short run.
+# Delay of one decision, policy by policy; leaves runs/inference_delay/results/table1.md with figures.
+# `ARGS="--duration=0.1 --protocol=paper,single_stream"` for a short run; peers from the extra `bench`.
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks.inference_delay --checkpoints=$(WORKDIR)/checkpoints $(ARGS)
 

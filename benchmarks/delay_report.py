@@ -59,7 +59,7 @@ def _platform(run: _Run) -> list[str]:
         _machine(run),
         *_titled("### Why this is not the paper's column", _comparison(run)),
         *_titled("### Networks against a plain matrix product", _networks(run)),
-        *_titled("### Under load", _load(run)),
+        *_titled("### Request by request", _load(run)),
         *_titled("### Growth of the delay", _growth(run)),
     ]
     return [block for block in blocks if block]
@@ -189,34 +189,31 @@ def _networks(run: _Run) -> list[str]:
 
 
 def _load(run: _Run) -> list[str]:
+    """Percentiles of single requests, and what the policies bear under load."""
+    names = ("p50", "p90", "p99", "p99.9")
+    under_load = any(row["protocol"] == "server" for row in run.rows)
     rows = []
     for policy in dict.fromkeys(row["policy"] for row in run.rows):
         stream, served = run.row(policy, "single_stream"), run.row(policy, "server")
         if "latency" not in stream and "requests_per_second" not in served:
             continue
-        percentiles = stream.get("latency", {})
-        quality = served.get("normalized_latency")
-        rows.append(
-            [
-                policy,
-                *(
-                    duration(percentiles[name]) if name in percentiles else "–"
-                    for name in ("p50", "p90", "p99", "p99.9")
-                ),
-                _rate(served),
-                "" if quality is None else f"{quality['ratio_of_means']:.4f}",
-            ]
-        )
+        found = stream.get("latency", {})
+        cells = [policy, *(duration(found[name]) if name in found else "–" for name in names)]
+        if under_load:
+            quality = served.get("normalized_latency")
+            cells += [_rate(served), "" if quality is None else f"{quality['ratio_of_means']:.4f}"]
+        rows.append(cells)
     if not rows:
         return []
-    bound = run.document["settings"]["p99_bound"]
-    headers = ["policy", "p50", "p90", "p99", "p99.9", "requests/s", "latency / optimal"]
-    text = (
-        "Percentiles of single requests, one after the other; and the highest rate of random"
-        f" (Poisson) arrivals at which 99 % are answered within {duration(bound)}."
-        " The last column is about the decisions made under that load."
-    )
-    return [text, tabulate(rows, headers, "pipe", disable_numparse=True)]
+    text, headers = "Percentiles of single requests, one after the other", ["policy", *names]
+    if under_load:
+        bound = duration(run.document["settings"]["p99_bound"])
+        text += (
+            "; and the highest rate of random (Poisson) arrivals at which 99 % are answered"
+            f" within {bound}. The last column is about the decisions made under that load"
+        )
+        headers += ["requests/s", "latency / optimal"]
+    return [f"{text}.", tabulate(rows, headers, "pipe", disable_numparse=True)]
 
 
 def _rate(served: Mapping[str, Any]) -> str:

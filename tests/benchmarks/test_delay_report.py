@@ -137,6 +137,12 @@ def test_an_exact_solver_that_is_wrong_and_a_cheap_network_are_told() -> None:
     assert "not cheaper than drl, a network" in text
 
 
+def test_load_is_a_column_only_if_it_was_measured() -> None:
+    stream = row("single_exact", "single_stream", 2e-6, latency=PERCENTILES)
+    assert "| 4 µs" in section(cpu=document(stream))
+    assert "requests/s" not in section(cpu=document(stream))
+
+
 def test_nothing_measured_makes_a_section() -> None:
     text = section(cpu=None, gpu=None)
     rows = len(delay_table.PAPER)
