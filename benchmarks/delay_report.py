@@ -100,7 +100,11 @@ def _comparison(run: _Run) -> list[str]:
             (run.ratio("kd_dil", "baseline_dil", "paper_loop"), "{:.2f} one by one"),
         ]
     )
-    if same:
+    sizes = {
+        run.row(policy, "paper_batch").get("flops_per_decision")
+        for policy in ("kd_dil", "baseline_dil")
+    }
+    if same and len(sizes) == 1:
         lines.append(
             "- The distilled student and the baseline are the same network with other weights, so"
             f" the paper gives both {PAPER['kd_dil']:.2f}. Their ratio here, {same}, shows how well"
