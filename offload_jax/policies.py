@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
-from offload_jax.costs import problem_terms
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.problem import ChainProblem, Place, validate_shapes
 from offload_jax.solvers import heuristics, solve
@@ -41,7 +40,7 @@ def optimal_by_enumeration(
 def greedy(problem: ChainProblem, objective: Objective = LATENCY) -> Int8[Array, "*batch A"]:
     """Least transfer-in plus execution, subtask by subtask; the return leg is not looked at."""
     validate_shapes(problem)
-    return heuristics.greedy(problem_terms(problem, objective))
+    return heuristics.greedy(problem, objective)
 
 
 @jax.jit
@@ -50,7 +49,7 @@ def greedy_with_return(
 ) -> Int8[Array, "*batch A"]:
     """Greedy that counts moving the result home when it places the last subtask."""
     validate_shapes(problem)
-    return heuristics.greedy(problem_terms(problem, objective), count_return=True)
+    return heuristics.greedy(problem, objective, count_return=True)
 
 
 def _constant(problem: ChainProblem, place: Place) -> Int8[Array, "*batch A"]:

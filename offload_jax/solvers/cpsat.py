@@ -241,6 +241,8 @@ def _solve_scaled(
     solver = cp_model.CpSolver()
     parameters = solver.parameters
     parameters.num_workers = 1
+    # Its handler would stay installed after the solve and end the process at the next Ctrl-C.
+    parameters.catch_sigint_signal = False
     parameters.random_seed = 0
     # The default absolute gap of 1e-4 and any relative gap accept wrong answers.
     parameters.absolute_gap_limit = 0.0

@@ -27,9 +27,12 @@ from offload_jax.costs import ChainCosts, CostTerms, terms_of
 from offload_jax.objectives import Objective
 from offload_jax.problem import ChainProblem
 
-_WORD_BITS = 32
+WORD_BITS = 32
 # Terms of a chain that is unrolled instead of scanned; bounds compile time.
 _MAX_UNROLLED = 512
+# XLA's CPU loops over a long batch are two to three times slower where its length is no multiple of
+# this, so what is left over is solved apart.
+_EVEN, _LARGE = 64, 4096
 
 
 def minimize(
@@ -46,9 +49,15 @@ def minimize(
       `inf` and decision all 0 where every decision is impossible.
     """
     num_subtasks, batch = source.num_subtasks, source.batch_shape
+    if isinstance(source, ChainProblem) and len(batch) == 1 and batch[0] > _LARGE:
+        even = batch[0] // _EVEN * _EVEN
+        if even != batch[0]:
+            parts = [minimize(part, objective) for part in (source[:even], source[even:])]
+            decisions, costs = zip(*parts, strict=True)
+            return jnp.concatenate(decisions), jnp.concatenate(costs)
     num_places = source.num_places
     bits = max(1, (num_places - 1).bit_length())
-    block = _WORD_BITS // bits
+    block = WORD_BITS // bits
     if num_subtasks > min(block, _MAX_UNROLLED // num_places**2):
         return _minimize_long(terms_of(source, objective), block, bits, batch)
     # Cutting the source, not its terms, lets XLA fuse terms that are used more than once.
@@ -60,7 +69,7 @@ def minimize(
         values, words = _prepend(stages[t], values, words, bits * t)
     # Where nothing is possible, the rest of the chain alone may still have chosen places.
     word = jnp.where(values[0] < math.inf, words[0], 0)
-    decision = _unpack(jnp.broadcast_to(word, batch), num_subtasks, bits)
+    decision = unpack(jnp.broadcast_to(word, batch), num_subtasks, bits)
     return decision, jnp.broadcast_to(values[0], batch)
 
 
@@ -94,7 +103,8 @@ def _prepend(
     return new_values, new_words
 
 
-def _unpack(words: Array, length: int, bits: int) -> Int8[Array, "... length"]:
+def unpack(words: Array, length: int, bits: int) -> Int8[Array, "... length"]:
+    """The first `length` places that are packed in each word, `bits` a place, lowest first."""
     shifts = jnp.arange(length, dtype=jnp.uint32) * bits
     mask = jnp.uint32((1 << bits) - 1)
     return ((words[..., None] >> shifts.reshape((1,) * words.ndim + (-1,))) & mask).astype(jnp.int8)
@@ -106,6 +116,8 @@ def _minimize_long(
     """Scans over blocks from the end, then follows the packed decisions from the start."""
     num_subtasks, places = terms.num_subtasks, range(terms.num_places)
     num_blocks = math.ceil(num_subtasks / block)
+    # As even as possible: the padding is less than a block.
+    block = math.ceil(num_subtasks / num_blocks)
     padding = num_blocks * block - num_subtasks
     dtype = jnp.result_type(*jax.tree.leaves(terms))
 
@@ -140,10 +152,10 @@ def _minimize_long(
         word = word_from[0]
         for k in places[1:]:
             word = jnp.where(place == k, word_from[k], word)
-        return _unpack(word, block, bits)[..., -1], word
+        return unpack(word, block, bits)[..., -1], word
 
     possible = (values[0] < math.inf)[None]
     words = [jnp.where(possible, word, 0) for word in words]
     _, chosen = jax.lax.scan(forward, terms.zeros(jnp.int8), words)
-    decision = jnp.moveaxis(_unpack(chosen, block, bits), 0, -2)
+    decision = jnp.moveaxis(unpack(chosen, block, bits), 0, -2)
     return decision.reshape(*batch, num_blocks * block)[..., padding:], values[0]

@@ -1,4 +1,4 @@
-"""Decisions that cost no search: greedy and the fixed places."""
+"""Decisions that cost no search: greedy."""
 
 from typing import Any
 
@@ -6,48 +6,65 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
-from offload_jax.costs import CostTerms
+from offload_jax.costs import ChainCosts, CostTerms, terms_of
+from offload_jax.objectives import Objective
+from offload_jax.problem import ChainProblem
+from offload_jax.solvers.dynamic_programming import WORD_BITS, unpack
 
 
-def greedy(terms: CostTerms, *, count_return: bool = False) -> Int8[Array, "*batch A"]:
+def greedy(
+    source: ChainProblem | ChainCosts, objective: Objective, *, count_return: bool = False
+) -> Int8[Array, "*batch A"]:
     """Subtask after subtask, the place with the least transfer-in plus execution (section 5.1).
 
     Args:
-      terms: the costs, K places, A subtasks.
+      source: problem or table, K places, A subtasks.
+      objective: what to minimise; ignored for a table.
       count_return: for the last subtask, also count moving the result home. The paper's wording
         does not.
 
     Returns:
       `[*batch, A]` decisions; ties go to the smaller place.
     """
-    num_subtasks, batch = terms.num_subtasks, terms.batch_shape
-    places = range(terms.num_places)
-
-    def choose(place: Array, t: Any, last_leg: list) -> Array:
-        def total(k: int) -> Array:
-            arriving = terms.transfer[0][k][t]
-            for j in places[1:]:
-                arriving = jnp.where(place == j, terms.transfer[j][k][t], arriving)
-            return arriving + terms.execution[k][t] + last_leg[k]
-
-        best, chosen = total(0), jnp.zeros(batch, jnp.int8)
-        for k in places[1:]:
-            candidate = total(k)
-            chosen = jnp.where(candidate < best, jnp.int8(k), chosen)
-            best = jnp.minimum(candidate, best)
-        return chosen
-
+    num_subtasks, places = source.num_subtasks, range(source.num_places)
     nothing = [0.0] * len(places)
+    bits = max(1, (len(places) - 1).bit_length())
+    if num_subtasks * bits <= WORD_BITS:
+        # Cut and packed as in the dynamic program, so that all fuses into one loop over the batch.
+        place, word = jnp.zeros((), jnp.int8), jnp.zeros((), jnp.uint32)
+        for t in range(num_subtasks):
+            stage = terms_of(source.subtask(t), objective)
+            last = count_return and t == num_subtasks - 1
+            home = [stage.transfer[k][0][1] for k in places] if last else nothing
+            place = _choose(place, jax.tree.map(lambda entry: entry[0], stage), home)
+            word = word | (place.astype(jnp.uint32) << (bits * t))
+        return unpack(jnp.broadcast_to(word, source.batch_shape), num_subtasks, bits)
+
+    terms = terms_of(source, objective)
 
     def step(place: Array, t: Array) -> tuple[Array, Array]:
-        place = choose(place, t, nothing)
+        place = _choose(place, jax.tree.map(lambda entry: entry[t], terms), nothing)
         return place, place
 
-    start = terms.zeros(jnp.int8)
-    # Unrolled for short chains, where it fuses into one loop over the batch.
-    place, chosen = jax.lax.scan(
-        step, start, jnp.arange(num_subtasks - 1), unroll=max(1, min(num_subtasks - 1, 16))
-    )
+    place, chosen = jax.lax.scan(step, terms.zeros(jnp.int8), jnp.arange(num_subtasks - 1))
+    final = jax.tree.map(lambda entry: entry[num_subtasks - 1], terms)
     home = [terms.transfer[k][0][num_subtasks] if count_return else 0.0 for k in places]
-    last = choose(place, num_subtasks - 1, home)
-    return jnp.moveaxis(jnp.concatenate([chosen, last[None]]), 0, -1)
+    return jnp.moveaxis(jnp.concatenate([chosen, _choose(place, final, home)[None]]), 0, -1)
+
+
+def _choose(place: Array, stage: CostTerms, home: list[Any]) -> Array:
+    """The next place after `place`; `home` is what moving on from each would cost."""
+    places = range(stage.num_places)
+
+    def total(k: int) -> Array:
+        arriving = stage.transfer[0][k]
+        for j in places[1:]:
+            arriving = jnp.where(place == j, stage.transfer[j][k], arriving)
+        return arriving + stage.execution[k] + home[k]
+
+    best, chosen = total(0), jnp.zeros((), jnp.int8)
+    for k in places[1:]:
+        candidate = total(k)
+        chosen = jnp.where(candidate < best, jnp.int8(k), chosen)
+        best = jnp.minimum(candidate, best)
+    return chosen

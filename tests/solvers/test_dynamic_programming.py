@@ -1,5 +1,6 @@
 """What only the dynamic program does: chains of any length, many places, ties across blocks."""
 
+import dataclasses
 import math
 
 import jax
@@ -104,3 +105,17 @@ def test_long_chains_inside_vmap_and_grad() -> None:
     decision = oj.solve(costs).decision
     np.testing.assert_array_equal(gradient.execution, jax.nn.one_hot(decision, 3))
     np.testing.assert_array_equal(jnp.sum(gradient.transfer, axis=(-2, -1)), np.ones((2, 41)))
+
+
+@pytest.mark.parametrize("num", [4097, 5000])
+def test_large_batches_of_any_length(num: int) -> None:
+    problem = cases.wide_problem(np.random.default_rng(1), 3, (num,))
+    shared = dataclasses.replace(problem, edge_speed=2e9, cycles=problem.cycles[0])
+    for source in (problem, shared):
+        solution = oj.solve(source, method="dp")
+        rows = [0, num // 2, num - 1]
+        apart = [oj.solve(source[row], method="dp") for row in rows]
+        np.testing.assert_array_equal(solution.decision[rows, :], [s.decision for s in apart])
+        np.testing.assert_allclose(solution.cost[rows,], [s.cost for s in apart], rtol=1e-6)
+        every = oj.solve(source, method="exhaustive").cost
+        np.testing.assert_allclose(solution.cost, every, rtol=1e-5)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.costs import costs_terms
 from offload_jax.solvers import heuristics
 from tests import cases, oracle
 
@@ -27,12 +26,13 @@ def test_greedy_on_a_table() -> None:
     """Cheap at once, dear later: greedy falls for it, and only its return leg is looked at."""
     execution = [[5.0, 0.0], [9.0, 1.0]]
     transfer = [[[0.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [8.5, 0.0]]]
-    terms = costs_terms(oj.ChainCosts(execution, transfer))
-    np.testing.assert_array_equal(heuristics.greedy(terms), [1, 1])
+    costs = oj.ChainCosts(execution, transfer)
+    np.testing.assert_array_equal(heuristics.greedy(costs, oj.LATENCY), [1, 1])
     transfer[2][1][0] = 9.5
-    terms = costs_terms(oj.ChainCosts(execution, transfer))
-    np.testing.assert_array_equal(heuristics.greedy(terms), [1, 1])
-    np.testing.assert_array_equal(heuristics.greedy(terms, count_return=True), [1, 0])
+    costs = oj.ChainCosts(execution, transfer)
+    np.testing.assert_array_equal(heuristics.greedy(costs, oj.LATENCY), [1, 1])
+    with_return = heuristics.greedy(costs, oj.LATENCY, count_return=True)
+    np.testing.assert_array_equal(with_return, [1, 0])
 
 
 def test_greedy_sits_in_jit_and_vmap() -> None:
