@@ -202,16 +202,16 @@ def test_one_trace_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamic_programming, "minimize", counted)
     rng = np.random.default_rng(0)
     for _ in range(3):
-        problem = cases.wide_problem(rng, 2, (11,))
+        problem = cases.wide_problem(rng, 2, (1009,))
         oj.solve(problem)
         oj.solve(jax.tree.map(jnp.asarray, problem), method="auto")
         oj.solve(problem, objective=oj.Objective(rng.random()), method="dp")
-    assert shapes == [(11,)]
+    assert shapes == [(1009,)]
     for _ in range(3):
-        oj.solve(cases.wide_problem(rng, 2, (11,)), objective=oj.Objective(rng.random(), 0.5))
-    assert shapes == [(11,)] * 2
-    oj.solve(cases.wide_problem(rng, 2, (12,)))
-    assert shapes == [(11,), (11,), (12,)]
+        oj.solve(cases.wide_problem(rng, 2, (1009,)), objective=oj.Objective(rng.random(), 0.5))
+    assert shapes == [(1009,)] * 2
+    oj.solve(cases.wide_problem(rng, 2, (1013,)))
+    assert shapes == [(1009,), (1009,), (1013,)]
 
 
 @pytest.mark.parametrize("method", ["cpsat", "label_setting"])
