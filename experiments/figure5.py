@@ -41,7 +41,9 @@ def run(
     options: dict[str, Any] = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
     teachers = train_teacher.run(preset, workdir, **options)
     training = train_dqn.run(preset, workdir, **options)
-    names = ["large_dil_paper", "large_dil_paper_shared", "large_dil", "drl", "drl_raw"]
+    names = ["large_dil_paper", "large_dil_paper_shared", "large_dil", "drl"]
+    if preset.dqn_raw is not None:
+        names.append("drl_raw")
     if preset.teacher_stream is not None:
         names.insert(3, "large_dil_stream")
     loaded: dict[str, Any] = {
@@ -85,7 +87,7 @@ def run(
     )
     charts.curves(
         workdir / "figures" / "dqn_curve.png",
-        {name: training[name]["curve"] for name in ("drl", "drl_raw", "drl_small")},
+        {name: metrics["curve"] for name, metrics in training.items()},
         metric="reward",
         label="mean reward of the actions tried",
     )

@@ -31,6 +31,7 @@ class Preset:
       student_variations: recipe of students on variations labelled by the teacher.
       temperatures: T of the sweep.
       dqn: deep Q-learning on wide requests.
+      dqn_raw: the same with the paper's features, None to leave it out.
       dqn_small: deep Q-learning on narrow requests.
       objective: what all policies and labels minimise; set by `for_objective`.
     """
@@ -43,6 +44,7 @@ class Preset:
     student: ImitationTraining
     student_variations: ImitationTraining
     dqn: DqnTraining
+    dqn_raw: DqnTraining | None
     dqn_small: DqnTraining
     num_seeds: int
     num_seeds_compared: int
@@ -110,6 +112,7 @@ QUICK = Preset(
     student=_STUDENT,
     student_variations=_STUDENT_VARIATIONS,
     dqn=DqnTraining(num_epochs=40),
+    dqn_raw=None,
     dqn_small=DqnTraining(num_epochs=10),
     num_seeds=5,
     num_seeds_compared=8,
@@ -122,6 +125,7 @@ FULL = dataclasses.replace(
     teacher=dataclasses.replace(_TEACHER, num_epochs=120),
     teacher_stream=dataclasses.replace(_TEACHER, num_epochs=120, recombined=0, batch_size=2000),
     student_variations=dataclasses.replace(_STUDENT_VARIATIONS, num_epochs=4000),
+    dqn_raw=QUICK.dqn,
     num_seeds=8,
     num_seeds_compared=10,
 )

@@ -33,7 +33,7 @@ def run(
       tensorboard: write TensorBoard files too.
 
     Returns:
-      "drl", "drl_small" and "drl_raw" to their metrics (means and intervals over seeds for the
+      "drl", "drl_small" and, if the preset has it, "drl_raw" to their metrics (means and intervals over seeds for the
       second) and learning curves.
     """
 
@@ -88,11 +88,13 @@ def run(
     }
     results = artifacts.cached(workdir / "results" / "dqn.json", config, compute)
 
-    raw = dataclasses.replace(preset.q_model, feature_set="raw")
+    if preset.dqn_raw is None:
+        return results
+    raw, recipe = dataclasses.replace(preset.q_model, feature_set="raw"), preset.dqn_raw
 
     def compute_raw() -> dict[str, Any]:
         wide = learned.wide_examples(preset, seed).problem
-        policy = train("drl_raw", wide, preset.dqn, seed, raw)
+        policy = train("drl_raw", wide, recipe, seed, raw)
         return {
             **learned.evaluate(policy, learned.test_set(preset.num_test), preset.objective),
             "parameters": models.num_parameters(raw),
@@ -100,7 +102,7 @@ def run(
         }
 
     raw_config = {
-        "recipe": checkpoints.plain((raw, preset.dqn)),
+        "recipe": checkpoints.plain((raw, recipe)),
         "sizes": [preset.num_wide, preset.num_test],
         "seed": seed,
     }

@@ -35,6 +35,7 @@ TINY = dataclasses.replace(
     student=dataclasses.replace(QUICK.student, **_SMALL),
     student_variations=dataclasses.replace(QUICK.student_variations, **_SMALL),
     dqn=_DQN,
+    dqn_raw=_DQN,
     dqn_small=_DQN,
 )
 AGGREGATES = ("ratio_of_means", "mean", "median", "geometric_mean", "p99")
