@@ -33,8 +33,8 @@ def run(
       tensorboard: write TensorBoard files too.
 
     Returns:
-      "drl", "drl_small" and, if the preset has it, "drl_raw" to their metrics (means and intervals over seeds for the
-      second) and learning curves.
+      "drl", "drl_small" and, if the preset has it, "drl_raw" to their metrics (means and intervals
+      over seeds for the second) and learning curves.
     """
 
     def train(
