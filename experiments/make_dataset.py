@@ -17,6 +17,8 @@ from absl import app, flags, logging
 from tqdm import tqdm
 
 import offload_jax as oj
+from experiments.objective import define as define_objective
+from experiments.objective import parse as parse_objective
 from offload_jax.datasets import METHODS, DatasetConfig, Manifest
 from offload_jax.scenarios import Scenario
 
@@ -92,8 +94,8 @@ def run(
 def define_flags(values: flags.FlagValues) -> None:
     """The command line."""
     text, integer, number, choice, switch = (
-        functools.partial(define, flag_values=values)
-        for define in (
+        functools.partial(define_flag, flag_values=values)
+        for define_flag in (
             flags.DEFINE_string,
             flags.DEFINE_integer,
             flags.DEFINE_float,
@@ -108,8 +110,7 @@ def define_flags(values: flags.FlagValues) -> None:
     integer("shard_size", 0, "Samples a file; 0 chooses.")
     integer("seed", 0, "Seed of the samples.")
     choice("method", "auto", METHODS, "How labels are computed.")
-    number("latency_weight", 1.0, "Cost of a second.")
-    number("energy_weight", 0.0, "Cost of a joule of the device.")
+    define_objective(values)
     text("output", None, "Directory of the dataset.")
     switch("progress", True, "Show a progress bar.")
 
@@ -129,9 +130,13 @@ def execute(values: flags.FlagValues) -> int:
             num_subtasks=values.num_subtasks,
             bandwidth_floor=values.bandwidth_floor,
         )
-        objective = oj.Objective(values.latency_weight, values.energy_weight)
         config = DatasetConfig(
-            values.num, scenario, values.seed, values.method, objective, values.shard_size
+            values.num,
+            scenario,
+            values.seed,
+            values.method,
+            parse_objective(values.objective),
+            values.shard_size,
         )
         began = time.monotonic()
         manifest = run(output, config, progress=values.progress)

@@ -7,10 +7,13 @@ import offload_jax as oj
 _NAMED = {"latency": oj.LATENCY, "energy": oj.ENERGY}
 
 
-def define() -> flags.FlagHolder[str]:
+def define(values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder[str]:
     """Defines `--objective`; `parse` reads its value."""
     return flags.DEFINE_string(
-        "objective", "latency", "latency, energy, or the weights of a second and a joule: 1,0.5."
+        "objective",
+        "latency",
+        "latency, energy, or the weights of a second and a joule: 1,0.5.",
+        flag_values=values,
     )
 
 

@@ -38,8 +38,7 @@ def test_flags_become_the_configuration(tmp_path: Path, capsys: pytest.CaptureFi
         "--shard_size=20",
         "--seed=7",
         "--method=exhaustive",
-        "--latency_weight=0.5",
-        "--energy_weight=2",
+        "--objective=0.5,2",
     )
     assert status == 0
     config = oj.datasets.read_manifest(output).config
@@ -69,8 +68,8 @@ def test_a_scenario_comes_from_a_file(tmp_path: Path) -> None:
         (["--num_subtasks=0"], "num_subtasks = 0"),
         (["--num_subtasks=20", "--method=exhaustive"], "too many"),
         (["--bandwidth_floor=-1"], "device_edge_bandwidth = (-1.0,"),
-        (["--latency_weight=0"], "nothing to minimise"),
-        (["--energy_weight=nan"], "energy_weight = nan"),
+        (["--objective=0,0"], "nothing to minimise"),
+        (["--objective=1,nan"], "energy_weight = nan"),
         (["--output="], "--output"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
