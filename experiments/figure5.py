@@ -1,7 +1,7 @@
 """Figure 5: normalized latency of the large network and everything it is compared with.
 
-Writes results/figure5.json and figures/figure5.png, teacher_curve.png,
-dqn_curve.png; trains what is missing.
+Writes results/figure5.json and figures/figure5.png, teacher_curve.png, dqn_curve.png; trains what
+is missing.
 """
 
 import dataclasses

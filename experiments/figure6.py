@@ -1,8 +1,7 @@
 """Figure 6: the small networks, trained on 1 000 narrow requests and tested on wide ones.
 
-Writes results/figure6.json and figures/figure6.png, student_curve.png,
-temperatures.png; trains what is
-missing.
+Writes results/figure6.json and figures/figure6.png, student_curve.png, temperatures.png; trains
+what is missing.
 """
 
 import dataclasses
