@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks import protocols
-from benchmarks.protocols import Clock
+from benchmarks.delay import protocols
+from benchmarks.delay.protocols import Clock
 
 # Large enough to reach the full rate, small enough to take milliseconds.
 _MATRIX_SIZE = {"cpu": 1024}

@@ -17,10 +17,10 @@ from absl import app, flags, logging
 from tqdm import tqdm
 
 import offload_jax as oj
-from experiments.objective import define as define_objective
-from experiments.objective import parse as parse_objective
+from experiments.reporting.objective import define as define_objective
+from experiments.reporting.objective import parse as parse_objective
+from offload_jax.chains.scenarios import Scenario
 from offload_jax.datasets import METHODS, DatasetConfig, Manifest
-from offload_jax.scenarios import Scenario
 
 _SCENARIOS = {"wide": oj.scenarios.WIDE, "narrow": oj.scenarios.NARROW}
 _INTERRUPTED = 130

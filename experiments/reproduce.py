@@ -12,22 +12,11 @@ from absl import flags
 from tabulate import tabulate
 
 import offload_jax as oj
-from experiments import (
-    command_line,
-    decision_map,
-    decisions_over_time,
-    figure5,
-    figure6,
-    objective,
-    pareto,
-    random_chains,
-    real_tasks,
-    report_learned,
-    resize_study,
-    table1,
-)
-from experiments.artifacts import write_text
-from experiments.presets import PRESETS, Preset
+from experiments.paper import figure5, figure6, random_chains, report_learned, table1
+from experiments.paper.presets import PRESETS, Preset
+from experiments.reporting import command_line, objective
+from experiments.reporting.artifacts import write_text
+from experiments.studies import decision_map, decisions_over_time, pareto, real_tasks, resize_study
 from offload_jax import workloads
 
 Stage = tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]

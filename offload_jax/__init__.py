@@ -1,21 +1,22 @@
 """Exact and learned decisions about where the subtasks of a chain run: device, edge or cloud."""
 
-from offload_jax import datasets, metrics, policies, scenarios, single
-from offload_jax.costs import ChainCosts, chain_costs, energy, evaluate, latency
-from offload_jax.measured import MeasuredTask, read_measured_task
-from offload_jax.network import Link, Network, Processor, network_costs
-from offload_jax.objectives import ENERGY, LATENCY, Objective, PowerModel
-from offload_jax.pareto import (
+from offload_jax import datasets, single
+from offload_jax.chains import metrics, policies, scenarios
+from offload_jax.chains.costs import ChainCosts, chain_costs, energy, evaluate, latency
+from offload_jax.chains.pareto import (
     ParetoFront,
     ParetoFronts,
     pareto_front,
     pareto_front_of_costs,
     pareto_fronts,
 )
-from offload_jax.problem import ChainProblem, Place, validate
-from offload_jax.resize import Resized, resize, resize_with_segments
-from offload_jax.solvers import Solution, solve
-from offload_jax.solvers.side_constraints import SideConstraints
+from offload_jax.chains.problem import ChainProblem, Place, validate
+from offload_jax.chains.resize import Resized, resize, resize_with_segments
+from offload_jax.chains.side_constraints import SideConstraints
+from offload_jax.chains.solve import Solution, solve
+from offload_jax.measured import MeasuredTask, read_measured_task
+from offload_jax.network import Link, Network, Processor, network_costs
+from offload_jax.objectives import ENERGY, LATENCY, Objective, PowerModel
 
 __all__ = [
     "ENERGY",

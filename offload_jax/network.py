@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from offload_jax.costs import ChainCosts
+from offload_jax.chains.costs import ChainCosts
 from offload_jax.measured import MeasuredTask
 from offload_jax.objectives import LATENCY, Objective, is_zero
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from offload_jax.chains.problem import ChainProblem, Place, validate
 from offload_jax.objectives import LATENCY, Objective
-from offload_jax.problem import ChainProblem, Place, validate
 
 if TYPE_CHECKING:
-    import offload_jax.models
+    import offload_jax.chains.learned
 
 Decide = Callable[[Any, Any, Any, Any, Any, Any], np.ndarray]
 """`(cycles [A], data [A + 1], device_speed, edge_speed, device_edge_bandwidth,
@@ -44,7 +44,7 @@ def exact(*, objective: Objective = LATENCY) -> Decide:
       ValueError: the objective holds something else than numbers.
     """
     prices = _prices(objective)
-    from offload_jax import compiled
+    from offload_jax.chains import compiled
 
     kernel = compiled.exact
 
@@ -78,7 +78,7 @@ def exact(*, objective: Objective = LATENCY) -> Decide:
     return decide
 
 
-def learned(policy: "offload_jax.models.LearnedPolicy") -> Decide:
+def learned(policy: "offload_jax.chains.learned.LearnedPolicy") -> Decide:
     """A callable that decides as a small trained network does, features included.
 
     Args:
@@ -93,7 +93,7 @@ def learned(policy: "offload_jax.models.LearnedPolicy") -> Decide:
     Raises:
       ValueError: the network is of another kind; names what is not supported.
     """
-    from offload_jax.models import ImitationConfig
+    from offload_jax.chains.imitation_network import ImitationConfig
 
     config = policy.config
     if not isinstance(config, ImitationConfig):
@@ -102,7 +102,7 @@ def learned(policy: "offload_jax.models.LearnedPolicy") -> Decide:
             " ImitationConfig is"
         )
     _check_supported(config)
-    from offload_jax import compiled_network
+    from offload_jax.chains import compiled_network
 
     kernel = compiled_network.decide
     weights, sizes, num_networks = _flatten(config, policy.params)
@@ -171,7 +171,7 @@ def _raise(*fields: Any, num_subtasks: int | None = None) -> None:
             )
     validate(problem)
     if num_subtasks is not None:
-        from offload_jax.models.imitation import check_num_subtasks
+        from offload_jax.chains.imitation_network import check_num_subtasks
 
         check_num_subtasks(num_subtasks, problem)
     raise ValueError(f"a quantity of the request is negative or not a number: {fields}")

@@ -14,6 +14,7 @@ import offload_jax as oj
 
 ROOT = Path(__file__).parent.parent
 LIBRARY, EXPERIMENTS, BENCHMARKS = "offload_jax", "experiments", "benchmarks"
+CHAINS = f"{LIBRARY}.chains"
 
 
 def module_name(path: Path) -> str:
@@ -68,7 +69,7 @@ def members(*packages: str) -> set[str]:
 
 
 def test_all_folders_were_found() -> None:
-    for package in (LIBRARY, EXPERIMENTS, BENCHMARKS, f"{LIBRARY}.solvers", f"{LIBRARY}.models"):
+    for package in (LIBRARY, EXPERIMENTS, BENCHMARKS, CHAINS, f"{LIBRARY}.learning"):
         assert len(members(package)) > 2
 
 
@@ -76,38 +77,16 @@ def test_all_folders_were_found() -> None:
     ("lower", "upper"),
     [
         (LIBRARY, (EXPERIMENTS, BENCHMARKS)),
-        (EXPERIMENTS, (BENCHMARKS,)),
-        (BENCHMARKS, (EXPERIMENTS,)),
-        ("offload_jax.problem", ("offload_jax",)),
-        ("offload_jax.solvers", ("offload_jax.policies", "offload_jax.metrics")),
-        ("offload_jax.scenarios", ("offload_jax.costs", "offload_jax.solvers")),
+        (BENCHMARKS, (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies")),
+        (f"{EXPERIMENTS}.reporting", (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies")),
+        (f"{CHAINS}.problem", (LIBRARY,)),
+        (CHAINS, (f"{LIBRARY}.graphs",)),
+        (f"{LIBRARY}.graphs", (CHAINS,)),
+        (f"{LIBRARY}.learning", (f"{CHAINS}.solve", f"{LIBRARY}.datasets")),
     ],
 )
 def test_lower_layers_know_nothing_of_upper_ones(lower: str, upper: tuple[str, ...]) -> None:
     assert not members(lower) & importers(*upper)
-
-
-def test_costs_and_solvers_stand_on_each_other_only() -> None:
-    def library_imports(package: str) -> set[str]:
-        names = set().union(*(imports_anywhere(module) for module in members(package)))
-        return names & FILES.keys()
-
-    ground = ("offload_jax.problem", "offload_jax.objectives")
-    assert not library_imports("offload_jax.objectives")
-    assert library_imports("offload_jax.costs") == set(ground)
-    for name in library_imports("offload_jax.solvers"):
-        assert inside(name, *ground, "offload_jax.costs", "offload_jax.solvers")
-
-
-def test_models_and_training_reach_no_solver() -> None:
-    """Neither directly nor through another module: labels come in as arrays or a callable."""
-    reached = members("offload_jax.models", "offload_jax.training")
-    front = set(reached)
-    while front:
-        found = set().union(*(imports_anywhere(module) for module in front))
-        front = (found & FILES.keys()) - reached
-        reached |= front
-    assert not reached & members("offload_jax.solvers")
 
 
 def test_no_module_of_the_library_imports_the_whole_library() -> None:
@@ -126,7 +105,7 @@ def test_flags_and_plots_are_for_scripts() -> None:
 
 @pytest.mark.parametrize(
     ("package", "module"),
-    [("ortools", "offload_jax.solvers.cpsat"), ("orbax", "offload_jax.checkpoints")],
+    [("ortools", "offload_jax.chains.cpsat"), ("orbax", "offload_jax.learning.checkpoints")],
 )
 def test_one_file_for_each_heavy_package(package: str, module: str) -> None:
     assert importers(package) == {module}

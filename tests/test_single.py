@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.models import (
-    ImitationConfig,
-    LearnedPolicy,
-    QNetworkConfig,
-    initialize,
-)
+from offload_jax.chains.imitation_network import ImitationConfig
+from offload_jax.chains.learned import LearnedPolicy
+from offload_jax.chains.q_network import QNetworkConfig
+from offload_jax.learning.parameters import initialize
 from tests import oracle
 
 WEIGHTED = oj.Objective(1.0, 0.5, oj.PowerModel(idle_watts=0.2))
@@ -51,7 +49,7 @@ def one_by_one(decide: oj.single.Decide, problem: oj.ChainProblem) -> np.ndarray
 
 
 def cost64(problem: oj.ChainProblem, objective: oj.Objective, decision: np.ndarray) -> np.ndarray:
-    from offload_jax.costs import problem_terms
+    from offload_jax.chains.costs import problem_terms
 
     terms = problem_terms(problem, objective, library=np)
     places, home = np.moveaxis(decision, -1, 0), np.zeros(len(decision), np.int8)
@@ -136,7 +134,7 @@ def student(seed: int = 0, **options) -> LearnedPolicy:
     ],
 )
 def test_learned_decides_as_the_batched_policy(options: dict, hostile: bool) -> None:
-    from offload_jax.models.imitation import logits
+    from offload_jax.chains.imitation_network import logits
 
     policy = student(**options)
     problem = requests(1, 1000, policy.config.num_subtasks, hostile=hostile)

@@ -6,10 +6,10 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
+from offload_jax.chains import exhaustive
+from offload_jax.chains.problem import Place
+from offload_jax.chains.scenarios import Scenario
 from offload_jax.objectives import LATENCY, Objective, objective_from_data
-from offload_jax.problem import Place
-from offload_jax.scenarios import Scenario
-from offload_jax.solvers import exhaustive
 
 METHODS = ("auto", "dp", "exhaustive", "cpsat")  # those of `solve` that need no limits
 _FORMAT_VERSION = 1

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import jax
 
+from offload_jax.chains.problem import ChainProblem
+from offload_jax.chains.scenarios import sample
+from offload_jax.chains.solve import Solution, solve
 from offload_jax.datasets.config import DatasetConfig
 from offload_jax.datasets.manifest import (
     MANIFEST_NAME,
@@ -18,9 +21,6 @@ from offload_jax.datasets.manifest import (
     temporary_name,
 )
 from offload_jax.datasets.parquet import import_parquet, write_shard
-from offload_jax.problem import ChainProblem
-from offload_jax.scenarios import sample
-from offload_jax.solvers.solve import Solution, solve
 
 _LOCK_NAME = ".lock"
 _SAVE_ALWAYS = 1_000

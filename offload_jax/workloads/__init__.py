@@ -1,7 +1,6 @@
 """Real tasks and real links: networks cut into stages, network conditions and recorded traces."""
 
-from offload_jax.workloads.alexnet import alexnet
-from offload_jax.workloads.conditions import (
+from offload_jax.workloads.links.conditions import (
     FIVE_G,
     FIXED_BROADBAND_UPLOAD,
     LTE,
@@ -15,19 +14,20 @@ from offload_jax.workloads.conditions import (
     NetworkCondition,
     ProcessorSpeeds,
 )
-from offload_jax.workloads.layers import StageChain
-from offload_jax.workloads.markov import markov_trace
-from offload_jax.workloads.mobilenet import mobilenet_v2
-from offload_jax.workloads.profile import (
+from offload_jax.workloads.links.markov import markov_trace
+from offload_jax.workloads.links.replay import Replay, replay, request_times
+from offload_jax.workloads.links.traces import BandwidthTrace, read_trace, read_trace_dir
+from offload_jax.workloads.networks.alexnet import alexnet
+from offload_jax.workloads.networks.layers import StageChain
+from offload_jax.workloads.networks.mobilenet import mobilenet_v2
+from offload_jax.workloads.networks.profile import (
     FLOPS_PER_CYCLE,
     TaskProfile,
     abstract_network,
     profile_network,
 )
-from offload_jax.workloads.replay import Replay, replay, request_times
-from offload_jax.workloads.resnet import resnet18, resnet50
-from offload_jax.workloads.traces import BandwidthTrace, read_trace, read_trace_dir
-from offload_jax.workloads.vgg import vgg16
+from offload_jax.workloads.networks.resnet import resnet18, resnet50
+from offload_jax.workloads.networks.vgg import vgg16
 
 __all__ = [
     "FIVE_G",

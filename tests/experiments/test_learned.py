@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from experiments import distill_student, figure5, figure6, learned, objective
-from experiments.presets import PRESETS, QUICK
-from offload_jax import models
-from offload_jax.models import ImitationConfig, QNetworkConfig
+from experiments.paper import distill_student, figure5, figure6, learned
+from experiments.paper.presets import PRESETS, QUICK
+from experiments.reporting import objective
+from offload_jax.chains.imitation_network import ImitationConfig
+from offload_jax.chains.q_network import QNetworkConfig
+from offload_jax.learning.parameters import num_parameters
 
 _SMALL = {"num_epochs": 2, "batch_size": 50}
 _DQN = dataclasses.replace(QUICK.dqn, num_epochs=2, steps_per_epoch=2, replay_size=600)
@@ -103,8 +105,8 @@ def test_second_run_trains_nothing(finished, monkeypatch):
         raise AssertionError("trained again")
 
     for module in ("train_teacher", "distill_student"):
-        monkeypatch.setattr(f"experiments.{module}.train_imitation", refuse)
-    monkeypatch.setattr("experiments.train_dqn.train_dqn", refuse)
+        monkeypatch.setattr(f"experiments.paper.{module}.train_imitation", refuse)
+    monkeypatch.setattr("experiments.paper.train_dqn.train_dqn", refuse)
     assert figure5.run(TINY, workdir, progress=False) == large
     assert figure6.run(TINY, workdir, progress=False) == small
 
@@ -140,9 +142,9 @@ def test_claims_need_intervals_that_do_not_touch():
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_presets_have_the_sizes_of_the_paper(preset):
     assert (preset.num_wide, preset.num_narrow, preset.num_test) == (100_000, 1_000, 10_000)
-    assert models.num_parameters(preset.teacher_paper_model) == 1_611_282
-    assert models.num_parameters(preset.teacher_model) <= 1_611_282
-    assert models.num_parameters(preset.student_model) == 10_386
+    assert num_parameters(preset.teacher_paper_model) == 1_611_282
+    assert num_parameters(preset.teacher_model) <= 1_611_282
+    assert num_parameters(preset.student_model) == 10_386
     assert preset.num_seeds >= 5
     assert list(distill_student.rows(preset))[:3] == ["baseline_dil", "kd_dil_paper", "kd_dil"]
 

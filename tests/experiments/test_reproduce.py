@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import artifacts, random_chains, real_tasks, reproduce
-from experiments.presets import QUICK
+from experiments import reproduce
+from experiments.paper import random_chains
+from experiments.paper.presets import QUICK
+from experiments.reporting import artifacts
+from experiments.studies import real_tasks
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +120,7 @@ def test_a_folder_without_traces_is_refused_before_any_work(tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("script", ["reproduce", "figure5"])
+@pytest.mark.parametrize("script", ["reproduce", "paper.figure5"])
 def test_scripts_refuse_an_unknown_objective_in_one_line(script: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", f"experiments.{script}", "--objective=speed"]
     result = subprocess.run(

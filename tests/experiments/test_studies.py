@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from experiments import decision_map, decisions_over_time, pareto, resize_study, trained
+from experiments.paper import trained
+from experiments.studies import decision_map, decisions_over_time, pareto, resize_study
 
 pytestmark = pytest.mark.filterwarnings("default")
 

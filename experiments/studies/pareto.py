@@ -1,0 +1,200 @@
+"""Trade-offs between latency and energy: exact fronts, with the policies as points.
+
+Writes results/pareto.json and figures/pareto.png.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+from tabulate import tabulate
+
+import offload_jax as oj
+from experiments.paper import trained
+from experiments.reporting import command_line
+from experiments.reporting.artifacts import cached
+from experiments.reporting.plotting import PALETTE, figure
+
+# A processor at 2 GHz draws 8 W by the default power model: computing fast costs energy.
+THIRSTY = dataclasses.replace(
+    oj.scenarios.WIDE.with_bandwidth_floor(0.5e6),
+    name="thirsty device",
+    data=(0.0, 4e6),
+    device_speed=(2e9, 2e9),
+    edge_speed=(2e9, 5e9),
+)
+SCENARIOS = {"wide": oj.scenarios.WIDE, "thirsty device": THIRSTY}
+WEIGHTED = oj.Objective(latency_weight=1.0, energy_weight=1.0)
+_MARKERS = "osD^v<>PX*ph8"
+
+
+def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
+    """Computes fronts in bulk and one by one, and draws those of a short and a long chain.
+
+    Args:
+      workdir: gets `results/pareto.json` and `figures/pareto.png`; policies in its `checkpoints/`
+        become points of the figure.
+      seed: of the requests.
+      num: requests whose fronts are counted.
+
+    Returns:
+      `bulk` (for each scenario, sizes of the fronts and seconds), `six` and `fifty` (a front each
+      with its seconds), `policies` (points beside the front of six).
+    """
+    loaded = trained.load_all(workdir)
+    policies = {
+        **oj.policies.untrained(seed),
+        "optimal_energy": functools.partial(oj.policies.optimal, objective=oj.ENERGY),
+        "optimal_weighted": functools.partial(oj.policies.optimal, objective=WEIGHTED),
+        **loaded,
+    }
+
+    def compute() -> dict[str, Any]:
+        key = jax.random.key(seed)
+        bulk = {name: _bulk(oj.scenarios.sample(key, s, num)) for name, s in SCENARIOS.items()}
+        candidates = oj.scenarios.sample(jax.random.fold_in(key, 1), THIRSTY, 1000)
+        six = candidates[_most_telling(candidates)]
+        # Fifty subtasks with the data and cycles of six, so that both have the same scale.
+        scenario = dataclasses.replace(
+            THIRSTY, num_subtasks=50, cycles=(0.0, 2.4e8), data=(0.0, 2e6)
+        )
+        long_chains = oj.scenarios.sample(jax.random.fold_in(key, 2), scenario, 30)
+        fifty = long_chains[
+            int(np.argmax([len(oj.pareto_front(long_chains[i]).latency) for i in range(30)]))
+        ]
+        batch = jax.tree.map(lambda leaf: leaf[None], six)
+        points = {}
+        for name, policy in policies.items():
+            decision = policy(batch)
+            seconds, joules = oj.latency(batch, decision)[0], oj.energy(batch, decision)[0]
+            points[name] = [float(seconds), float(joules)]
+        return {"bulk": bulk, "six": _one(six), "fifty": _one(fifty), "policies": points}
+
+    config = {
+        "seed": seed,
+        "num": num,
+        "scenarios": {name: dataclasses.asdict(s) for name, s in SCENARIOS.items()},
+        "policies": list(policies),
+        "weights": trained.digests(loaded),
+    }
+    results = cached(workdir / "results" / "pareto.json", config, compute)
+    draw(results, workdir / "figures" / "pareto.png")
+    return results
+
+
+def _most_telling(problem: oj.ChainProblem) -> int:
+    """A request with a long front on which the simple policies all differ."""
+    policies = (oj.policies.optimal, oj.policies.greedy, oj.policies.local, oj.policies.edge)
+    cost = np.stack([oj.latency(problem, policy(problem)) for policy in policies])
+    ordered = np.sort(cost / cost[0], axis=0)
+    telling = (np.diff(ordered, axis=0) > 0.05).all(axis=0) & (ordered[-1] < 4)
+    return int(np.argmax(np.where(telling, oj.pareto_fronts(problem).valid.sum(-1), -1)))
+
+
+def _bulk(problem: oj.ChainProblem) -> dict[str, float]:
+    start = time.perf_counter()
+    size = oj.pareto_fronts(problem).valid.sum(-1)
+    seconds = time.perf_counter() - start
+    return {
+        "problems": len(size),
+        "seconds": seconds,
+        "mean_points": float(size.mean()),
+        "most_points": int(size.max()),
+        "share_with_trade_off": float((size > 1).mean()),
+    }
+
+
+def _one(problem: oj.ChainProblem) -> dict[str, Any]:
+    start = time.perf_counter()
+    front = oj.pareto_front(problem)
+    return {
+        "seconds": time.perf_counter() - start,
+        "latency": front.latency,
+        "energy": front.energy,
+        "decision": front.decision,
+    }
+
+
+def draw(results: Mapping[str, Any], path: Path) -> None:
+    """Both fronts as steps (what a budget buys), the policies as points beside that of six."""
+    with figure(path, size=(10.0, 4.8)) as (fig, axes):
+        axes.remove()
+        left, right = fig.subplots(1, 2)
+        six = results["six"]
+        least = np.min(six["latency"]), np.max(six["energy"])
+        far = []
+        for axis, name, title in ((left, "six", "6 subtasks"), (right, "fifty", "50 subtasks")):
+            front = results[name]
+            axis.step(front["latency"], front["energy"], where="post", color=PALETTE[0])
+            axis.plot(
+                front["latency"], front["energy"], "o", color=PALETTE[0], ms=5, label="exact front"
+            )
+            axis.set_title(f"{title}: {len(front['latency'])} points", loc="left")
+            axis.set(xlabel="latency (s)", ylabel="energy of the device (J)")
+        for i, (name, (seconds, joules)) in enumerate(results["policies"].items()):
+            if seconds > 8 * least[0] or joules > 3 * least[1]:
+                far.append(name)
+                continue
+            left.plot(
+                seconds,
+                joules,
+                _MARKERS[i % len(_MARKERS)],
+                ms=8,
+                mfc="none",
+                mew=1.5,
+                color=PALETTE[1 + i % (len(PALETTE) - 1)],
+                label=name.replace("_", " "),
+            )
+        fig.legend(
+            *left.get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=6,
+            fontsize=8,
+            title=f"not shown: {', '.join(far)}" if far else None,
+            title_fontsize=8,
+        )
+
+
+def section(results: Mapping[str, Any]) -> str:
+    """The part of the report about fronts, as Markdown."""
+    bulk = [
+        [
+            name,
+            stats["problems"],
+            f"{stats['seconds']:.2f}",
+            f"{stats['mean_points']:.2f}",
+            stats["most_points"],
+            f"{100 * stats['share_with_trade_off']:.0f} %",
+        ]
+        for name, stats in results["bulk"].items()
+    ]
+    headers = ["scenario", "problems", "s", "mean points", "most", "with a trade-off"]
+    fifty = results["fifty"]
+    return "\n".join(
+        [
+            "## Latency against energy\n",
+            "Exact Pareto fronts; in the wide scenario the free cloud often wins both ways, so most"
+            " fronts are a point or two.\n",
+            tabulate(bulk, headers, "pipe"),
+            f"\nThe front of 50 subtasks has {len(fifty['latency'])} points, by label setting in"
+            f" {fifty['seconds']:.3f} s.\n",
+            "![Pareto fronts](figures/pareto.png)\n",
+        ]
+    )
+
+
+def main() -> None:
+    print(section(run(Path(_WORKDIR.value), seed=_SEED.value, num=_NUM.value)))
+
+
+if __name__ == "__main__":
+    _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where results go.")
+    _SEED = flags.DEFINE_integer("seed", 0, "Seed of the requests.")
+    _NUM = flags.DEFINE_integer("num", 10_000, "Requests whose fronts are counted.")
+    command_line.run(main)

@@ -1,0 +1,217 @@
+"""What fitting chains to a fixed number of subtasks costs.
+
+Longer chains are merged: by the best merge there is for the problem, and by two that look at the
+task only (equal parts, cuts of least data). Writes results/resize_study.json and
+figures/resize_study.png.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from tabulate import tabulate
+
+import offload_jax as oj
+from experiments.paper import trained
+from experiments.reporting import command_line
+from experiments.reporting.artifacts import cached
+from experiments.reporting.objective import define, parse
+from experiments.reporting.plotting import PALETTE, figure
+
+LENGTHS = (12, 20)
+TARGETS = (2, 3, 4, 6, 8)
+
+
+def merge_equal_parts(problem: oj.ChainProblem, num_subtasks: int) -> oj.ChainProblem:
+    """Cuts after every A / n subtasks."""
+    kept = np.linspace(0, problem.num_subtasks, num_subtasks + 1).round().astype(int)[1:-1]
+    return _merge_at(problem, jnp.broadcast_to(kept, (*problem.batch_shape, num_subtasks - 1)))
+
+
+def merge_least_data(problem: oj.ChainProblem, num_subtasks: int) -> oj.ChainProblem:
+    """Keeps the n - 1 inner cuts with the least data."""
+    order = jnp.argsort(jnp.asarray(problem.data)[..., 1:-1], axis=-1) + 1
+    return _merge_at(problem, jnp.sort(order[..., : num_subtasks - 1], axis=-1))
+
+
+def _merge_at(problem: oj.ChainProblem, kept: Any) -> oj.ChainProblem:
+    """Merges between cuts `[..., n - 1]`, numbers of data sizes in increasing order."""
+    cycles = jnp.pad(jnp.cumsum(jnp.asarray(problem.cycles), axis=-1), [(0, 0), (1, 0)])
+    ends = jnp.full((*kept.shape[:-1], 1), problem.num_subtasks)
+    cuts = jnp.concatenate([jnp.zeros_like(ends), kept, ends], axis=-1)
+    merged = jnp.diff(jnp.take_along_axis(cycles, cuts, axis=-1), axis=-1)
+    data = jnp.take_along_axis(jnp.asarray(problem.data), cuts, axis=-1)
+    return dataclasses.replace(problem, cycles=jnp.maximum(merged, 0.0), data=data)
+
+
+Merge = Callable[[oj.ChainProblem, int], oj.ChainProblem]
+
+
+def merges_for(objective: oj.Objective) -> dict[str, Merge]:
+    """The ways to merge by name."""
+    return {
+        "best merge": functools.partial(oj.resize, objective=objective),
+        "least data": merge_least_data,
+        "equal parts": merge_equal_parts,
+    }
+
+
+def run(
+    workdir: Path,
+    *,
+    seed: int = 0,
+    num: int = 10_000,
+    lengths: Sequence[int] = LENGTHS,
+    targets: Sequence[int] = TARGETS,
+    objective: oj.Objective = oj.LATENCY,
+) -> dict[str, Any]:
+    """Merges random chains of 12 and 20 subtasks and compares optima and trained policies.
+
+    Args:
+      workdir: gets `results/resize_study.json` and `figures/resize_study.png`; policies in its
+        `checkpoints/` are measured too.
+      seed: of the chains.
+      num: how many chains of each length.
+      lengths: subtasks of the chains.
+      targets: subtasks after merging.
+      objective: what merges and policies are judged by; "best merge" minimises it.
+
+    Returns:
+      `merges` (length, merge, target: metrics of the merged optimum over the original one),
+      `insertion` (largest change of the optimum) and `policies` (length, policy: metrics of its
+      decision on six subtasks, expanded, over the original optimum).
+    """
+    policies: dict[str, oj.policies.Policy] = {
+        name: oj.policies.untrained(objective=objective)[name] for name in ("optimal", "greedy")
+    }
+    loaded = trained.load_all(workdir)
+    policies.update(loaded)
+
+    def compute() -> dict[str, Any]:
+        merges: dict[str, Any] = {}
+        learned: dict[str, Any] = {}
+        for length in (trained.NUM_SUBTASKS, *lengths):
+            scenario = dataclasses.replace(oj.scenarios.WIDE, num_subtasks=length)
+            problem = oj.scenarios.sample(jax.random.key(seed), scenario, num)
+            best = oj.solve(problem, objective=objective).cost
+            table = oj.chain_costs(problem, objective)
+            learned[str(length)] = {
+                name: _metrics(
+                    oj.evaluate(table, trained.at_any_length(policy, objective)(problem)), best
+                )
+                for name, policy in policies.items()
+            }
+            if length == trained.NUM_SUBTASKS:
+                longer = oj.solve(oj.resize(problem, 20), objective=objective).cost
+                inserted = float(np.max(np.abs(np.asarray(longer / best) - 1)))
+                continue
+            merges[str(length)] = {
+                name: {
+                    str(target): _metrics(
+                        oj.solve(merge(problem, target), objective=objective).cost, best
+                    )
+                    for target in targets
+                }
+                for name, merge in merges_for(objective).items()
+            }
+        return {"merges": merges, "insertion": inserted, "policies": learned}
+
+    config = {
+        "seed": seed,
+        "num": num,
+        "objective": dataclasses.asdict(objective),
+        "lengths": list(lengths),
+        "targets": list(targets),
+        "policies": list(policies),
+        "weights": trained.digests(loaded),
+    }
+    results = cached(workdir / "results" / "resize_study.json", config, compute)
+    draw(results, workdir / "figures" / "resize_study.png")
+    return results
+
+
+def _metrics(cost: Any, best: Any) -> dict[str, float]:
+    metrics = oj.metrics.aggregate(cost, best)
+    return {name: float(value) for name, value in metrics._asdict().items()}
+
+
+def draw(results: Mapping[str, Any], path: Path) -> None:
+    """Mean loss of the optimum by the number of subtasks that are left."""
+    with figure(path) as (_, axes):
+        for length, style in zip(results["merges"], ("-", "--"), strict=False):
+            for i, (name, by_target) in enumerate(results["merges"][length].items()):
+                loss = [100 * (metrics["mean"] - 1) for metrics in by_target.values()]
+                axes.plot(
+                    [int(target) for target in by_target],
+                    np.maximum(loss, 1e-3),
+                    style,
+                    marker="o",
+                    ms=4,
+                    color=PALETTE[i],
+                    label=f"{name}, {length} subtasks",
+                )
+        axes.set(xlabel="subtasks after merging", ylabel="mean loss of the optimum (%)")
+        axes.set(yscale="log", ylim=(0.8e-3, None))
+        axes.set_yticks([1e-3, 1e-2, 0.1, 1, 10, 100], ["≤ 0.001", "0.01", "0.1", "1", "10", "100"])
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def section(results: Mapping[str, Any]) -> str:
+    """The part of the report about resizing, as Markdown."""
+
+    def percent(metrics: Mapping[str, float]) -> str:
+        return f"{100 * (metrics['mean'] - 1):.3f} % (p99 {100 * (metrics['p99'] - 1):.1f} %)"
+
+    merges = [
+        [length, name, *(percent(metrics) for metrics in by_target.values())]
+        for length, merged in results["merges"].items()
+        for name, by_target in merged.items()
+    ]
+    policies = [
+        [name, *(f"{by[name]['ratio_of_means']:.4f}" for by in results["policies"].values())]
+        for name in next(iter(results["policies"].values()))
+    ]
+    return "\n".join(
+        [
+            "## Chains of other lengths\n",
+            f"Inserting empty subtasks up to 20 changes optima by {results['insertion']:.1e} at"
+            " most (float32). Merging: mean loss of the optimum over the chain as it was.\n",
+            tabulate(
+                merges,
+                [
+                    "subtasks",
+                    "merge",
+                    *(f"to {n}" for n in next(iter(results["merges"].values()))["best merge"]),
+                ],
+                "pipe",
+            ),
+            "\nPolicies for six subtasks through the best merge: their latency over the optimum of"
+            " the original chain, ratio of means.\n",
+            tabulate(policies, ["policy", *(f"from {n}" for n in results["policies"])], "pipe"),
+            "\n![Loss by merging](figures/resize_study.png)\n",
+        ]
+    )
+
+
+def main() -> None:
+    results = run(
+        Path(_WORKDIR.value),
+        seed=_SEED.value,
+        num=_NUM.value,
+        objective=parse(_OBJECTIVE.value),
+    )
+    print(section(results))
+
+
+if __name__ == "__main__":
+    _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where results go.")
+    _SEED = flags.DEFINE_integer("seed", 0, "Seed of the chains.")
+    _NUM = flags.DEFINE_integer("num", 10_000, "Chains of each length.")
+    _OBJECTIVE = define()
+    command_line.run(main)

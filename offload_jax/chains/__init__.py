@@ -1,0 +1,1 @@
+"""Chains of subtasks: problem, costs, exact solvers, policies."""

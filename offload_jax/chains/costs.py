@@ -1,0 +1,370 @@
+"""Additive chain costs: the one table every solver works on, and what fills it."""
+
+import dataclasses
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from offload_jax.chains.problem import (
+    ChainProblem,
+    Place,
+    as_float_array,
+    validate_kind,
+    validate_shapes,
+)
+from offload_jax.objectives import ENERGY, LATENCY, Objective, PowerModel, is_zero
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ChainCosts:
+    """Additive costs of a chain over K places; what a solver minimises.
+
+    The cost of a decision I is the sum of `execution[t, I[t]]` over the A subtasks and of
+    `transfer[t, I[t-1], I[t]]` over the A + 1 moves, where the chain starts and ends at place 0.
+    Costs are not negative; `inf` marks what is impossible.
+
+    Attributes:
+      execution: `[..., A, K]` cost of running subtask t at place k.
+      transfer: `[..., A + 1, K, K]` cost of moving the data before subtask t from place j to
+        place k; `transfer[A]` moves the result, of which only column 0 is used.
+    """
+
+    execution: Any
+    transfer: Any
+
+    def __post_init__(self) -> None:
+        for name in ("execution", "transfer"):
+            value = getattr(self, name)
+            if isinstance(value, (list, tuple, np.ndarray)):
+                value = as_float_array(name, value)
+            object.__setattr__(self, name, value)
+
+    @property
+    def num_subtasks(self) -> int:
+        """A, the number of subtasks."""
+        return self.execution.shape[-2]
+
+    @property
+    def num_places(self) -> int:
+        """K, the number of places."""
+        return self.execution.shape[-1]
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """The broadcast shape of all leading dimensions."""
+        return np.broadcast_shapes(self.execution.shape[:-2], self.transfer.shape[:-3])
+
+    def subtask(self, t: int) -> "ChainCosts":
+        """The chain cut down to subtask t and the transfers before and after it."""
+        return ChainCosts(self.execution[..., t : t + 1, :], self.transfer[..., t : t + 2, :, :])
+
+
+class CostTerms(NamedTuple):
+    """The table of `ChainCosts` entry by entry, chain axis first and batch last.
+
+    Solvers read costs in this form: every entry is a separate array, so XLA fuses the
+    computation of the entries into the solver's loop, and the table itself is never written to
+    memory (it is five times larger than the problem).
+
+    Attributes:
+      execution: K arrays that broadcast to `[A, *batch]`.
+      transfer: K rows of K arrays that broadcast to `[A + 1, *batch]`; `transfer[j][k]` moves
+        from place j to place k.
+    """
+
+    execution: tuple[Any, ...]
+    transfer: tuple[tuple[Any, ...], ...]
+
+    @property
+    def num_subtasks(self) -> int:
+        return self.execution[0].shape[0]
+
+    @property
+    def num_places(self) -> int:
+        return len(self.execution)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        shapes = [entry.shape[1:] for entry in jax.tree.leaves(self)]
+        return np.broadcast_shapes(*shapes)
+
+    def zeros(self, dtype: Any) -> Array:
+        """Zeros `[*batch]` for a scan to carry.
+
+        They are computed from every entry, though in vain: under `shard_map`, what a scan carries
+        must vary over the same mesh axes before and after a step.
+        """
+        never = [(entry[0] < 0) & (entry[0] > 0) for entry in jax.tree.leaves(self)]
+        return functools.reduce(jnp.logical_or, never).astype(dtype)
+
+
+def problem_terms(problem: ChainProblem, objective: Objective, *, library: Any = jnp) -> CostTerms:
+    """Cost entries of a problem (section 3.2; energy by `PowerModel`).
+
+    Args:
+      problem: the problem, leading dimensions free.
+      objective: what to minimise.
+      library: `jax.numpy`, or `numpy` for float64 on the host.
+    """
+    rank = len(problem.batch_shape)
+
+    def chain_first(value: Any) -> Any:
+        value = library.asarray(value, dtype=_float_dtype(value, library))
+        value = value.reshape((1,) * (rank - value.ndim + 1) + value.shape)
+        return library.moveaxis(value, -1, 0)
+
+    def scalar(value: Any) -> Any:
+        value = library.asarray(value, dtype=_float_dtype(value, library))
+        return value.reshape((1,) * (rank - value.ndim + 1) + value.shape)
+
+    cycles, data = chain_first(problem.cycles), chain_first(problem.data)
+    device_speed, edge_speed = scalar(problem.device_speed), scalar(problem.edge_speed)
+    hop1, hop2 = scalar(problem.device_edge_bandwidth), scalar(problem.edge_cloud_bandwidth)
+
+    power = objective.power
+    waiting = _cost_per_second(objective, power.idle_watts)
+    device_rate = objective.latency_weight / device_speed
+    if not is_zero(objective.energy_weight):
+        joules_per_cycle = (power.switched_capacitance * device_speed) * device_speed
+        device_rate = device_rate + objective.energy_weight * joules_per_cycle
+    sending = _cost_per_second(objective, power.transmit_watts)
+    receiving = _cost_per_second(objective, power.receive_watts)
+    up = _transfer_cost(data, hop1, sending, library)
+    down = _transfer_cost(data, hop1, receiving, library)
+    wan = _transfer_cost(data, hop2, waiting, library)
+    stay = library.zeros_like(data)
+    return CostTerms(
+        execution=(
+            cycles * device_rate,
+            cycles * (waiting / edge_speed),
+            library.zeros_like(cycles),
+        ),
+        transfer=((stay, up, up + wan), (down, stay, wan), (wan + down, wan, stay)),
+    )
+
+
+def _float_dtype(value: Any, library: Any) -> Any:
+    if library is np:
+        return np.float64
+    return None if jnp.issubdtype(jnp.result_type(value), jnp.floating) else jnp.float32
+
+
+def _cost_per_second(objective: Objective, watts: Any) -> Any:
+    """Cost of a second during which the device draws `watts`."""
+    if is_zero(objective.energy_weight):
+        return objective.latency_weight
+    return objective.latency_weight + objective.energy_weight * watts
+
+
+def _transfer_cost(data: Any, bandwidth: Any, cost_per_second: Any, library: Any) -> Any:
+    """data / bandwidth * cost_per_second; no data costs 0, a dead link `inf` whatever the rate.
+
+    The price is put on the bandwidth, not on the result, so that it is computed once a chain. The
+    inner `where` keeps gradients finite on dead links.
+    """
+    alive = bandwidth > 0
+    cost_per_byte = cost_per_second / library.where(alive, bandwidth, 1.0)
+    return library.where(data > 0, library.where(alive, data * cost_per_byte, math.inf), 0.0)
+
+
+def costs_terms(costs: ChainCosts, *, library: Any = jnp) -> CostTerms:
+    """Cost entries of a table: views, batch last."""
+    rank = len(costs.batch_shape)
+
+    def leading(value: Any, tail: int) -> Any:
+        value = library.asarray(value, dtype=_float_dtype(value, library))
+        value = value.reshape((1,) * (rank + tail - value.ndim) + value.shape)
+        return library.moveaxis(value, range(rank, rank + tail), range(tail))
+
+    execution, transfer = leading(costs.execution, 2), leading(costs.transfer, 3)
+    places = range(costs.num_places)
+    return CostTerms(
+        execution=tuple(execution[:, k] for k in places),
+        transfer=tuple(tuple(transfer[:, j, k] for k in places) for j in places),
+    )
+
+
+def terms_of(
+    source: ChainProblem | ChainCosts, objective: Objective, *, library: Any = jnp
+) -> CostTerms:
+    """Cost entries of a problem under an objective, or of a table as it is."""
+    if isinstance(source, ChainCosts):
+        return costs_terms(source, library=library)
+    return problem_terms(source, objective, library=library)
+
+
+def chain_costs(problem: ChainProblem, objective: Objective = LATENCY) -> ChainCosts:
+    """Writes a problem as a table of additive costs over DEVICE, EDGE, CLOUD.
+
+    Args:
+      problem: the problem, leading dimensions free.
+      objective: what to minimise.
+
+    Returns:
+      `execution` `[..., A, 3]` and `transfer` `[..., A + 1, 3, 3]`, in seconds for latency, in
+      joules for energy, in their weighted sum otherwise (sections 3.1 and 3.2).
+
+    Raises:
+      ValueError: the shapes do not fit; names the field.
+    """
+    validate_shapes(problem)
+    return stack_terms(problem_terms(problem, objective), problem.batch_shape)
+
+
+def stack_terms(terms: CostTerms, batch: tuple[int, ...], *, library: Any = jnp) -> ChainCosts:
+    """Writes entries out as one table with leading batch dimensions."""
+    num_subtasks = terms.num_subtasks
+
+    def entry(value: Any, length: int) -> Any:
+        return library.moveaxis(library.broadcast_to(value, (length, *batch)), 0, -1)
+
+    execution = library.stack([entry(v, num_subtasks) for v in terms.execution], axis=-1)
+    rows = [
+        library.stack([entry(v, num_subtasks + 1) for v in row], axis=-1) for row in terms.transfer
+    ]
+    return ChainCosts(execution, library.stack(rows, axis=-2))
+
+
+def evaluate_terms(terms: CostTerms, decision: Any) -> Float[Array, "..."]:
+    """Cost of `decision` `[..., A]`; selects instead of multiplying, so 0 * inf cannot occur."""
+    decision = jnp.moveaxis(jnp.asarray(decision), -1, 0)
+    home = jnp.zeros_like(decision[:1])
+    source = jnp.concatenate([home, decision])
+    target = jnp.concatenate([decision, home])
+    batch_rank = max(decision.ndim - 1, len(terms.batch_shape))
+
+    def pick(value: Any, mask: Any) -> Any:
+        value = value.reshape(
+            value.shape[:1] + (1,) * (batch_rank + 1 - value.ndim) + value.shape[1:]
+        )
+        mask = mask.reshape(mask.shape[:1] + (1,) * (batch_rank + 1 - mask.ndim) + mask.shape[1:])
+        return jnp.where(mask, value, 0.0)
+
+    places = range(terms.num_places)
+    execution = sum(pick(terms.execution[k], decision == k) for k in places)
+    transfer = sum(
+        pick(terms.transfer[j][k], (source == j) & (target == k)) for j in places for k in places
+    )
+    return jnp.sum(execution, axis=0) + jnp.sum(transfer, axis=0)
+
+
+def evaluate(costs: ChainCosts, decision: Any) -> Float[Array, "..."]:
+    """Cost of given decisions.
+
+    Args:
+      costs: the table, leading dimensions free.
+      decision: `[..., A]` integers in 0..K-1; its leading dimensions broadcast with those of the
+        table.
+
+    Returns:
+      `[...]` costs, `inf` where the decision uses what is impossible.
+
+    Raises:
+      ValueError: the decision does not fit the table, or names a place that does not exist.
+    """
+    validate_decision(decision, costs.num_subtasks, costs.num_places)
+    return evaluate_terms(costs_terms(costs), decision)
+
+
+def latency(problem: ChainProblem, decision: Any) -> Float[Array, "..."]:
+    """End-to-end latency in seconds of given decisions (section 3.2).
+
+    Args:
+      problem: the problem, leading dimensions free.
+      decision: `[..., A]` integers in 0..2; leading dimensions broadcast with the problem's.
+
+    Returns:
+      `[...]` seconds, `inf` where data crosses a dead link.
+
+    Raises:
+      ValueError: shapes do not fit, or the decision names a place that does not exist.
+    """
+    return _evaluate_problem(problem, decision, LATENCY)
+
+
+def energy(
+    problem: ChainProblem, decision: Any, power: PowerModel | None = None
+) -> Float[Array, "..."]:
+    """Energy in joules that the device spends under given decisions.
+
+    Args:
+      problem: the problem, leading dimensions free.
+      decision: `[..., A]` integers in 0..2; leading dimensions broadcast with the problem's.
+      power: the device's power model; the default one if None.
+
+    Returns:
+      `[...]` joules, `inf` where data crosses a dead link.
+
+    Raises:
+      ValueError: shapes do not fit, or the decision names a place that does not exist.
+    """
+    objective = ENERGY if power is None else dataclasses.replace(ENERGY, power=power)
+    return _evaluate_problem(problem, decision, objective)
+
+
+def _evaluate_problem(problem: ChainProblem, decision: Any, objective: Objective) -> Any:
+    validate_shapes(problem)
+    validate_decision(decision, problem.num_subtasks, len(Place))
+    return evaluate_terms(problem_terms(problem, objective), decision)
+
+
+def validate_decision(decision: Any, num_subtasks: int, num_places: int) -> None:
+    """Checks shape, type and, on concrete arrays, values of a decision."""
+    decision = decision if isinstance(decision, jax.Array) else np.asarray(decision)
+    if not jnp.issubdtype(decision.dtype, jnp.integer):
+        raise ValueError(f"decision: must hold integers, got dtype {decision.dtype}")
+    if decision.ndim == 0 or decision.shape[-1] != num_subtasks:
+        raise ValueError(
+            f"decision: last axis must be A = {num_subtasks}, got shape {decision.shape}"
+        )
+    if isinstance(decision, jax.core.Tracer):
+        return
+    bad = np.argwhere((np.asarray(decision) < 0) | (np.asarray(decision) >= num_places))
+    if len(bad):
+        index = tuple(int(i) for i in bad[0])
+        raise ValueError(
+            f"decision{list(index)} = {decision[index]}: places are 0..{num_places - 1}"
+        )
+
+
+def validate_costs(costs: ChainCosts) -> None:
+    """Checks the shapes and, on concrete arrays, the values of a table.
+
+    Raises:
+      ValueError: names the field, the rule and the first bad index.
+    """
+    execution, transfer = costs.execution, costs.transfer
+    validate_kind("execution", execution)
+    validate_kind("transfer", transfer)
+    if execution.ndim < 2 or 0 in execution.shape[-2:]:
+        raise ValueError(f"execution: needs shape [..., A, K], A, K >= 1, got {execution.shape}")
+    num_subtasks, num_places = execution.shape[-2:]
+    needed = (num_subtasks + 1, num_places, num_places)
+    if transfer.ndim < 3 or transfer.shape[-3:] != needed:
+        raise ValueError(
+            f"transfer: needs shape [..., A + 1, K, K] = [..., {', '.join(map(str, needed))}]"
+            f" to go with execution {execution.shape}, got {transfer.shape}"
+        )
+    try:
+        costs.batch_shape  # noqa: B018 - the property raises
+    except ValueError:
+        raise ValueError(
+            f"transfer: batch dimensions {transfer.shape[:-3]} do not broadcast with"
+            f" {execution.shape[:-2]} of execution"
+        ) from None
+    for name, value in (("execution", execution), ("transfer", transfer)):
+        if isinstance(value, jax.core.Tracer):
+            continue
+        good = np.asarray(value) >= 0
+        if not good.all():
+            index = tuple(int(i) for i in np.argwhere(~good)[0])
+            raise ValueError(
+                f"{name}{list(index)} = {np.asarray(value)[index]}: must not be negative or NaN"
+                " (inf marks what is impossible)"
+            )

@@ -1,0 +1,269 @@
+"""OR-Tools CP-SAT: a certificate, and what side constraints need that break the dynamic program.
+
+A decision is a path through the layered graph of places. Every arc (t, j, k), "subtask t - 1 at
+place j, subtask t at place k", is a Boolean; each node passes on what it receives, so the linear
+relaxation of the chain alone is integral and proofs are quick. Costs become integers:
+
+    coefficient = round(cost / unit),  unit = bound / 2^40,
+
+where `bound` is at least the optimal cost and arcs dearer than it are left out. Rounding moves the
+cost of a path by at most (A + 1) / 2 units, so a proven answer is within (A + 1) * bound * 2^-40 of
+the optimum. Where the bound turns out far above the answer, the chain is solved again with the
+answer as bound. Costs are scored again in float64 from the decision.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import joblib
+import numpy as np
+from ortools.sat.python import cp_model
+from tqdm.auto import tqdm
+
+from offload_jax.chains.costs import ChainCosts, problem_terms, stack_terms, terms_of
+from offload_jax.chains.problem import ChainProblem
+from offload_jax.chains.solve import Solution
+from offload_jax.objectives import LATENCY, Objective
+
+_RESOLUTION = 1 << 40
+_RELATIVE_ERROR = 1e-9
+LIMIT_TOLERANCE = 1e-6
+# Chains below which starting processes costs more than it saves.
+_MIN_PARALLEL = 16
+
+
+class Budget(NamedTuple):
+    """A limit on another additive cost of the same chain.
+
+    Attributes:
+      execution: float64 `[A, K]`.
+      transfer: float64 `[A + 1, K, K]`.
+      limit: the most that a decision may add up to; met up to `LIMIT_TOLERANCE` of it.
+    """
+
+    execution: np.ndarray
+    transfer: np.ndarray
+    limit: float
+
+
+class ChainAnswer(NamedTuple):
+    """Decision `[A]` int8, its cost in float64, whether it is proven, and CP-SAT's status."""
+
+    decision: np.ndarray
+    cost: float
+    optimal: bool
+    status: str
+
+
+def solve_batch(
+    source: ChainProblem | ChainCosts,
+    *,
+    objective: Objective = LATENCY,
+    max_latency: Any = None,
+    max_energy: Any = None,
+    budgets_of_all: Sequence[tuple[ChainCosts, Any]] = (),
+    time_limit: float | None = None,
+    num_processes: int | None = None,
+) -> Solution:
+    """Solves every chain of a batch, in parallel over processes, with progress on a terminal.
+
+    Args:
+      source: problem or table with concrete arrays, any leading dimensions.
+      objective: what to minimise; ignored for a table.
+      max_latency: seconds, broadcasting with the batch; problems only.
+      max_energy: joules, likewise.
+      budgets_of_all: limits on further additive costs, as pairs of a table and its limit, both
+        broadcasting with the batch; this is how side constraints arrive.
+      time_limit: seconds for each chain; unlimited if None.
+      num_processes: worker processes; as many as there are cores if None.
+
+    Returns:
+      A `Solution`; `optimal` is True where CP-SAT proved the decision optimal or proved that none
+      exists (cost `inf`, decision all 0), and False where the time limit came first. Among equal
+      costs any decision may be returned.
+
+    Raises:
+      ValueError: called while tracing.
+    """
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(source)):
+        raise ValueError('method "cpsat": runs on the host and cannot be traced; use "dp"')
+    batch = source.batch_shape
+    energy = Objective(0.0, 1.0, objective.power)
+    limits: list[tuple[Any, ChainProblem | ChainCosts, Objective]] = []
+    for limit, cost_of in ((max_latency, LATENCY), (max_energy, energy)):
+        if limit is not None:
+            limits.append((limit, source, cost_of))
+    limits += [(limit, table, LATENCY) for table, limit in budgets_of_all]
+    batch = np.broadcast_shapes(
+        batch, *(np.broadcast_shapes(np.shape(v), of.batch_shape) for v, of, _ in limits)
+    )
+    costs = _float64_rows(source, objective, batch)
+    budgets: list[list[Budget]] = [[] for _ in range(math.prod(batch))]
+    for limit, limited, cost_of in limits:
+        table = _float64_rows(limited, cost_of, batch)
+        values = np.broadcast_to(np.asarray(limit, np.float64), batch).reshape(-1)
+        for row, value in enumerate(values):
+            if math.isfinite(value):
+                budgets[row].append(Budget(table.execution[row], table.transfer[row], float(value)))
+    jobs = (
+        joblib.delayed(solve_chain)(execution, transfer, budgets=rows, time_limit=time_limit)
+        for execution, transfer, rows in zip(costs.execution, costs.transfer, budgets, strict=True)
+    )
+    size = len(budgets)
+    processes = 1 if size < _MIN_PARALLEL else (num_processes or joblib.cpu_count())
+    parallel = joblib.Parallel(n_jobs=processes, return_as="generator")
+    answers = list(tqdm(parallel(jobs), total=size, desc="cpsat", delay=1.0, disable=None))
+    shape = (*batch, source.num_subtasks)
+    decision = np.array([a.decision for a in answers], np.int8).reshape(shape)
+    cost = np.array([a.cost for a in answers], np.float64).reshape(batch)
+    optimal = np.array([a.optimal for a in answers], bool).reshape(batch)
+    dtype = jnp.result_type(float)
+    return Solution(jnp.asarray(decision), jnp.asarray(cost, dtype), jnp.asarray(optimal))
+
+
+def _float64_rows(
+    source: ChainProblem | ChainCosts, objective: Objective, batch: tuple[int, ...]
+) -> ChainCosts:
+    """The table in float64 with one flat batch axis."""
+    if isinstance(source, ChainCosts):
+        terms = terms_of(source, objective, library=np)
+    else:
+        terms = problem_terms(source, objective, library=np)
+    # Batch axes missing on the left of the entries are added by broadcasting from the right.
+    rank = len(batch)
+
+    def pad(entry: np.ndarray) -> np.ndarray:
+        return entry.reshape(entry.shape[:1] + (1,) * (rank + 1 - entry.ndim) + entry.shape[1:])
+
+    costs = stack_terms(jax.tree.map(pad, terms), batch, library=np)
+    num_subtasks, num_places = source.num_subtasks, source.num_places
+    size = math.prod(batch)
+    return ChainCosts(
+        costs.execution.reshape(size, num_subtasks, num_places),
+        costs.transfer.reshape(size, num_subtasks + 1, num_places, num_places),
+    )
+
+
+def solve_chain(
+    execution: np.ndarray,
+    transfer: np.ndarray,
+    *,
+    budgets: Sequence[Budget] = (),
+    time_limit: float | None = None,
+) -> ChainAnswer:
+    """Solves one chain under any number of additive budgets.
+
+    Args:
+      execution: float64 `[A, K]`, not negative; `inf` forbids a place.
+      transfer: float64 `[A + 1, K, K]`, not negative.
+      budgets: limits on other additive costs.
+      time_limit: seconds.
+
+    Returns:
+      The answer; cost `inf` and decision all 0 where there is none.
+    """
+    arcs = _arcs(execution, transfer)
+    spent = [_arcs(budget.execution, budget.transfer) for budget in budgets]
+    allowed = np.isfinite(arcs)
+    for budget, table in zip(budgets, spent, strict=True):
+        allowed &= table <= budget.limit * (1 + LIMIT_TOLERANCE)
+    home = np.zeros(len(execution), np.int8)
+    stay = _path_cost(arcs, home)
+    home_allowed = math.isfinite(stay) and all(
+        _path_cost(table, home) <= budget.limit * (1 + LIMIT_TOLERANCE)
+        for budget, table in zip(budgets, spent, strict=True)
+    )
+    dearest = float(np.where(allowed, arcs, 0.0).max(axis=(1, 2)).sum())
+    bound = stay if home_allowed else dearest
+    answer = ChainAnswer(home, stay if home_allowed else math.inf, False, "UNKNOWN")
+    if home_allowed and stay == 0:
+        return answer._replace(optimal=True, status="OPTIMAL")
+    while True:
+        found = _solve_scaled(arcs, allowed & (arcs <= bound), bound, budgets, spent, time_limit)
+        if found.status in ("INFEASIBLE", "UNKNOWN"):
+            # Infeasible below a bound that a known decision meets cannot happen.
+            return found if answer.cost == math.inf else answer
+        error = (len(arcs)) * bound / _RESOLUTION
+        if error <= _RELATIVE_ERROR * found.cost or found.cost >= bound / 2 or found.cost == 0:
+            return found
+        answer = found._replace(optimal=False)
+        bound = found.cost
+
+
+def _arcs(execution: np.ndarray, transfer: np.ndarray) -> np.ndarray:
+    """`[A + 1, K, K]`: moving the data before subtask t and running it; the last row goes home."""
+    arcs = transfer.copy()
+    arcs[:-1] += execution[:, None, :]
+    arcs[0, 1:, :] = math.inf  # the chain starts at place 0
+    arcs[-1, :, 1:] = math.inf  # and ends there
+    return arcs
+
+
+def _path_cost(arcs: np.ndarray, decision: np.ndarray) -> float:
+    path = np.concatenate([[0], decision, [0]]).astype(int)
+    return float(arcs[np.arange(len(arcs)), path[:-1], path[1:]].sum())
+
+
+def _solve_scaled(
+    arcs: np.ndarray,
+    allowed: np.ndarray,
+    bound: float,
+    budgets: Sequence[Budget],
+    spent: Sequence[np.ndarray],
+    time_limit: float | None,
+) -> ChainAnswer:
+    num_places = arcs.shape[1]
+    model = cp_model.CpModel()
+    used = {
+        (t, j, k): model.new_bool_var(f"{t}:{j}>{k}")
+        for t, j, k in (tuple(map(int, arc)) for arc in np.argwhere(allowed))
+    }
+    places = range(num_places)
+    for t in range(len(arcs)):
+        layer = [used[t, j, k] for j in places for k in places if (t, j, k) in used]
+        model.add_exactly_one(layer)
+        if t == 0:
+            continue
+        for node in places:
+            into = [used[t - 1, j, node] for j in places if (t - 1, j, node) in used]
+            out = [used[t, node, k] for k in places if (t, node, k) in used]
+            model.add(sum(into) == sum(out))
+    unit = bound / _RESOLUTION if bound > 0 else 1.0
+    model.minimize(_weighted(used, arcs, unit))
+    for budget, table in zip(budgets, spent, strict=True):
+        if budget.limit > 0:
+            unit = budget.limit / _RESOLUTION
+            allowance = round(_RESOLUTION * (1 + LIMIT_TOLERANCE))
+            model.add(_weighted(used, table, unit) <= allowance)
+    solver = cp_model.CpSolver()
+    parameters = solver.parameters
+    parameters.num_workers = 1
+    # Its handler would stay installed after the solve and end the process at the next Ctrl-C.
+    parameters.catch_sigint_signal = False
+    parameters.random_seed = 0
+    # The default absolute gap of 1e-4 and any relative gap accept wrong answers.
+    parameters.absolute_gap_limit = 0.0
+    parameters.relative_gap_limit = 0.0
+    parameters.linearization_level = 2
+    if time_limit is not None:
+        parameters.max_time_in_seconds = time_limit
+    status = solver.solve(model)
+    decision = np.zeros(len(arcs) - 1, np.int8)
+    if status == cp_model.INFEASIBLE:
+        return ChainAnswer(decision, math.inf, True, "INFEASIBLE")
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return ChainAnswer(decision, math.inf, False, "UNKNOWN")
+    for (t, _, k), arc in used.items():
+        if t < len(decision) and solver.boolean_value(arc):
+            decision[t] = k
+    proven = status == cp_model.OPTIMAL
+    cost = _path_cost(arcs, decision)
+    return ChainAnswer(decision, cost, proven, "OPTIMAL" if proven else "FEASIBLE")
+
+
+def _weighted(used: dict, costs: np.ndarray, unit: float) -> Any:
+    coefficients = [round(float(costs[arc]) / unit) for arc in used]
+    return cp_model.LinearExpr.weighted_sum(list(used.values()), coefficients)

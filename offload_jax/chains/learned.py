@@ -1,0 +1,76 @@
+"""A trained network as a policy."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int8
+
+from offload_jax.chains.imitation_network import ImitationConfig
+from offload_jax.chains.problem import ChainProblem, broadcast_batch, validate_shapes
+from offload_jax.chains.q_network import QNetworkConfig
+from offload_jax.learning.parameters import Parameters
+
+PolicyConfig = ImitationConfig | QNetworkConfig
+
+# Rows that a CPU decides at once: what the layers of so many rows hold stays in its cache.
+_CHUNK_ROWS = 8192
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LearnedPolicy:
+    """A callable `ChainProblem` to decision, from a network and its parameters.
+
+    Attributes:
+      config: the network and its features.
+      params: nested dictionary of arrays, `learning.parameters.initialize` gives its form.
+    """
+
+    config: PolicyConfig
+    params: Parameters
+
+    def __call__(self, problem: ChainProblem) -> Int8[Array, "*batch A"]:
+        """Decides; works inside `jit` and `vmap`.
+
+        Args:
+          problem: leading dimensions free.
+
+        Returns:
+          int8 `[..., A]` places.
+
+        Raises:
+          ValueError: the problem has another number of subtasks than the network.
+        """
+        validate_shapes(problem)
+        return _decide(self.params, problem, config=self.config)
+
+
+@functools.partial(jax.jit, static_argnames=("config",))
+def _decide(params: Parameters, problem: ChainProblem, *, config: PolicyConfig) -> Array:
+    decide = functools.partial(config.decide, params)
+    if math.prod(problem.batch_shape) <= _CHUNK_ROWS:
+        return decide(problem)
+    return jax.lax.platform_dependent(
+        problem, cpu=functools.partial(_decide_in_chunks, decide), default=decide
+    )
+
+
+def _decide_in_chunks(
+    decide: Callable[[ChainProblem], Array], problem: ChainProblem
+) -> Int8[Array, "*batch A"]:
+    batch = problem.batch_shape
+    rows = math.prod(batch)
+    num_chunks = math.ceil(rows / _CHUNK_ROWS)
+
+    def cut(leaf: Array) -> Array:
+        tail = leaf.shape[len(batch) :]
+        # The last chunk repeats the last row; what it gives is dropped.
+        padding = [(0, num_chunks * _CHUNK_ROWS - rows)] + [(0, 0)] * len(tail)
+        padded = jnp.pad(jnp.reshape(leaf, (rows, *tail)), padding, mode="edge")
+        return padded.reshape(num_chunks, _CHUNK_ROWS, *tail)
+
+    decisions = jax.lax.map(decide, jax.tree.map(cut, broadcast_batch(problem)))
+    return decisions.reshape(-1, problem.num_subtasks)[:rows].reshape(*batch, -1)

@@ -1,0 +1,105 @@
+"""How good decisions are, against the exact optimum."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from offload_jax.chains.costs import evaluate_terms, terms_of, validate_decision
+from offload_jax.chains.problem import ChainProblem
+from offload_jax.chains.solve import solve
+from offload_jax.objectives import LATENCY, Objective
+
+
+class NormalizedLatency(NamedTuple):
+    """Cost of decisions over the optimal cost, aggregated over a batch in five ways.
+
+    The aggregates differ where costs are heavy-tailed: the mean of ratios weighs every request
+    alike, the ratio of means weighs long ones more and may not converge (see docs/model.md).
+
+    Attributes:
+      ratio_of_means: mean cost over mean optimal cost (the paper's figures 5 and 6).
+      mean: mean of the per-sample ratios.
+      median: median of the per-sample ratios.
+      geometric_mean: geometric mean of the per-sample ratios.
+      p99: 99th percentile of the per-sample ratios.
+    """
+
+    ratio_of_means: Float[Array, ""]
+    mean: Float[Array, ""]
+    median: Float[Array, ""]
+    geometric_mean: Float[Array, ""]
+    p99: Float[Array, ""]
+
+
+def aggregate(cost: Any, optimal_cost: Any) -> NormalizedLatency:
+    """Aggregates given costs `[...]` against given optimal costs `[...]`.
+
+    A request whose optimum is 0 counts as ratio 1 if its cost is 0 too, else as `inf`.
+    """
+    both = jnp.broadcast_arrays(jnp.asarray(cost), jnp.asarray(optimal_cost))
+    cost, optimal_cost = (jnp.ravel(costs) for costs in both)
+    ratio = jnp.where(cost == optimal_cost, 1.0, cost / optimal_cost)
+    means = jnp.mean(cost), jnp.mean(optimal_cost)
+    return NormalizedLatency(
+        ratio_of_means=jnp.where(means[0] == means[1], 1.0, means[0] / means[1]),
+        mean=jnp.mean(ratio),
+        median=jnp.quantile(ratio, 0.5, method="higher"),
+        geometric_mean=jnp.exp(jnp.mean(jnp.log(ratio))),
+        p99=jnp.quantile(ratio, 0.99, method="higher"),
+    )
+
+
+def normalized_latency(
+    problem: ChainProblem, decision: Any, *, objective: Objective = LATENCY
+) -> NormalizedLatency:
+    """Latency of decisions over the latency of the exact optimum.
+
+    Args:
+      problem: problems with any batch shape.
+      decision: `[..., A]` decisions for them; leading dimensions broadcast with the problems'.
+      objective: another cost than latency, on request.
+
+    Returns:
+      Five aggregates over the batch; all are at least 1 up to rounding.
+
+    Raises:
+      ValueError: problem or decision are invalid.
+    """
+    optimum = solve(problem, objective=objective)
+    validate_decision(decision, problem.num_subtasks, problem.num_places)
+    return aggregate(_cost(problem, decision, objective), optimum.cost)
+
+
+@jax.jit
+def _cost(problem: ChainProblem, decision: Array, objective: Objective) -> Array:
+    return evaluate_terms(terms_of(problem, objective), decision)
+
+
+class Accuracy(NamedTuple):
+    """How often decisions agree with given labels.
+
+    Attributes:
+      per_subtask: share of equal entries for each subtask, `[A]`.
+      mean: share of equal entries overall.
+      whole_decision: share of decisions equal in every entry.
+    """
+
+    per_subtask: Float[Array, " A"]
+    mean: Float[Array, ""]
+    whole_decision: Float[Array, ""]
+
+
+def accuracy(decision: Any, label: Any) -> Accuracy:
+    """Agreement of decisions `[..., A]` with labels `[..., A]`.
+
+    Raises:
+      ValueError: the shapes differ.
+    """
+    decision, label = jnp.asarray(decision), jnp.asarray(label)
+    if decision.shape != label.shape:
+        raise ValueError(f"label: shape {label.shape} is not {decision.shape}, that of decision")
+    same: Bool[Array, "*batch A"] = decision == label
+    same = same.reshape(-1, same.shape[-1])
+    return Accuracy(jnp.mean(same, axis=0), jnp.mean(same), jnp.mean(jnp.all(same, axis=-1)))

@@ -1,0 +1,123 @@
+"""Policies: callables from a `ChainProblem` to a decision `[..., A]`.
+
+Everything that decides has this one signature, so experiments and benchmarks treat solvers,
+heuristics and networks alike. All policies here need no training and run inside `jit` and `vmap`.
+"""
+
+import functools
+import os
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int8
+
+from offload_jax.chains import heuristics
+from offload_jax.chains.problem import ChainProblem, Place, validate_shapes
+from offload_jax.chains.solve import solve
+from offload_jax.objectives import LATENCY, Objective
+
+if TYPE_CHECKING:
+    import offload_jax.chains.learned
+
+Policy = Callable[[ChainProblem], Int8[Array, "*batch A"]]
+
+
+def optimal(problem: ChainProblem, *, objective: Objective = LATENCY) -> Int8[Array, "*batch A"]:
+    """The exact optimum, by dynamic program."""
+    return solve(problem, objective=objective).decision
+
+
+def optimal_by_enumeration(
+    problem: ChainProblem, *, objective: Objective = LATENCY
+) -> Int8[Array, "*batch A"]:
+    """The exact optimum, by looking at all 3^A decisions (the paper's "Optimal")."""
+    return solve(problem, method="exhaustive", objective=objective).decision
+
+
+@jax.jit
+def greedy(problem: ChainProblem, objective: Objective = LATENCY) -> Int8[Array, "*batch A"]:
+    """Least transfer-in plus execution, subtask by subtask; the return leg is not looked at."""
+    validate_shapes(problem)
+    return heuristics.greedy(problem, objective)
+
+
+@jax.jit
+def greedy_with_return(
+    problem: ChainProblem, objective: Objective = LATENCY
+) -> Int8[Array, "*batch A"]:
+    """Greedy that counts moving the result home when it places the last subtask."""
+    validate_shapes(problem)
+    return heuristics.greedy(problem, objective, count_return=True)
+
+
+def _constant(problem: ChainProblem, place: Place) -> Int8[Array, "*batch A"]:
+    validate_shapes(problem)
+    return jnp.full((*problem.batch_shape, problem.num_subtasks), place, jnp.int8)
+
+
+def local(problem: ChainProblem) -> Int8[Array, "*batch A"]:
+    """Everything on the device."""
+    return _constant(problem, Place.DEVICE)
+
+
+def edge(problem: ChainProblem) -> Int8[Array, "*batch A"]:
+    """Everything on the edge server."""
+    return _constant(problem, Place.EDGE)
+
+
+def cloud(problem: ChainProblem) -> Int8[Array, "*batch A"]:
+    """Everything in the cloud."""
+    return _constant(problem, Place.CLOUD)
+
+
+def random(problem: ChainProblem, *, key: jax.Array | None = None) -> Int8[Array, "*batch A"]:
+    """Every subtask at a place drawn uniformly.
+
+    Args:
+      problem: only its shape is used.
+      key: JAX random key, `jax.random.key(0)` if None: the same call decides the same.
+    """
+    validate_shapes(problem)
+    key = jax.random.key(0) if key is None else key
+    shape = (*problem.batch_shape, problem.num_subtasks)
+    return jax.random.randint(key, shape, 0, problem.num_places, jnp.int8)
+
+
+def untrained(seed: int = 0, objective: Objective = LATENCY) -> dict[str, Policy]:
+    """The policies that need no training, by the name under which every table shows them.
+
+    Args:
+      seed: of the random policy.
+      objective: what optimal and greedy minimise.
+    """
+    return {
+        "optimal": functools.partial(optimal, objective=objective),
+        "greedy": functools.partial(greedy, objective=objective),
+        "greedy_with_return": functools.partial(greedy_with_return, objective=objective),
+        "local": local,
+        "edge": edge,
+        "cloud": cloud,
+        "random": functools.partial(random, key=jax.random.key(seed)),
+    }
+
+
+def load(path: str | os.PathLike[str]) -> "offload_jax.chains.learned.LearnedPolicy":
+    """Restores a trained policy.
+
+    Args:
+      path: a checkpoint folder, such as `runs/reproduce/checkpoints/kd_dil`.
+
+    Returns:
+      A callable `ChainProblem` to decision with the attributes `config` and `params`.
+
+    Raises:
+      ValueError: the folder is missing, or holds no checkpoint, a damaged one or another
+        project's; names it.
+    """
+    # Flax and Orbax are only needed, and only imported, for learned policies.
+    from offload_jax.learning import checkpoints
+
+    return checkpoints.load(pathlib.Path(path))

@@ -1,0 +1,95 @@
+"""Duelling Q-network whose actions are whole decisions."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int, Int8
+
+from offload_jax.chains.features import features, num_features
+from offload_jax.chains.imitation_network import MultilayerPerceptron, check_num_subtasks
+from offload_jax.chains.problem import ChainProblem, Place
+from offload_jax.chains.scenarios import WIDE, Scenario
+from offload_jax.learning.parameters import Parameters, apply
+from offload_jax.objectives import LATENCY, Objective
+
+# The last layer has 3^A columns; at A = 10 that is 59 049.
+_MAX_SUBTASKS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class QNetworkConfig:
+    """Everything needed to rebuild a duelling Q-network.
+
+    Attributes:
+      num_subtasks: A; the network has 3^A actions.
+      feature_set: one of `offload_jax.chains.features.FEATURE_SETS`.
+      hidden: widths of the hidden layers of the shared trunk.
+      scenario: ranges of the `raw` features.
+      objective: what the decisions minimise, plain numbers; all features but `raw` depend on it.
+    """
+
+    num_subtasks: int = 6
+    feature_set: str = "raw"
+    hidden: tuple[int, ...] = (256,) * 3
+    scenario: Scenario = WIDE
+    objective: Objective = LATENCY
+
+    def __post_init__(self) -> None:
+        num_features(self.feature_set, self.num_subtasks)
+        if not 1 <= self.num_subtasks <= _MAX_SUBTASKS:
+            raise ValueError(
+                f"num_subtasks = {self.num_subtasks}: one action per decision is possible up to"
+                f" {_MAX_SUBTASKS}"
+            )
+
+    @property
+    def num_actions(self) -> int:
+        """3^A."""
+        return len(Place) ** self.num_subtasks
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        """A module with fresh parameters: `[..., features]` to action values `[..., 3^A]`."""
+        sizes = (num_features(self.feature_set, self.num_subtasks), *self.hidden)
+        return DuellingNetwork(sizes, self.num_actions, rngs)
+
+    def decide(self, params: Parameters, problem: ChainProblem) -> Int8[Array, "*batch A"]:
+        """The decision of the highest action value."""
+        best = jnp.argmax(action_values(self, params, problem), axis=-1)
+        return decision_of(best, self.num_subtasks)
+
+
+class DuellingNetwork(nnx.Module):
+    """Value of the state plus advantage of each action (Wang et al. 2016).
+
+    One trunk computes the state's features; one matrix product gives the advantages of all
+    actions and the value together.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], num_actions: int, rngs: nnx.Rngs) -> None:
+        self.trunk = MultilayerPerceptron(sizes, num_actions + 1, rngs)
+
+    def __call__(self, inputs: Float[Array, "*batch features"]) -> Float[Array, "*batch actions"]:
+        outputs = self.trunk(inputs)
+        value, advantage = outputs[..., :1], outputs[..., 1:]
+        # Centred, so that value and advantage are each determined.
+        return value + advantage - jnp.mean(advantage, axis=-1, keepdims=True)
+
+
+def action_values(
+    config: QNetworkConfig, params: Parameters, problem: ChainProblem
+) -> Float[Array, "*batch actions"]:
+    """Q-values of all decisions, decisions in lexicographic order."""
+    check_num_subtasks(config.num_subtasks, problem)
+    inputs = features(
+        problem, config.feature_set, scenario=config.scenario, objective=config.objective
+    )
+    return apply(config, params, inputs)
+
+
+def decision_of(action: Int[Array, "*batch"], num_subtasks: int) -> Int8[Array, "*batch A"]:
+    """The decision with a lexicographic number: base 3, first subtask most significant."""
+    digits = [
+        action // len(Place) ** power % len(Place) for power in range(num_subtasks - 1, -1, -1)
+    ]
+    return jnp.stack(digits, axis=-1).astype(jnp.int8)

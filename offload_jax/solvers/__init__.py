@@ -1,5 +1,0 @@
-"""Exact solvers behind one function, `solve`."""
-
-from offload_jax.solvers.solve import Solution, solve
-
-__all__ = ["Solution", "solve"]

@@ -1,0 +1,82 @@
+"""What only CP-SAT does: float64 answers, proofs, time limits, batches over processes."""
+
+import jax
+import numpy as np
+import pytest
+
+import offload_jax as oj
+from offload_jax.chains import cpsat
+from tests import cases, oracle
+
+
+def test_costs_are_scored_in_double_precision() -> None:
+    rng = np.random.default_rng(0)
+    for scale in (1.0, 1e-12, 1e12):
+        execution, transfer = scale * rng.random((4, 3)), scale * rng.random((5, 3, 3))
+        answer = cpsat.solve_chain(execution, transfer)
+        _, cost = oracle.table_optimum(execution, transfer)
+        assert answer.status == "OPTIMAL"
+        assert answer.optimal
+        assert answer.cost == pytest.approx(cost, rel=1e-9)
+        assert answer.cost == pytest.approx(
+            oracle.table_cost(execution, transfer, answer.decision), rel=1e-14
+        )
+
+
+def test_costs_far_below_the_first_bound() -> None:
+    """Staying costs 1e12 times the optimum, so the first scaling is too coarse for it."""
+    rng = np.random.default_rng(1)
+    execution, transfer = rng.random((5, 3)), rng.random((6, 3, 3))
+    execution[:, 0] = 1e12
+    answer = cpsat.solve_chain(execution, transfer)
+    _, cost = oracle.table_optimum(execution, transfer)
+    assert answer.optimal
+    assert answer.cost == pytest.approx(cost, rel=1e-9)
+
+
+def test_a_long_chain_is_proven() -> None:
+    costs = cases.random_table(np.random.default_rng(2), 200, 3)
+    solution = oj.solve(costs, method="cpsat")
+    assert bool(solution.optimal)
+    expected = oracle.shortest_path(costs.execution, costs.transfer)
+    assert float(solution.cost) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_batch_over_processes() -> None:
+    problem = cases.wide_problem(np.random.default_rng(3), 2, (4, 5))
+    solution = cpsat.solve_batch(problem, num_processes=2)
+    assert bool(solution.optimal.all())
+    np.testing.assert_allclose(solution.cost, oj.solve(problem).cost, rtol=1e-6)
+
+
+def test_no_time_gives_no_proof() -> None:
+    """A limit that leaves no time: what is returned is scored, not claimed to be optimal."""
+    costs = cases.random_table(np.random.default_rng(4), 300, 4)
+    solution = oj.solve(costs, method="cpsat", time_limit=1e-6)
+    assert not bool(solution.optimal)
+    table = costs.execution, costs.transfer
+    cost = float(solution.cost)
+    assert cost >= oracle.shortest_path(*table) * (1 - 1e-6)
+    decision = np.asarray(solution.decision)
+    assert cost in (np.inf, pytest.approx(oracle.table_cost(*table, decision), rel=1e-6))
+
+
+def test_a_budget_on_another_table() -> None:
+    """Least cost within a limit on a second additive cost, against brute force."""
+    rng = np.random.default_rng(5)
+    tables = [(rng.random((4, 3)), rng.random((5, 3, 3))) for _ in range(2)]
+    decisions = list(oracle.all_decisions(4))
+    spent = np.array([oracle.table_cost(*tables[1], d) for d in decisions])
+    for limit in (*np.quantile(spent, [0.02, 0.3, 1.0]), spent.min() / 2):
+        answer = cpsat.solve_chain(*tables[0], budgets=[cpsat.Budget(*tables[1], limit)])
+        affordable = [d for d, s in zip(decisions, spent, strict=True) if s <= limit]
+        _, cost = oracle.minimize(lambda d: oracle.table_cost(*tables[0], d), affordable)
+        assert answer.optimal
+        assert answer.cost == pytest.approx(cost, rel=1e-9)
+        assert answer.status == ("OPTIMAL" if affordable else "INFEASIBLE")
+
+
+def test_the_answer_does_not_vary() -> None:
+    rows = cases.table_rows(4, 3).source
+    first, second = (oj.solve(rows, method="cpsat") for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
