@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from offload_jax.chains.problem import ChainProblem, Place, validate
+from offload_jax.chains.problem import ChainProblem, validate
+from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
 if TYPE_CHECKING:

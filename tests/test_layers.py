@@ -79,7 +79,6 @@ def test_all_folders_were_found() -> None:
         (LIBRARY, (EXPERIMENTS, BENCHMARKS)),
         (BENCHMARKS, (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies")),
         (f"{EXPERIMENTS}.reporting", (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies")),
-        (f"{CHAINS}.problem", (LIBRARY,)),
         (CHAINS, (f"{LIBRARY}.graphs",)),
         (f"{LIBRARY}.graphs", (CHAINS,)),
         (f"{LIBRARY}.learning", (f"{CHAINS}.solve", f"{LIBRARY}.datasets")),

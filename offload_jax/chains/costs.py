@@ -12,11 +12,11 @@ from jaxtyping import Array, Float
 
 from offload_jax.chains.problem import (
     ChainProblem,
-    Place,
     as_float_array,
     validate_kind,
     validate_shapes,
 )
+from offload_jax.network import Place
 from offload_jax.objectives import ENERGY, LATENCY, Objective, PowerModel, is_zero
 
 

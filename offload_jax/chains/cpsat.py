@@ -25,8 +25,8 @@ from tqdm.auto import tqdm
 
 from offload_jax.chains.costs import ChainCosts, problem_terms, stack_terms, terms_of
 from offload_jax.chains.problem import ChainProblem
-from offload_jax.chains.solve import Solution
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.solution import Solution
 
 _RESOLUTION = 1 << 40
 _RELATIVE_ERROR = 1e-9

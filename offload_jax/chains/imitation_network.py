@@ -9,10 +9,11 @@ from flax import nnx
 from jaxtyping import Array, Float, Int8
 
 from offload_jax.chains.features import features, num_features
-from offload_jax.chains.problem import ChainProblem, Place
+from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import WIDE, Scenario
 from offload_jax.chains.symmetry import is_symmetric, reverse
 from offload_jax.learning.parameters import Parameters, apply
+from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
 SHARING = ("separate", "shared")

@@ -1,7 +1,6 @@
 """The chain offloading problem: a task cut into subtasks, two processors and two links."""
 
 import dataclasses
-import enum
 import math
 from typing import Any
 
@@ -9,13 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-
-class Place(enum.IntEnum):
-    """Where a subtask runs; the values of a decision."""
-
-    DEVICE = 0
-    EDGE = 1
-    CLOUD = 2
+from offload_jax.network import Place
 
 
 @jax.tree_util.register_dataclass

@@ -8,9 +8,10 @@ from jaxtyping import Array, Float, Int, Int8
 
 from offload_jax.chains.features import features, num_features
 from offload_jax.chains.imitation_network import MultilayerPerceptron, check_num_subtasks
-from offload_jax.chains.problem import ChainProblem, Place
+from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import WIDE, Scenario
 from offload_jax.learning.parameters import Parameters, apply
+from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
 # The last layer has 3^A columns; at A = 10 that is 59 049.

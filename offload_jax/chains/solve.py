@@ -1,12 +1,12 @@
 """`solve`: validation, choice of the method, and the gradient of the optimal cost."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int8
+from jaxtyping import Array
 
 from offload_jax.chains import constraints as constrained
 from offload_jax.chains import dynamic_programming, exhaustive, label_setting
@@ -14,22 +14,9 @@ from offload_jax.chains.costs import ChainCosts, evaluate_terms, terms_of, valid
 from offload_jax.chains.problem import ChainProblem, validate, validate_shapes
 from offload_jax.chains.side_constraints import SideConstraints
 from offload_jax.objectives import LATENCY, Objective, is_zero
+from offload_jax.solution import Solution
 
 METHODS = ("auto", "dp", "exhaustive", "label_setting", "cpsat")
-
-
-class Solution(NamedTuple):
-    """What a solver found.
-
-    Attributes:
-      decision: int8 `[..., A]` place of each subtask.
-      cost: `[...]` its cost; seconds for latency, joules for energy.
-      optimal: bool `[...]` True only where the decision is proven optimal.
-    """
-
-    decision: Int8[Array, "*batch A"]
-    cost: Float[Array, "*batch"]
-    optimal: Bool[Array, "*batch"]
 
 
 def solve(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from offload_jax.chains import exhaustive
-from offload_jax.chains.problem import Place
 from offload_jax.chains.scenarios import Scenario
+from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective, objective_from_data
 
 METHODS = ("auto", "dp", "exhaustive", "cpsat")  # those of `solve` that need no limits

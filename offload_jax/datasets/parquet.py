@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from offload_jax.chains.problem import ChainProblem
-from offload_jax.chains.solve import Solution
 from offload_jax.datasets.config import DatasetConfig
 from offload_jax.datasets.manifest import Shard, replace_file
+from offload_jax.solution import Solution
 
 SCALARS = ("device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth")
 _ROW_GROUP_SIZE = 250_000

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from offload_jax.chains.problem import ChainProblem
-from offload_jax.chains.solve import Solution
 from offload_jax.datasets.manifest import Manifest, Shard, read_manifest
 from offload_jax.datasets.parquet import SCALARS, read_pieces
+from offload_jax.solution import Solution
 
 
 def read(

@@ -9,7 +9,7 @@ import jax
 
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import sample
-from offload_jax.chains.solve import Solution, solve
+from offload_jax.chains.solve import solve
 from offload_jax.datasets.config import DatasetConfig
 from offload_jax.datasets.manifest import (
     MANIFEST_NAME,
@@ -21,6 +21,7 @@ from offload_jax.datasets.manifest import (
     temporary_name,
 )
 from offload_jax.datasets.parquet import import_parquet, write_shard
+from offload_jax.solution import Solution
 
 _LOCK_NAME = ".lock"
 _SAVE_ALWAYS = 1_000

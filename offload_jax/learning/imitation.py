@@ -13,10 +13,11 @@ from jaxtyping import Array
 
 from offload_jax.chains.imitation_network import ImitationConfig, logits
 from offload_jax.chains.learned import LearnedPolicy
-from offload_jax.chains.problem import ChainProblem, Place, broadcast_batch
+from offload_jax.chains.problem import ChainProblem, broadcast_batch
 from offload_jax.learning import losses
 from offload_jax.learning.loop import OnEpoch, TrainState, average, learning_rate_schedule, run
 from offload_jax.learning.parameters import initialize
+from offload_jax.network import Place
 
 
 class Examples(NamedTuple):
