@@ -9,10 +9,11 @@ import typing
 
 import numba
 
-jit = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=False)
+jit = numba.njit(nogil=True, error_model="numpy", _nrt=False)
+inlined = numba.njit(error_model="numpy", _nrt=False)
 
 
-@jit
+@inlined
 @typing.no_type_check
 def _move(free, hops, seconds_per_byte, startup, serial, begin, num_bytes, first, last):
     """Books the hops of a transfer one after the other; gives when the data is there."""
@@ -28,7 +29,7 @@ def _move(free, hops, seconds_per_byte, startup, serial, begin, num_bytes, first
     return here if last > first else math.inf
 
 
-@jit
+@inlined
 @typing.no_type_check
 def _run(
     seconds,

@@ -32,7 +32,7 @@ from offload_jax.validation import (
 Route = tuple[int, ...] | None
 """Numbers of the links that lead from one place to another, in order; None where nothing does."""
 
-_AXES: dict[str, tuple[str, ...]] = {
+AXES: dict[str, tuple[str, ...]] = {
     "seconds": ("N", "K"),
     "depends": ("N", "N"),
     "data": ("N", "N"),
@@ -86,7 +86,7 @@ class GraphCosts:
     send_once: bool = dataclasses.field(default=False, metadata={"static": True})
 
     def __post_init__(self) -> None:
-        for name in _AXES:
+        for name in AXES:
             value = getattr(self, name)
             if name == "depends":
                 value = as_bool_array(name, value)
@@ -109,7 +109,7 @@ class GraphCosts:
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """The broadcast shape of all leading dimensions."""
-        return broadcast_shapes(batch_shapes(self, {n: len(tail) for n, tail in _AXES.items()}))
+        return broadcast_shapes(batch_shapes(self, {n: len(tail) for n, tail in AXES.items()}))
 
 
 def _as_places(value: Any) -> Any:
@@ -208,12 +208,12 @@ def validate_costs(costs: GraphCosts) -> None:
     Raises:
       ValueError: names the field, the rule, the first bad index and its value.
     """
-    for name in _AXES:
+    for name in AXES:
         if name != "depends":
             check_kind(name, getattr(costs, name))
     if getattr(costs.depends, "dtype", None) != bool:
         raise ValueError(f"depends: must hold booleans, got {costs.depends!r:.60}")
-    check_axes(costs, _AXES, {"L": len(costs.serial)})
+    check_axes(costs, AXES, {"L": len(costs.serial)})
     num_places = costs.num_places
     if len(costs.servers) != num_places:
         raise ValueError(f"servers: needs {num_places} entries, got {len(costs.servers)}")
@@ -233,7 +233,7 @@ def validate_costs(costs: GraphCosts) -> None:
             for link in route or ():
                 if not 0 <= link < len(costs.serial):
                     raise ValueError(f"routes[{j}][{k}]: unknown link {link}")
-    fields = {name: getattr(costs, name) for name in _AXES if name not in ("depends", "home")}
+    fields = {name: getattr(costs, name) for name in AXES if name not in ("depends", "home")}
     fields["data"] = data_on_edges(costs.depends, costs.data)
     rules = dict.fromkeys(fields, FINITE) | {"seconds": COST, "seconds_per_byte": COST}
     check_values(fields, rules)
