@@ -1,215 +1,159 @@
-"""The machine of the model as loops over one request, compiled by numba, in float64.
+"""The machine of `machine.py` as loops over one request, compiled by numba, in float64.
 
-A request is flat arrays, made by `packing.pack`; they are passed one by one, since numba counts
-references to every array of a tuple at every access.
+Functions that only read and write arrays are compiled without numba's reference counting (`plain`):
+it would count every array at every call, which takes four times as long as the simulation itself.
+They cannot allocate, so what they write on comes from outside.
 """
 
 import math
 import typing
+from typing import NamedTuple
 
 import numba
+import numpy as np
 
-jit = numba.njit(nogil=True, error_model="numpy", _nrt=False)
-inlined = numba.njit(error_model="numpy", _nrt=False)
+compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+plain = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 
 
-@inlined
+class Bench(NamedTuple):
+    """What the machine writes on.
+
+    Attributes:
+      free: `[L]` when each link is free.
+      busy: `[S]` until when each server is busy.
+      finish: `[N]` when each task is done.
+      position: int `[N]` where each task stands in the order.
+      place: int `[N]` where each task ran.
+      copies: `[N, K]` when a result is at a place, -1 where it was not sent; `[1, K]` if unused.
+      edges: int `[N]` scratch.
+    """
+
+    free: np.ndarray
+    busy: np.ndarray
+    finish: np.ndarray
+    position: np.ndarray
+    place: np.ndarray
+    copies: np.ndarray
+    edges: np.ndarray
+
+
+@compiled
 @typing.no_type_check
-def _move(free, hops, seconds_per_byte, startup, serial, begin, num_bytes, first, last):
+def new_bench(request):
+    num_tasks, num_places = request.seconds.shape
+    return Bench(
+        np.zeros(request.startup.size),
+        np.zeros(request.first_server[num_places]),
+        np.zeros(num_tasks),
+        np.zeros(num_tasks, np.int64),
+        np.zeros(num_tasks, np.int64),
+        np.full((num_tasks if request.send_once else 1, num_places), -1.0),
+        np.zeros(num_tasks, np.int64),
+    )
+
+
+@plain
+@typing.no_type_check
+def reset(bench):
+    for link in range(bench.free.size):
+        bench.free[link] = 0.0
+    for server in range(bench.busy.size):
+        bench.busy[server] = 0.0
+    for u in range(bench.copies.shape[0]):
+        for k in range(bench.copies.shape[1]):
+            bench.copies[u, k] = -1.0
+
+
+@plain
+@typing.no_type_check
+def _move(request, bench, begin, num_bytes, origin, target):
     """Books the hops of a transfer one after the other; gives when the data is there."""
+    pair = origin * request.seconds.shape[1] + target
+    first, last = request.first_hop[pair], request.first_hop[pair + 1]
+    if first == last:
+        return math.inf
     here = begin
     for h in range(first, last):
-        link = hops[h]
+        link = request.hops[h]
         start = here
-        if serial[link] and free[link] > here:
-            start = free[link]
-        end = start + num_bytes * seconds_per_byte[link]
-        free[link] = end
-        here = end + startup[link]
-    return here if last > first else math.inf
+        if request.serial[link] and bench.free[link] > here:
+            start = bench.free[link]
+        end = start + num_bytes * request.seconds_per_byte[link]
+        bench.free[link] = end
+        here = end + request.startup[link]
+    return here
 
 
-@inlined
+@plain
 @typing.no_type_check
-def _run(
-    seconds,
-    first_edge,
-    source,
-    data,
-    inputs,
-    outputs,
-    release,
-    home,
-    seconds_per_byte,
-    startup,
-    first_hop,
-    hops,
-    first_server,
-    serial,
-    send_once,
-    free,
-    server,
-    finish,
-    position,
-    place,
-    copies,
-    edges,
-    task,
-    target,
-):
-    K = seconds.shape[1]
-    ready = release[task]
-    h = home[task]
-    if inputs[task] > 0.0 and h != target:
-        pair = h * K + target
-        ready = _move(
-            free,
-            hops,
-            seconds_per_byte,
-            startup,
-            serial,
-            ready,
-            inputs[task],
-            first_hop[pair],
-            first_hop[pair + 1],
-        )
-    first = first_edge[task]
-    count = first_edge[task + 1] - first
-    for e in range(first, first + count):
-        i = e - first
-        p = position[source[e]]
-        while i > 0 and position[source[edges[i - 1]]] > p:
-            edges[i] = edges[i - 1]
-            i -= 1
-        edges[i] = e
+def book(request, bench, task, target):
+    """Books a task at a place, and all that has to move for it.
+
+    Its position must have been written; all that it needs must have been booked.
+
+    Returns:
+      When it starts and when its output is home.
+    """
+    home = request.home[task]
+    ready = request.release[task]
+    if request.input[task] > 0.0 and home != target:
+        ready = _move(request, bench, ready, request.input[task], home, target)
+    # What it needs arrives in the order in which that was booked.
+    first = request.first_edge[task]
+    count = request.first_edge[task + 1] - first
     for i in range(count):
-        e = edges[i]
-        u = source[e]
-        arrived = finish[u]
-        origin = place[u]
-        if origin != target and data[e] > 0.0:
-            pair = origin * K + target
-            if send_once:
-                if copies[u, target] < 0.0:
-                    copies[u, target] = _move(
-                        free,
-                        hops,
-                        seconds_per_byte,
-                        startup,
-                        serial,
-                        arrived,
-                        data[e],
-                        first_hop[pair],
-                        first_hop[pair + 1],
-                    )
-                arrived = copies[u, target]
+        edge = first + i
+        position = bench.position[request.source[edge]]
+        while i > 0 and bench.position[request.source[bench.edges[i - 1]]] > position:
+            bench.edges[i] = bench.edges[i - 1]
+            i -= 1
+        bench.edges[i] = edge
+    for i in range(count):
+        edge = bench.edges[i]
+        num_bytes = request.data[edge]
+        u = request.source[edge]
+        origin = bench.place[u]
+        arrived = bench.finish[u]
+        if num_bytes > 0.0 and origin != target:
+            if not request.send_once:
+                arrived = _move(request, bench, arrived, num_bytes, origin, target)
             else:
-                arrived = _move(
-                    free,
-                    hops,
-                    seconds_per_byte,
-                    startup,
-                    serial,
-                    arrived,
-                    data[e],
-                    first_hop[pair],
-                    first_hop[pair + 1],
-                )
-        ready = max(ready, arrived)
-    duration = seconds[task, target]
+                if bench.copies[u, target] < 0.0:
+                    bench.copies[u, target] = _move(
+                        request, bench, arrived, num_bytes, origin, target
+                    )
+                arrived = bench.copies[u, target]
+        if arrived > ready:
+            ready = arrived
+    duration = request.seconds[task, target]
     start = ready
-    s0 = first_server[target]
-    s1 = first_server[target + 1]
-    if duration > 0.0 and s1 > s0:
-        best = s0
-        for s in range(s0 + 1, s1):
-            if server[s] < server[best]:
-                best = s
-        start = max(ready, server[best])
-        server[best] = start + duration
-    finish[task] = start + duration
-    place[task] = target
-    back = finish[task]
-    if outputs[task] > 0.0 and h != target:
-        pair = target * K + h
-        back = _move(
-            free,
-            hops,
-            seconds_per_byte,
-            startup,
-            serial,
-            back,
-            outputs[task],
-            first_hop[pair],
-            first_hop[pair + 1],
-        )
-    return start, back
+    first, last = request.first_server[target], request.first_server[target + 1]
+    if duration > 0.0 and last > first:
+        server = first
+        for s in range(first + 1, last):
+            if bench.busy[s] < bench.busy[server]:
+                server = s
+        if bench.busy[server] > start:
+            start = bench.busy[server]
+        bench.busy[server] = start + duration
+    finish = start + duration
+    bench.finish[task] = finish
+    bench.place[task] = target
+    if request.output[task] > 0.0 and home != target:
+        return start, _move(request, bench, finish, request.output[task], target, home)
+    return start, finish
 
 
-@jit
+@plain
 @typing.no_type_check
-def simulate(
-    seconds,
-    first_edge,
-    source,
-    data,
-    inputs,
-    outputs,
-    release,
-    home,
-    seconds_per_byte,
-    startup,
-    first_hop,
-    hops,
-    first_server,
-    serial,
-    send_once,
-    decided,
-    order,
-    start,
-    finish,
-    free,
-    server,
-    position,
-    place,
-    copies,
-    edges,
-):
-    num_tasks, num_places = seconds.shape
-    free[:] = 0.0
-    server[:] = 0.0
-    if send_once:
-        copies[:] = -1.0
+def simulate(request, bench, place, order):
+    """The makespan of a decision; `bench.finish` holds when each task is done."""
+    reset(bench)
     makespan = 0.0
-    for i in range(num_tasks):
+    for i in range(order.size):
         task = order[i]
-        position[task] = i
-        s, back = _run(
-            seconds,
-            first_edge,
-            source,
-            data,
-            inputs,
-            outputs,
-            release,
-            home,
-            seconds_per_byte,
-            startup,
-            first_hop,
-            hops,
-            first_server,
-            serial,
-            send_once,
-            free,
-            server,
-            finish,
-            position,
-            place,
-            copies,
-            edges,
-            task,
-            decided[task],
-        )
-        start[task] = s
-        makespan = max(makespan, max(finish[task], back))
+        bench.position[task] = i
+        _, back = book(request, bench, task, place[task])
+        makespan = max(makespan, max(back, bench.finish[task]))
     return makespan
