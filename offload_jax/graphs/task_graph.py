@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offload_jax import validation
+
 if TYPE_CHECKING:
     from offload_jax.graphs.problem import GraphProblem
 
@@ -91,26 +93,18 @@ class TaskGraph:
             )
 
     def _checked(self, field: str, length: int) -> np.ndarray:
-        try:
-            values = np.array(getattr(self, field), dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{field}: must hold real numbers: {error}") from None
+        values = np.array(validation.as_float_array(field, getattr(self, field)), np.float64)
         if values.shape != (length,):
             per = "edge" if field == "data" else "task"
             raise ValueError(
                 f"{field}: must have shape ({length},), one for each {per}, got {values.shape}"
             )
-        bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
-        if bad.size:
-            index = int(bad[0])
-            if field == "data":
-                u, v = self.edges[index]
-                where = f"{self.names[u]!r} to {self.names[v]!r}"
-            else:
-                where = f"task {self.names[index]!r}"
-            raise ValueError(
-                f"{field}[{index}] = {values[index]} ({where}): must be finite and not negative"
-            )
+        good = validation.FINITE.holds(values)
+        if not good.all():
+            bad = int(np.argmin(good))
+            ends = self.edges[bad] if field == "data" else [bad]
+            where = " to ".join(repr(self.names[task]) for task in ends)
+            validation.require(field, values, good, f"{validation.FINITE.wording} (task {where})")
         return values
 
     def _check_one_result(self) -> None:
