@@ -6,6 +6,7 @@ edge and HTML strings are refused.
 """
 
 import dataclasses
+import itertools
 import math
 import re
 from typing import NamedTuple
@@ -58,9 +59,7 @@ def parse(text: str, reference_speed: float, cycles_per_byte: float) -> TaskGrap
     for (u, v), statement in edges.items():
         for end in (u, v):
             if end not in nodes:
-                raise ValueError(
-                    f"line {statement.line}: edge {u} -> {v}: unknown task {end!r}"
-                )
+                raise ValueError(f"line {statement.line}: edge {u} -> {v}: unknown task {end!r}")
     daggen = any("size" in statement.attributes for statement in nodes.values())
     key = "size" if daggen else "weight"
     work = {name: _value(node, key, f"node {name}") for name, node in nodes.items()}
@@ -148,7 +147,7 @@ class _Parser:
         while self._accept("->"):
             names.append(self._name())
         attributes = self._attributes()
-        for ends in zip(names, names[1:], strict=False):
+        for ends in itertools.pairwise(names):
             if ends in self.edges:
                 raise ValueError(
                     f"line {first.line}: edge {' -> '.join(ends)} is there twice, first in line"

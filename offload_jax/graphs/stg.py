@@ -26,44 +26,48 @@ def parse(text: str, reference_speed: float) -> TaskGraph:
     for line, content in enumerate(text.splitlines(), start=1):
         words = content.split("#", 1)[0].split()
         if words:
-            rows.append((line, [_number(word, line) for word in words]))
-    if not rows:
-        raise ValueError("line 1: must be the number of tasks, the file is empty")
-    line, header = rows.pop(0)
-    if len(header) != 1 or header[0] != int(header[0]):
-        raise ValueError(f"line {line}: must be the number of tasks, got {len(header)} numbers")
-    num_rows = int(header[0]) + 2
+            rows.append((line, words))
+    if not rows or len(rows[0][1]) != 1:
+        raise ValueError(f"line {rows[0][0] if rows else 1}: must be the number of tasks alone")
+    header, (count,) = rows.pop(0)
+    num_rows = _whole(count, header) + 2
     if len(rows) != num_rows:
-        line = rows[min(num_rows, len(rows) - 1)][0] if rows else line
+        line = rows[min(num_rows, len(rows) - 1)][0] if rows else header
         raise ValueError(
-            f"line {line}: {int(header[0])} tasks and two dummies were announced, found {len(rows)}"
+            f"line {line}: line {header} announces {count} tasks and two dummies, found {len(rows)}"
         )
-    index: dict[float, int] = {}
-    for position, (line, row) in enumerate(rows):
-        if len(row) < 3 or len(row) != 3 + row[2]:
-            raise ValueError(
-                f"line {line}: must be id, time, number of predecessors and as many ids"
-            )
-        if index.setdefault(row[0], position) != position:
-            raise ValueError(f"line {line}: task {row[0]:g} is there twice")
-    dummies = {position for position in (0, num_rows - 1) if rows[position][1][1] == 0}
-    tasks = [position for position in range(num_rows) if position not in dummies]
-    number = {position: new for new, position in enumerate(tasks)}
+
+    seconds: dict[str, float] = {}
     edges = []
-    for position, (line, row) in enumerate(rows):
-        if len(set(row[3:])) < len(row[3:]):
+    for line, words in rows:
+        if len(words) < 3 or len(words) != 3 + _whole(words[2], line):
+            raise ValueError(f"line {line}: must be id, time, number of predecessors, their ids")
+        name, time, _, *predecessors = words
+        if name in seconds:
+            raise ValueError(f"line {line}: task {name} is there twice")
+        seconds[name] = _number(time, line)
+        if len(set(predecessors)) < len(predecessors):
             raise ValueError(f"line {line}: a predecessor is there twice")
-        for predecessor in row[3:]:
-            if predecessor not in index:
-                raise ValueError(f"line {line}: unknown task {predecessor:g}")
-            ends = (index[predecessor], position)
-            if not dummies.intersection(ends):
-                edges.append((number[ends[0]], number[position]))
+        edges += [(predecessor, name, line) for predecessor in predecessors]
+    for predecessor, _, line in edges:
+        if predecessor not in seconds:
+            raise ValueError(f"line {line}: unknown task {predecessor}")
+
+    ends = {rows[0][1][0], rows[-1][1][0]}
+    dummies = {name for name in ends if seconds[name] == 0}
+    names = [name for name in seconds if name not in dummies]
     return TaskGraph.from_edges(
-        [rows[position][1][1] * reference_speed for position in tasks],
-        edges,
-        names=[f"{rows[position][1][0]:g}" for position in tasks],
+        [seconds[name] * reference_speed for name in names],
+        [(u, v) for u, v, _ in edges if not dummies.intersection((u, v))],
+        names=names,
     )
+
+
+def _whole(word: str, line: int) -> int:
+    value = _number(word, line)
+    if value != int(value):
+        raise ValueError(f"line {line}: {word} must be a whole number")
+    return int(value)
 
 
 def _number(word: str, line: int) -> float:

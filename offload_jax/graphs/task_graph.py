@@ -214,14 +214,14 @@ class TaskGraph:
         Raises:
           ValueError: there are too many tasks for arrays of [N, N].
         """
-        from offload_jax.graphs.problem import GraphProblem
-
         n = self.num_tasks
         if n > MAX_DENSE_TASKS:
             raise ValueError(
                 f"{n} tasks: data and depends as [N, N] arrays would take {n * n * 9 / 2**30:.1f}"
                 f" GiB; a GraphProblem has at most {MAX_DENSE_TASKS} tasks, and fuse makes fewer"
             )
+        from offload_jax.graphs.problem import GraphProblem
+
         u, v = self.edges.T
         depends = np.zeros((n, n), bool)
         depends[u, v] = True
@@ -280,11 +280,9 @@ def topological_order(edges: np.ndarray, names: Sequence[str]) -> list[int]:
     return order
 
 
-def _describe_cycle(
-    successors: list[list[int]], missing: list[int], names: Sequence[str]
-) -> str:
+def _describe_cycle(successors: list[list[int]], missing: list[int], names: Sequence[str]) -> str:
     # What is left has a predecessor that is left, so walking backwards must come round again.
-    predecessor = {}
+    predecessor: dict[int, int] = {}
     for u, following in enumerate(successors):
         if missing[u]:
             predecessor.update((v, u) for v in following)

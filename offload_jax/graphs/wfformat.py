@@ -72,7 +72,7 @@ def _declared_edges(
     edges: dict[tuple[int, int], float] = {}
     for task, name in zip(tasks, names, strict=True):
         for kind in ("parents", "children"):
-            for other in _get(task, kind, list, f"task {name!r}"):
+            for other in _strings(task, kind, f"task {name!r}"):
                 if other not in number:
                     raise ValueError(f"task {name!r}: {kind} has an unknown task {other!r}")
                 pair = (number[other], number[name])
@@ -85,7 +85,8 @@ def _add_files(
 ) -> tuple[list[float], list[float]]:
     """Puts the bytes of files on edges; returns input and output bytes of the tasks."""
     sizes = {}
-    for position, file in enumerate(specification.get("files", [])):
+    files = _get({"files": [], **specification}, "files", list, "workflow.specification")
+    for position, file in enumerate(files):
         where = f"workflow.specification.files[{position}]"
         sizes[_get(file, "id", str, where)] = _number(file, "sizeInBytes", where)
     reads: list[dict[str, float]] = []
@@ -93,7 +94,7 @@ def _add_files(
     writers = defaultdict(list)
     for index, (task, name) in enumerate(zip(tasks, names, strict=True)):
         for kind, into in (("inputFiles", reads), ("outputFiles", writes)):
-            files = task.get(kind, [])
+            files = _strings({kind: [], **task}, kind, f"task {name!r}")
             unknown = next((file for file in files if file not in sizes), None)
             if unknown is not None:
                 raise ValueError(
@@ -133,9 +134,12 @@ def _seconds(workflow: Any) -> dict[str, float]:
     return seconds
 
 
+_JSON_NAMES: dict[type, str] = {dict: "object", list: "array", str: "string"}
+
+
 def _get(holder: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(holder, dict):
-        raise ValueError(f"{where}: must be an object")
+        raise ValueError(f"{where}: must be a JSON object")
     if key not in holder:
         raise ValueError(f"{where}: has no {key}")
     if not isinstance(holder[key], kind):
@@ -143,7 +147,11 @@ def _get(holder: Any, key: str, kind: type, where: str) -> Any:
     return holder[key]
 
 
-_JSON_NAMES = {dict: "object", list: "array", str: "string"}
+def _strings(holder: Any, key: str, where: str) -> list[str]:
+    values: list[str] = _get(holder, key, list, where)
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{where}: {key} must hold strings")
+    return values
 
 
 def _number(holder: Any, key: str, where: str) -> float:

@@ -20,11 +20,16 @@ from jax.extend.core import Literal
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.workloads.networks.layers import StageChain
-from offload_jax.workloads.networks.profile import FLOPS_PER_CYCLE, xla_flops
+from offload_jax.workloads.networks.profile import (
+    FLOPS_PER_CYCLE,
+    xla_flops,
+)
 
 # Calls whose body is part of the graph. A custom derivative has no part in a forward pass.
-_CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "custom_jvp_call")
-_CALLS += ("custom_vjp_call", "custom_vjp_call_jaxpr")
+_CALLS = {
+    *("jit", "pjit", "closed_call", "core_call", "checkpoint"),
+    *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
+}
 # XLA counts the body of a loop once and both branches of a condition.
 _UNCOUNTABLE = ("scan", "while", "cond")
 _SHORT_NAMES = {
@@ -35,7 +40,7 @@ _SHORT_NAMES = {
 
 
 def profile_graph(
-    model: nnx.Module | Callable[..., nnx.Module],
+    model: nnx.Module | Callable[..., Any],
     *,
     image_shape: tuple[int, int, int] = (224, 224, 3),
     input_bytes: float | None = None,
@@ -75,10 +80,14 @@ def profile_graph(
     """
     if not 0 < flops_per_cycle < math.inf:
         raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
-    module = model if isinstance(model, nnx.Module) else nnx.eval_shape(lambda: model(rngs=nnx.Rngs(0)))
+    module = (
+        model if isinstance(model, nnx.Module) else nnx.eval_shape(lambda: model(rngs=nnx.Rngs(0)))
+    )
     graph, state = nnx.split(module)
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    jaxpr = jax.make_jaxpr(lambda state, x: _forward(nnx.merge(graph, state), x))(state, image).jaxpr
+    jaxpr = jax.make_jaxpr(lambda state, x: _forward(nnx.merge(graph, state), x))(
+        state, image
+    ).jaxpr
 
     image_bytes = math.prod(image_shape) if input_bytes is None else input_bytes
     operations = _Operations(image_bytes)
@@ -156,7 +165,9 @@ class _Operations:
                 inner = getattr(body, "jaxpr", body)
                 results = self.trace(inner, [_Value() for _ in inner.constvars], arguments, where)
             elif name in _UNCOUNTABLE:
-                raise ValueError(f"model: has a {name}, whose operations XLA cannot count; unroll it")
+                raise ValueError(
+                    f"model: has a {name}, whose operations XLA cannot count; unroll it"
+                )
             else:
                 results = [self._add(equation, arguments, where)] * len(equation.outvars)
             held.update(zip(equation.outvars, results, strict=True))
