@@ -21,7 +21,7 @@ _LONGEST_CYCLE_SHOWN = 8
 class TaskGraph:
     """Tasks, what each needs from others and how many bytes pass, with N tasks and M edges.
 
-    Lists and anything else NumPy can convert are accepted. `from_edges` takes tasks in any order.
+    `from_edges` makes one of lists and of tasks in any order.
 
     Attributes:
       names: N different names of the tasks, in a topological order.
