@@ -25,11 +25,6 @@ from offload_jax.workloads.networks.profile import (
     xla_flops,
 )
 
-# Calls whose body is part of the graph. A custom derivative has no part in a forward pass.
-_CALLS = {
-    *("jit", "pjit", "closed_call", "core_call", "checkpoint"),
-    *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
-}
 # XLA counts the body of a loop once and both branches of a condition.
 _UNCOUNTABLE = ("scan", "while", "cond")
 _SHORT_NAMES = {
@@ -156,18 +151,12 @@ class _Operations:
             arguments = [read(variable) for variable in equation.invars]
             where = scope or str(equation.source_info.name_stack)
             name = equation.primitive.name
-            if name in _CALLS:
-                body = next(
-                    equation.params[key]
-                    for key in ("jaxpr", "call_jaxpr", "fun_jaxpr")
-                    if key in equation.params
-                )
-                inner = getattr(body, "jaxpr", body)
-                results = self.trace(inner, [_Value() for _ in inner.constvars], arguments, where)
-            elif name in _UNCOUNTABLE:
-                raise ValueError(
-                    f"model: has a {name}, whose operations XLA cannot count; unroll it"
-                )
+            body = _body(equation)
+            if name in _UNCOUNTABLE:
+                raise ValueError(f"model: has a {name}, whose operations XLA cannot count")
+            if body is not None:
+                nothing = [_Value() for _ in body.constvars]
+                results = self.trace(body, nothing, arguments, where)
             else:
                 results = [self._add(equation, arguments, where)] * len(equation.outvars)
             held.update(zip(equation.outvars, results, strict=True))
@@ -180,15 +169,14 @@ class _Operations:
             for value, variable in zip(arguments, equation.invars, strict=True)
             if value.producer is not None
         ]
-        own = flops
+        result = sum(_num_bytes(variable) for variable in equation.outvars)
+        rearranges = flops == 0 and len(data) == 1 and result >= _num_bytes(data[0][1])
         for value in arguments:
             flops, value.flops = flops + value.flops, 0.0
         if not data:
             return _Value(flops=flops)
-        result = sum(_num_bytes(variable) for variable in equation.outvars)
-        if len(data) == 1 and own == 0 and result >= _num_bytes(data[0][1]):
-            producer = data[0][0]
-            return _Value(producer=producer, flops=flops)
+        if rearranges:
+            return _Value(producer=data[0][0], flops=flops)
         name = _SHORT_NAMES.get(equation.primitive.name, equation.primitive.name)
         name = f"{where}/{name}" if where else name
         self._named[name] += 1
@@ -251,6 +239,24 @@ class _Operations:
             names=[self.tasks[index].name for index in kept],
             send_once=True,
         )
+
+
+def _body(equation: Any) -> Any:
+    """The jaxpr that an equation calls with its own arguments; None if it calls none."""
+    for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        called = equation.params.get(key)
+        body = getattr(called, "jaxpr", called)
+        # The jaxpr of a reduction takes two scalars.
+        if body is not None and [_shape(v) for v in body.invars] == [
+            _shape(v) for v in equation.invars
+        ]:
+            return body
+    return None
+
+
+def _shape(variable: Any) -> tuple[int, ...]:
+    shape: tuple[int, ...] = getattr(variable.aval, "shape", ())
+    return shape
 
 
 def _num_bytes(variable: Any) -> float:
