@@ -18,6 +18,8 @@ from offload_jax.workloads.links.markov import markov_trace
 from offload_jax.workloads.links.replay import Replay, replay, request_times
 from offload_jax.workloads.links.traces import BandwidthTrace, read_trace, read_trace_dir
 from offload_jax.workloads.networks.alexnet import alexnet
+from offload_jax.workloads.networks.googlenet import googlenet
+from offload_jax.workloads.networks.jaxpr_graph import profile_graph
 from offload_jax.workloads.networks.layers import StageChain
 from offload_jax.workloads.networks.mobilenet import mobilenet_v2
 from offload_jax.workloads.networks.profile import (
@@ -49,8 +51,10 @@ __all__ = [
     "TaskProfile",
     "abstract_network",
     "alexnet",
+    "googlenet",
     "markov_trace",
     "mobilenet_v2",
+    "profile_graph",
     "profile_network",
     "read_trace",
     "read_trace_dir",

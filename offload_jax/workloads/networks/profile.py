@@ -169,10 +169,22 @@ def _count(stage: nnx.Module, inputs: Any) -> tuple[float, Any]:
     graph, state = nnx.split(stage)
     lowered = jax.jit(lambda state, x: nnx.merge(graph, state)(x)).lower(state, inputs)
     outputs = jax.tree.map(lambda out: jax.ShapeDtypeStruct(out.shape, out.dtype), lowered.out_info)
-    return _flops(lowered.cost_analysis()), outputs
+    return xla_flops(lowered), outputs
 
 
-def _flops(analysis: Any) -> float:
+def xla_flops(lowered: Any) -> float:
+    """The operations of a program, counted as the head of this file says.
+
+    Args:
+      lowered: what `jax.jit(function).lower(...)` gives.
+
+    Returns:
+      Floating-point operations of one run.
+
+    Raises:
+      RuntimeError: this version or backend of JAX has no cost analysis.
+    """
+    analysis = lowered.cost_analysis()
     # Some versions of JAX return one dictionary a computation, and XLA leaves out what is zero.
     if isinstance(analysis, (list, tuple)) and len(analysis) == 1:
         analysis = analysis[0]
