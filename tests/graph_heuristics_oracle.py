@@ -168,7 +168,7 @@ class Plan:
         return self.slot(v, k)[0] + self.graph.seconds[v][k]
 
     def decision(self, sequence):
-        """Places, and tasks by planned start; equal starts as they were planned; empty ones last."""
+        """Places; tasks by planned start, equal ones as they were planned, empty ones last."""
         order = sorted(sequence, key=lambda v: (self.graph.is_empty(v), self.start[v]))
         return tuple(self.place[v] for v in self.graph.tasks), tuple(order)
 

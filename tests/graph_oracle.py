@@ -12,6 +12,7 @@ import math
 from typing import NamedTuple
 
 __all__ = [
+    "PAPER_ROUTES",
     "Graph",
     "Timetable",
     "all_orders",
@@ -31,8 +32,9 @@ __all__ = [
 class Graph(NamedTuple):
     """One request: N tasks, K places, L one-way links.
 
-    `seconds[v][k]`, `edges[u, v]` in bytes, `routes[j][k]` the links from j to k or None, `servers[k]`
-    a number or None for any number, `serial[l]` whether link l carries one transfer at a time.
+    `seconds[v][k]`, `edges[u, v]` in bytes, `routes[j][k]` the links from j to k or None,
+    `servers[k]` a number or None for any number, `serial[l]` whether link l carries one transfer at
+    a time.
     """
 
     seconds: tuple
@@ -314,7 +316,7 @@ def joint_optimum(graph):
 
 
 def _dispatch(operations, over, free, last, end, best):
-    """Tries every operation that may come next; `over` says when what is dispatched has its effect."""
+    """Tries every operation that may come next; `over` says when those dispatched are over."""
     if len(over) == len(operations):
         return min(best, end)
     for name, operation in operations.items():

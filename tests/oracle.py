@@ -2,8 +2,8 @@
 
 Nothing here is imported from the project, and nothing is clever: decisions are tuples, costs are
 Python floats, an optimum is found by looking at everything. `Chain` holds the raw quantities of
-one request; a "table" is a pair of nested sequences `execution[t][k]`, `transfer[t][j][k]`. What is here
-is about chains; task graphs have files of their own, and their names can be had from here too.
+one request; a "table" is a pair of nested sequences `execution[t][k]`, `transfer[t][j][k]`. What is
+here is about chains; task graphs have files of their own, whose names can be had from here too.
 """
 
 import itertools
