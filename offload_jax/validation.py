@@ -122,7 +122,7 @@ def check_values(fields: Mapping[str, Array], rules: Mapping[str, Rule]) -> None
     # NumPy need not warn of what is refused below (and a warning turned into an error inside JAX's
     # conversion crashes the process).
     with np.errstate(over="ignore", under="ignore"):
-        held = _all_hold(known, rules=tuple(rules[name] for name in known))
+        held = _all_hold(tuple(known.values()), rules=tuple(rules[name] for name in known))
         if bool(held) and not any(_overflows(value) for value in known.values()):
             return
         for name, given in known.items():
@@ -134,8 +134,9 @@ def check_values(fields: Mapping[str, Array], rules: Mapping[str, Rule]) -> None
 
 
 @functools.partial(jax.jit, static_argnames="rules")
-def _all_hold(fields: dict[str, Any], *, rules: tuple[Rule, ...]) -> jax.Array:
-    held = [jnp.all(rule.holds(value)) for value, rule in zip(fields.values(), rules, strict=True)]
+def _all_hold(values: tuple[Any, ...], *, rules: tuple[Rule, ...]) -> jax.Array:
+    # No dictionary: JAX would sort it, and its values meet the rules of other fields.
+    held = [jnp.all(rule.holds(value)) for value, rule in zip(values, rules, strict=True)]
     return jnp.all(jnp.stack(held)) if held else jnp.bool(True)
 
 
