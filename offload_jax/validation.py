@@ -120,8 +120,8 @@ def check_values(fields: Mapping[str, Array], rules: Mapping[str, Rule]) -> None
     """
     known = {name: value for name, value in fields.items() if not is_traced(value)}
     # NumPy need not warn of what is refused below (and a warning turned into an error inside JAX's
-    # conversion crashes the process).
-    with np.errstate(over="ignore", under="ignore"):
+    # conversion crashes the process). While something else is traced, known values are still checked.
+    with np.errstate(over="ignore", under="ignore"), jax.ensure_compile_time_eval():
         held = _all_hold(tuple(known.values()), rules=tuple(rules[name] for name in known))
         if bool(held) and not any(_overflows(value) for value in known.values()):
             return

@@ -85,6 +85,7 @@ def check_decision(depends: Array, num_places: int, place: Array, order: Array) 
     Raises:
       ValueError: names the field, the rule and the first bad index.
     """
+    place, order = (v if hasattr(v, "dtype") else np.asarray(v) for v in (place, order))
     num_tasks = np.shape(depends)[-1]
     for name, value in (("place", place), ("order", order)):
         if np.ndim(value) == 0 or np.shape(value)[-1] != num_tasks:
