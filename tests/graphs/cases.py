@@ -23,17 +23,19 @@ class Layout(NamedTuple):
 
 
 PAPER = Layout(oracle.PAPER_ROUTES, (1, 1, None), (True,) * 4)
-# Two hops and three; a pair that nothing joins; links that never contend; places of every size.
+# Two hops and three; links that never contend; places of every size; pairs that nothing joins.
 _MESH = (
     ((), (0,), (0, 2), (4,)),
-    ((1,), (), (2,), None),
+    ((1,), (), (2,), (1, 4)),
     ((3, 1), (3,), (), (3, 1, 4)),
     ((5,), (5, 0), (6,), ()),
 )
+_BROKEN_MESH = (_MESH[0], ((1,), (), (2,), None), _MESH[2], ((5,), None, (6,), ()))
 LAYOUTS = {
     "paper": PAPER,
     "two servers, sent once": PAPER._replace(servers=(1, 2, None), send_once=True),
     "four places": Layout(_MESH, (1, 2, None, 3), (True, True, True, False, True, True, False)),
+    "pairs apart": Layout(_BROKEN_MESH, (1, 2, None, 3), (True,) * 7),
     "four places, sent once": Layout(_MESH, (None, 1, 2, 1), (True,) * 7, send_once=True),
     "two places, no contention": Layout((((), (0,)), ((1,), ())), (1, 1), (False, False)),
     "one place": Layout((((),),), (1,), ()),
@@ -43,9 +45,17 @@ BATCH = 48
 
 
 def random_graph(
-    rng: np.random.Generator, layout: Layout, num_tasks: int = NUM_TASKS, *, exact: bool = True
+    rng: np.random.Generator,
+    layout: Layout,
+    num_tasks: int = NUM_TASKS,
+    *,
+    exact: bool = True,
+    alive: bool = False,
 ) -> oracle.Graph:
-    """Exact: with dead links, forbidden places, releases, homes and empty tasks. Rough: alive."""
+    """With releases, homes and empty tasks; exact ones, too, with dead links and forbidden places.
+
+    Alive: no link is dead, no place forbidden.
+    """
     places, links = len(layout.servers), len(layout.serial)
 
     def draw(values: list[float], high: float, *shape: int) -> np.ndarray:
@@ -67,13 +77,14 @@ def random_graph(
     inputs, outputs = sizes(num_tasks), sizes(num_tasks)
     per_byte, startup = draw([0.5, 1, 1, 2], 2, links), draw([0, 0, 0.5, 1], 1, links)
     if exact:
-        seconds[rng.random(seconds.shape) < 0.04] = math.inf
-        per_byte[rng.random(links) < 0.08] = math.inf
         per_byte[rng.random(links) < 0.05] = 0.0
-        empty = rng.random(num_tasks) < rng.choice([0.0, 0.4])
-        depends[empty] = depends[:, empty] = False
-        seconds[empty] = 0.0
-        inputs[empty] = outputs[empty] = release[empty] = 0.0
+        if not alive:
+            seconds[rng.random(seconds.shape) < 0.04] = math.inf
+            per_byte[rng.random(links) < 0.08] = math.inf
+    empty = rng.random(num_tasks) < rng.choice([0.0, 0.4])
+    depends[empty] = depends[:, empty] = False
+    seconds[empty] = 0.0
+    inputs[empty] = outputs[empty] = release[empty] = 0.0
     return oracle.Graph(
         seconds=tuple(map(tuple, seconds.tolist())),
         edges={(int(u), int(v)): float(data[u, v]) for u, v in np.argwhere(depends)},
