@@ -1,4 +1,4 @@
-"""HEFT, CPOP, PEFT and greedy: published answers, and the oracle's decisions on graphs of all kinds."""
+"""HEFT, CPOP, PEFT and greedy: published answers, and graphs of all kinds against the oracle."""
 
 import dataclasses
 import math
@@ -47,11 +47,11 @@ def test_published_makespans(graph: oracle.Graph, rule: str, makespan: float) ->
 def test_graphs_full_of_ties(rule: str, layout: cases.Layout) -> None:
     """Small integers: float64 adds them exactly, so every tie is one for the oracle as well.
 
-    Thirds are not exact, and PEFT's choice of a place adds them up.
+    Thirds are not exact: PEFT's choice of a place adds them up, greedy's ranks may be float32.
     """
     rng = np.random.default_rng(11)
     graphs = [cases.random_graph(rng, layout, alive=True) for _ in range(cases.BATCH)]
-    check_batch(rule, graphs, same=0.9 if rule == "peft" else 1.0)
+    check_batch(rule, graphs, same=0.9 if rule in ("peft", "greedy") else 1.0)
 
 
 @pytest.mark.parametrize("layout", WHOLE.values(), ids=WHOLE.keys())
@@ -82,12 +82,11 @@ def test_problems_of_twenty_tasks(rule: str) -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_empty_tasks_are_returned_at_the_device_and_last(rule: str) -> None:
     """Also before and between tasks that take no time but belong to the graph."""
-    edges = {(1, 3): 0, (3, 5): 4}
-    request = cases.Request([0, 4, 0, 0, 0, 8, 0], edges, [0] * 7, [0] * 7, 1, 4, 1, 1)
+    edges = {(1, 3): 0, (3, 5): 4, (5, 6): 0}
+    request = cases.Request([0, 4, 0, 0, 0, 8, 0, 0], edges, [0] * 8, [0] * 8, 1, 4, 1, 1)
     solution = oj.graphs.solve(cases.as_problem(request), method=rule)
-    assert solution.order.tolist()[:3] == [1, 3, 5]
-    assert solution.order.tolist()[3:] == [0, 2, 4, 6]
-    np.testing.assert_array_equal(solution.place[np.array([0, 2, 4, 6])], 0)
+    assert solution.order.tolist() == [1, 3, 5, 6, 0, 2, 4, 7]
+    np.testing.assert_array_equal(np.asarray(solution.place)[[0, 2, 4, 7]], 0)
 
 
 @pytest.mark.parametrize("rule", RULES)
