@@ -1,6 +1,7 @@
 """Requests and costs: conversion, batch axes, and what is said about each kind of mistake."""
 
 import dataclasses
+import functools
 import math
 import pickle
 import re
@@ -41,13 +42,13 @@ def changed(**fields: Any) -> oj.graphs.GraphProblem:
 
 def refuse(source: Any, message: str) -> None:
     """`validate` and what takes a request say the same."""
-    calls = [lambda: oj.graphs.simulate(source, PLACE, ORDER), lambda: oj.graphs.solve(source)]
-    calls += [lambda: oj.graphs.solve(source, method=m) for m in ("greedy", "heft", "search")]
+    calls = [functools.partial(oj.graphs.simulate, place=PLACE, order=ORDER), oj.graphs.solve]
+    calls += [functools.partial(oj.graphs.solve, method=m) for m in ("greedy", "heft", "search")]
     if isinstance(source, oj.graphs.GraphProblem):
-        calls.append(lambda: oj.graphs.validate(source))
+        calls.append(oj.graphs.validate)
     for call in calls:
         with pytest.raises(ValueError, match=f"^{message}"):
-            call()
+            call(source)
 
 
 def test_a_good_problem() -> None:
@@ -65,9 +66,7 @@ def test_bad_values(name: str, value: float) -> None:
     """The first bad entry is named, in the second row; later ones are not."""
     values = GOOD[name].copy()
     values[1, ...] = value
-    index = "[1]" + "[0]" * 0 if values.ndim == 1 else "[1, 0]"
-    if name == "data":
-        index = "[1, 0, 1]"
+    index = {1: "[1]", 2: "[1, 0]", 3: "[1, 0, 1]"}[values.ndim]
     rule = "greater than 0" if name in SPEEDS else "not negative"
     where = re.escape(f"{name}{index} = {value}")
     for given in (values, jnp.asarray(values, jnp.float32)):
