@@ -34,12 +34,16 @@ class Processor:
     Attributes:
       name: how links and measured tables refer to it.
       speed: `[...]` cycles per second; `inf` computes for free, as the paper's cloud.
+      servers: how many tasks of a task graph it runs at a time; None is any number.
     """
 
     name: str
     speed: ArrayLike = math.inf
+    servers: int | None = 1
 
     def __post_init__(self) -> None:
+        if self.servers is not None and self.servers < 1:
+            raise ValueError(f"servers of {self.name!r} = {self.servers}: must be at least 1")
         _check(f"speed of {self.name!r}", self.speed, _SPEED)
 
 
@@ -53,6 +57,7 @@ class Link:
       bandwidth: `[...]` bytes per second from source to target; 0 is a link that is down.
       reverse_bandwidth: bytes per second from target to source; None is `bandwidth`.
       round_trip_time: seconds for going there and back, without data.
+      serial: whether each direction carries one transfer of a task graph at a time.
     """
 
     source: str
@@ -60,6 +65,7 @@ class Link:
     bandwidth: ArrayLike
     reverse_bandwidth: ArrayLike | None = None
     round_trip_time: ArrayLike = 0.0
+    serial: bool = True
 
     def __post_init__(self) -> None:
         if self.source == self.target:

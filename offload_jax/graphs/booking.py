@@ -7,7 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jax import Array
+from jaxtyping import Int
 
 from offload_jax.graphs.costs import AXES, GraphCosts
 from offload_jax.graphs.machine import Booking
@@ -77,9 +78,9 @@ def _in_chunks(call: Callable[[int, Any], Any], inputs: Any, size: int, chunk: i
         padding = [(0, num * chunk - size)] + [(0, 0)] * (leaf.ndim - 1)
         return jnp.pad(leaf, padding, mode="edge").reshape(num, chunk, *leaf.shape[1:])
 
-    def one(mine: list[Array]) -> Any:
-        mine = iter(mine)
-        parts = [next(mine) if is_own else leaf for leaf, is_own in zip(leaves, own, strict=True)]
+    def one(chunks: list[Array]) -> Any:
+        cut_leaves = iter(chunks)
+        parts = [next(cut_leaves) if mine else leaf for leaf, mine in zip(leaves, own, strict=True)]
         return call(chunk, jax.tree.unflatten(structure, parts))
 
     result = jax.lax.map(
@@ -88,7 +89,7 @@ def _in_chunks(call: Callable[[int, Any], Any], inputs: Any, size: int, chunk: i
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:size], result)
 
 
-def in_order(values: Array, order: Int[Array, "rows N"], rows: int) -> Array:
+def in_order(values: Any, order: Int[Array, "rows N"], rows: int) -> Array:
     """`[1 or rows, N, *tail]` by task as `[N, *tail, rows]` by position."""
     if len(values) == 1 and len(order) == 1:
         values = values[:, order[0]]
@@ -109,14 +110,22 @@ def book(costs: GraphCosts, order: Int[Array, "rows N"], rows: int) -> Booking:
     by_position = order.T
     pairs = by_position[None, :, :] * num_tasks + by_position[:, None, :]
     needs = table[0][pairs] if len(table) == 1 else table[jnp.arange(rows), pairs]
-    vectors = (costs.input, costs.output, costs.release)
+
+    def booked(values: Any) -> Array:
+        return in_order(values.astype(dtype), order, rows)
+
+    def links(values: Any) -> Array:
+        return values.astype(dtype).T
+
     return Booking(
-        in_order(costs.seconds.astype(dtype), order, rows),
-        needs,
-        *(in_order(vector.astype(dtype), order, rows) for vector in vectors),
-        in_order(costs.home, order, rows),
-        costs.seconds_per_byte.astype(dtype).T,
-        costs.startup.astype(dtype).T,
+        seconds=booked(costs.seconds),
+        needs=needs,
+        input=booked(costs.input),
+        output=booked(costs.output),
+        release=booked(costs.release),
+        home=in_order(costs.home, order, rows),
+        seconds_per_byte=links(costs.seconds_per_byte),
+        startup=links(costs.startup),
     )
 
 

@@ -7,13 +7,14 @@ They cannot allocate, so what they write on comes from outside.
 
 import math
 import typing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
-plain = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+_OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
+compiled = numba.njit(**_OPTIONS)
+plain = numba.njit(**_OPTIONS, _nrt=False)  # type: ignore[call-overload]
 
 
 class Bench(NamedTuple):

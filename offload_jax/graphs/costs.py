@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ from offload_jax.graphs.problem import (
     as_bool_array,
     batch_shapes,
     check_axes,
+    check_booleans,
     data_on_edges,
     validate,
     validate_depends,
@@ -20,6 +23,7 @@ from offload_jax.graphs.problem import (
 from offload_jax.validation import (
     COST,
     FINITE,
+    Array,
     ArrayLike,
     as_float_array,
     broadcast_shapes,
@@ -45,8 +49,19 @@ AXES: dict[str, tuple[str, ...]] = {
 }
 
 
+def _as_places(name: str, value: Any) -> Any:
+    if isinstance(value, (bool, int, list, tuple)):
+        value = np.asarray(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "iu":
+        raise ValueError(f"{name}: must hold integers, got dtype {value.dtype}")
+    return value.astype(np.int32) if isinstance(value, np.ndarray) else value
+
+
+_CONVERSIONS = {"depends": as_bool_array, "home": _as_places}
+
+
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class GraphCosts:
     """A task graph on K places joined by L one-way links; what every solver works on.
 
@@ -71,30 +86,45 @@ class GraphCosts:
         once.
     """
 
-    seconds: ArrayLike
-    depends: ArrayLike
-    data: ArrayLike
-    input: ArrayLike
-    output: ArrayLike
-    release: ArrayLike
-    home: ArrayLike
-    seconds_per_byte: ArrayLike
-    startup: ArrayLike
+    seconds: Array
+    depends: Array
+    data: Array
+    input: Array
+    output: Array
+    release: Array
+    home: Array
+    seconds_per_byte: Array
+    startup: Array
     routes: tuple[tuple[Route, ...], ...] = dataclasses.field(metadata={"static": True})
     servers: tuple[int | None, ...] = dataclasses.field(metadata={"static": True})
     serial: tuple[bool, ...] = dataclasses.field(metadata={"static": True})
-    send_once: bool = dataclasses.field(default=False, metadata={"static": True})
+    send_once: bool = dataclasses.field(metadata={"static": True})
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        seconds: ArrayLike,
+        depends: ArrayLike,
+        data: ArrayLike,
+        input: ArrayLike,
+        output: ArrayLike,
+        release: ArrayLike,
+        home: ArrayLike,
+        seconds_per_byte: ArrayLike,
+        startup: ArrayLike,
+        routes: Sequence[Sequence[Route]],
+        servers: Sequence[int | None],
+        serial: Sequence[bool],
+        send_once: bool = False,
+    ) -> None:
+        given = locals()
         for name in AXES:
-            value = getattr(self, name)
-            if name == "depends":
-                value = as_bool_array(name, value)
-            elif name == "home":
-                value = _as_places(value)
-            else:
-                value = as_float_array(name, value)
-            object.__setattr__(self, name, value)
+            convert = _CONVERSIONS.get(name, as_float_array)
+            object.__setattr__(self, name, convert(name, given[name]))
+        fixed = tuple(tuple(None if r is None else tuple(r) for r in row) for row in routes)
+        object.__setattr__(self, "routes", fixed)
+        object.__setattr__(self, "servers", tuple(servers))
+        object.__setattr__(self, "serial", tuple(serial))
+        object.__setattr__(self, "send_once", send_once)
 
     @property
     def num_tasks(self) -> int:
@@ -112,63 +142,55 @@ class GraphCosts:
         return broadcast_shapes(batch_shapes(self, {n: len(tail) for n, tail in AXES.items()}))
 
 
-def _as_places(value: Any) -> Any:
-    if isinstance(value, (bool, int, list, tuple)):
-        value = np.asarray(value)
-    return value.astype(np.int32) if isinstance(value, np.ndarray) else value
-
-
 # Links of a `GraphProblem`: device to edge and back, edge to cloud and back.
 _ROUTES: tuple[tuple[Route, ...], ...] = (((), (0,), (0, 2)), ((1,), (), (2,)), ((3, 1), (3,), ()))
 
 
-def graph_costs(problem: GraphProblem) -> GraphCosts:
+def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCosts:
     """The costs of a problem: one CPU on the device, `edge_servers` at the edge, a free cloud.
 
-    Each of the four links (device to edge, edge to device, edge to cloud, cloud to edge) carries one
-    transfer at a time at full rate; what goes between device and cloud takes both hops. Works
+    Each of the four links (device to edge, edge to device, edge to cloud, cloud to edge) carries
+    one transfer at a time at full rate; what goes between device and cloud takes both hops. Works
     inside `jit` and `vmap`.
 
     Args:
       problem: leading dimensions free.
+      library: `jax.numpy`, or `numpy` for float64 on the host.
 
     Returns:
       Costs of the same batch shape, K = 3 places and L = 4 links, without start-up delays.
     """
+    dtype = np.float64 if library is np else None
 
-    def last(value: Any) -> Any:
-        value = jnp.asarray(value)
-        return value.reshape(*value.shape, 1)
+    def array(value: Any) -> Any:
+        return library.asarray(value, dtype=dtype)
 
-    cycles = jnp.asarray(problem.cycles)
+    cycles = array(problem.cycles)
     rank = len(problem.batch_shape) + 1
 
-    def lift(value: Any) -> Any:
-        """Leading axes for broadcasting, which JAX can be told to refuse to add by itself."""
-        return value.reshape((1,) * (rank - value.ndim) + value.shape)
+    def seconds(speed: Any) -> Any:
+        speed = array(speed)[..., None]
+        # Leading axes for broadcasting, which JAX can be told to refuse to add by itself.
+        lifted = [v.reshape((1,) * (rank - v.ndim) + v.shape) for v in (cycles, speed)]
+        return lifted[0] / lifted[1]
 
-    device = lift(cycles) / lift(last(problem.device_speed))
-    edge = lift(cycles) / lift(last(problem.edge_speed))
-    shape = np.broadcast_shapes(device.shape, edge.shape)
-    seconds = jnp.stack([jnp.broadcast_to(s, shape) for s in (device, edge, cycles * 0.0)], -1)
+    device, edge = seconds(problem.device_speed), seconds(problem.edge_speed)
+    places = library.broadcast_arrays(device, edge, library.zeros((1,) * rank, device.dtype))
     rates = []
     for bandwidth in (problem.device_edge_bandwidth, problem.edge_cloud_bandwidth):
-        bandwidth = jnp.asarray(bandwidth)
+        bandwidth = array(bandwidth)
         alive = bandwidth > 0
-        rates += [jnp.where(alive, 1.0 / jnp.where(alive, bandwidth, 1.0), math.inf)] * 2
-    links = jnp.broadcast_shapes(*(rate.shape for rate in rates))
+        rates += [library.where(alive, 1.0 / library.where(alive, bandwidth, 1.0), math.inf)] * 2
+    release = array(problem.release)
     return GraphCosts(
-        seconds=seconds,
+        seconds=library.stack(places, -1),
         depends=problem.depends,
-        data=problem.data,
-        input=problem.input,
-        output=problem.output,
-        release=jnp.broadcast_to(
-            jnp.asarray(problem.release),
-            (*np.shape(problem.release)[:-1], problem.num_tasks),
-        ),
+        data=array(problem.data),
+        input=array(problem.input),
+        output=array(problem.output),
+        release=library.broadcast_to(release, (*release.shape[:-1], problem.num_tasks)),
         home=np.zeros(problem.num_tasks, np.int32),
-        seconds_per_byte=jnp.stack([jnp.broadcast_to(rate, links) for rate in rates], -1),
+        seconds_per_byte=library.stack(library.broadcast_arrays(*rates), -1),
         startup=np.zeros(4, np.float32),
         routes=_ROUTES,
         servers=(1, problem.edge_servers, None),
@@ -177,17 +199,9 @@ def graph_costs(problem: GraphProblem) -> GraphCosts:
     )
 
 
-def as_costs(source: GraphProblem | GraphCosts) -> GraphCosts:
-    """The costs of a problem, or costs as they are.
-
-    Raises:
-      ValueError: it is neither.
-    """
-    if isinstance(source, GraphProblem):
-        return graph_costs(source)
-    if isinstance(source, GraphCosts):
-        return source
-    raise ValueError(f"problem: must be a GraphProblem or GraphCosts, got {type(source).__name__}")
+def as_costs(source: GraphProblem | GraphCosts, *, library: ModuleType = jnp) -> GraphCosts:
+    """The costs of a problem, see `graph_costs`, or costs as they are."""
+    return graph_costs(source, library=library) if isinstance(source, GraphProblem) else source
 
 
 def check_source(source: GraphProblem | GraphCosts) -> None:
@@ -198,8 +212,11 @@ def check_source(source: GraphProblem | GraphCosts) -> None:
     """
     if isinstance(source, GraphCosts):
         validate_costs(source)
-    else:
+    elif isinstance(source, GraphProblem):
         validate(source)
+    else:
+        kind = type(source).__name__
+        raise ValueError(f"problem: must be a GraphProblem or GraphCosts, got {kind}")
 
 
 def validate_costs(costs: GraphCosts) -> None:
@@ -211,8 +228,7 @@ def validate_costs(costs: GraphCosts) -> None:
     for name in AXES:
         if name != "depends":
             check_kind(name, getattr(costs, name))
-    if getattr(costs.depends, "dtype", None) != bool:
-        raise ValueError(f"depends: must hold booleans, got {costs.depends!r:.60}")
+    check_booleans("depends", costs.depends)
     check_axes(costs, AXES, {"L": len(costs.serial)})
     num_places = costs.num_places
     if len(costs.servers) != num_places:

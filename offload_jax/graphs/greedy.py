@@ -5,7 +5,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike
+from jax import Array
 
 from offload_jax.graphs.booking import book, by_task, over_rows
 from offload_jax.graphs.costs import GraphCosts
@@ -13,6 +13,7 @@ from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.machine import Hardware, Outlook, State, hardware, run
 from offload_jax.graphs.ranks import Means, by_decreasing, mean_costs, upward_ranks
 from offload_jax.graphs.simulate import simulate_rows
+from offload_jax.validation import ArrayLike
 
 # Standard deviations of the logarithms of what `perturbed` multiplies.
 RANK_NOISE, RATE_NOISE = 0.5, 0.7
@@ -71,7 +72,22 @@ def _typed(decision: Decision, costs: GraphCosts) -> Decision:
     return Decision(place, jnp.broadcast_to(decision.order, shape).astype(jnp.int32))
 
 
-def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Array]:
+def random(costs: GraphCosts, key: Array) -> Decision:
+    """Uniform places; the order is that of ranks over random running times."""
+    shape = (*costs.batch_shape, costs.num_tasks)
+    place_key, order_key = jax.random.split(key)
+    place = jax.random.randint(place_key, shape, 0, costs.num_places, jnp.int8)
+    seconds = jax.random.exponential(order_key, shape)
+
+    def order(rows: int, costs: GraphCosts, seconds: Array) -> Array:
+        nothing = jnp.zeros((1, costs.num_tasks))
+        means = Means(seconds, nothing[:, None], nothing)
+        return by_decreasing(upward_ranks(means, costs.depends))
+
+    return Decision(place, over_rows(order, costs, seconds, batch=costs.batch_shape))
+
+
+def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Any]:
     """The best of `greedy` and of `num - 1` greedy decisions about noisy copies of the request.
 
     Copy i multiplies w and c of the rank by log-normal noise of `RANK_NOISE`, and every second one
@@ -95,13 +111,13 @@ def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Array]
 @functools.partial(jax.jit, static_argnames="static")
 def _perturbed(
     costs: GraphCosts, key: Array, num: ArrayLike, *, static: Hardware
-) -> tuple[Decision, Array]:
+) -> tuple[Decision, Any]:
     batch = costs.batch_shape
 
-    def decide(rows: int, costs: GraphCosts, row: Array) -> tuple[Decision, Array]:
+    def decide(rows: int, costs: GraphCosts, row: Array) -> tuple[Decision, Any]:
         means = mean_costs(costs, static)
 
-        def attempt(i: Array) -> tuple[Decision, Array]:
+        def attempt(i: Array) -> tuple[Decision, Any]:
             keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
             noisy, world = _copy(costs, means, keys, i)
             order = by_decreasing(upward_ranks(noisy, costs.depends))
@@ -109,7 +125,7 @@ def _perturbed(
             makespan = simulate_rows(static, False, rows, costs, place, order).makespan
             return Decision(place, jnp.broadcast_to(order, place.shape)), makespan
 
-        def better(i: Array, best: tuple[Decision, Array]) -> tuple[Decision, Array]:
+        def better(i: Array, best: tuple[Decision, Array]) -> tuple[Decision, Any]:
             found, makespan = attempt(i)
             wins = makespan < best[1]
             decision = jax.tree.map(lambda a, b: jnp.where(wins[:, None], a, b), found, best[0])

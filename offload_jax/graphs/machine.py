@@ -128,7 +128,7 @@ class Log(NamedTuple):
 
 
 Choose = Callable[[Any, State, Outlook, Any], tuple[Any, Array, Any]]
-"""(memory, state, outlook, what `xs` holds of this task) -> (memory, place `[B]`, what to stack)."""
+"""(memory, state, outlook, what `xs` holds of this task) -> (memory, place `[B]`, to stack)."""
 
 
 def hardware(costs: GraphCosts) -> Hardware:
@@ -183,7 +183,7 @@ def run(
         state = _book(hardware, state, outlook, copies, index, task, place)
         return (memory, state), (stacked, log)
 
-    tasks = booking._replace(seconds_per_byte=None, startup=None)
+    tasks = booking._replace(seconds_per_byte=(), startup=())  # type: ignore[arg-type]
     (memory, state), (stacked, log) = jax.lax.scan(
         step, (memory, state), (jnp.arange(num_tasks), tasks, xs)
     )
@@ -197,7 +197,7 @@ def _look(
     index: Array,
     task: Booking,
     with_log: bool,
-) -> tuple[Outlook, list[Array], list[Log]]:
+) -> tuple[Outlook, list[Array], list[Log | None]]:
     """Tries a task at every place.
 
     Returns:
@@ -238,7 +238,7 @@ def _look(
 
     carry = jax.lax.fori_loop(0, index, gather, carry)
     columns: list[tuple] = []
-    logs = []
+    logs: list[Log | None] = []
     for k, (ready, free, _, log) in enumerate(carry):
         duration = task.seconds[k]
         start = ready
@@ -332,15 +332,15 @@ class _Passage:
 
     def end(self) -> tuple[Array, tuple[Array, ...], Hops]:
         """When the data is there, when each link is free, and the hops taken."""
-        stacked = [jnp.stack(entry) if entry else None for entry in (self.starts, self.finishes)]
-        return self.here, tuple(self.free), Hops(*stacked)
+        hops = Hops(jnp.stack(self.starts), jnp.stack(self.finishes))
+        return self.here, tuple(self.free), hops
 
 
 def _move_to(
     hardware: Hardware,
     booking: Booking,
     target: int,
-    origin: Sequence[Array],
+    origin: Sequence[Any],
     begin: Array,
     num_bytes: Array,
     moves: Array,
@@ -367,7 +367,7 @@ def _send_home(
     hardware: Hardware,
     booking: Booking,
     origin: int,
-    home: Sequence[Array],
+    home: Sequence[Any],
     begin: Array,
     num_bytes: Array,
     free: Sequence[Array],

@@ -1,7 +1,6 @@
 """The task graph problem: tasks that need each other's results, processors and links they share."""
 
 import dataclasses
-import numbers
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ from offload_jax.validation import (
     BANDWIDTH,
     FINITE,
     POSITIVE,
+    Array,
     ArrayLike,
     as_float_array,
     broadcast_shapes,
@@ -21,7 +21,7 @@ from offload_jax.validation import (
 )
 
 # Trailing axes of each field; N stands for the number of tasks.
-_AXES = {
+AXES = {
     "cycles": 1,
     "data": 2,
     "depends": 2,
@@ -36,7 +36,7 @@ _AXES = {
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class GraphProblem:
     """One request that is a graph of tasks, or a batch of them.
 
@@ -58,31 +58,47 @@ class GraphProblem:
       edge_cloud_bandwidth: `[...]` bytes per second, each way; 0 is a link that is down.
       edge_servers: CPUs of the edge, the same for the batch.
       release: `[..., N]` seconds before which a task and its input are not there.
-      send_once: False, every edge moves bytes of its own. True, row u of `data` is one result, equal
-        on all its edges; it goes to a place once, and later readers there wait for that copy.
+      send_once: False, every edge moves bytes of its own. True, row u of `data` is one result,
+        equal on all its edges; it goes to a place once, and later readers there wait for that copy.
     """
 
-    cycles: ArrayLike
-    data: ArrayLike
-    depends: ArrayLike
-    input: ArrayLike
-    output: ArrayLike
-    device_speed: ArrayLike
-    edge_speed: ArrayLike
-    device_edge_bandwidth: ArrayLike
-    edge_cloud_bandwidth: ArrayLike
-    edge_servers: int = dataclasses.field(default=1, metadata={"static": True})
-    release: ArrayLike = 0.0
-    send_once: bool = dataclasses.field(default=False, metadata={"static": True})
+    cycles: Array
+    data: Array
+    depends: Array
+    input: Array
+    output: Array
+    device_speed: Array
+    edge_speed: Array
+    device_edge_bandwidth: Array
+    edge_cloud_bandwidth: Array
+    edge_servers: int = dataclasses.field(metadata={"static": True})
+    release: Array
+    send_once: bool = dataclasses.field(metadata={"static": True})
 
-    def __post_init__(self) -> None:
-        for name in _AXES:
-            value = getattr(self, name)
+    def __init__(
+        self,
+        cycles: ArrayLike,
+        data: ArrayLike,
+        depends: ArrayLike,
+        input: ArrayLike,
+        output: ArrayLike,
+        device_speed: ArrayLike,
+        edge_speed: ArrayLike,
+        device_edge_bandwidth: ArrayLike,
+        edge_cloud_bandwidth: ArrayLike,
+        edge_servers: int = 1,
+        release: ArrayLike = 0.0,
+        send_once: bool = False,
+    ) -> None:
+        given = locals()
+        for name in AXES:
             convert = as_bool_array if name == "depends" else as_float_array
-            object.__setattr__(self, name, convert(name, value))
-        release: Any = self.release
-        if getattr(release, "ndim", None) == 0 and getattr(self.cycles, "ndim", 0):
-            object.__setattr__(self, "release", release.reshape((1,) * self.cycles.ndim))
+            object.__setattr__(self, name, convert(name, given[name]))
+        object.__setattr__(self, "edge_servers", edge_servers)
+        object.__setattr__(self, "send_once", send_once)
+        if isinstance(self.release, np.ndarray) and not self.release.ndim:
+            every = np.broadcast_to(self.release, np.shape(self.cycles))
+            object.__setattr__(self, "release", every)
 
     @property
     def num_tasks(self) -> int:
@@ -97,7 +113,7 @@ class GraphProblem:
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """The broadcast shape of all leading dimensions."""
-        return broadcast_shapes(batch_shapes(self, _AXES))
+        return broadcast_shapes(batch_shapes(self, AXES))
 
     def __len__(self) -> int:
         if not self.batch_shape:
@@ -109,7 +125,7 @@ class GraphProblem:
         batch = self.batch_shape
         if not batch:
             raise IndexError("a single problem has no rows to select")
-        if isinstance(index, numbers.Integral) and not -batch[0] <= index < batch[0]:
+        if isinstance(index, (int, np.integer)) and not -batch[0] <= index < batch[0]:
             raise IndexError(f"index {index} is out of range for a batch of {batch[0]} problems")
         return jax.tree.map(lambda leaf: leaf[index], broadcast_batch(self))
 
@@ -136,7 +152,7 @@ def broadcast_batch(problem: GraphProblem) -> GraphProblem:
     """Gives every field its full batch shape."""
     batch = problem.batch_shape
     fields = {}
-    for name, trailing in _AXES.items():
+    for name, trailing in AXES.items():
         value: Any = getattr(problem, name)
         tail = (problem.num_tasks,) * trailing
         library = jax.numpy if isinstance(value, jax.Array) else np
@@ -153,13 +169,11 @@ def validate(problem: GraphProblem) -> None:
     Raises:
       ValueError: names the field, the rule, the first bad index and its value.
     """
-    if not isinstance(problem, GraphProblem):
-        raise ValueError(f"problem: must be a GraphProblem, got {type(problem).__name__}")
     validate_shapes(problem)
-    rules = dict.fromkeys(_AXES, FINITE)
+    rules = dict.fromkeys(AXES, FINITE)
     rules |= {"device_speed": POSITIVE, "edge_speed": POSITIVE}
     rules |= {"device_edge_bandwidth": BANDWIDTH, "edge_cloud_bandwidth": BANDWIDTH}
-    fields = {name: getattr(problem, name) for name in _AXES if name != "depends"}
+    fields = {name: getattr(problem, name) for name in AXES if name != "depends"}
     fields["data"] = data_on_edges(problem.depends, problem.data)
     check_values(fields, rules)
     validate_depends(problem.depends)
@@ -173,15 +187,20 @@ def data_on_edges(depends: Any, data: Any) -> Any:
     return library.where(depends, data, 0.0)
 
 
+def check_booleans(name: str, value: Any) -> None:
+    """Refuses what is no array of booleans."""
+    if np.dtype(getattr(value, "dtype", float)).kind != "b":
+        raise ValueError(f"{name}: must hold booleans, got {value!r:.60}")
+
+
 def validate_shapes(problem: GraphProblem) -> None:
     """The part of `validate` that needs no values and so also works while tracing."""
-    for name in _AXES:
+    for name in AXES:
         if name != "depends":
             check_kind(name, getattr(problem, name))
-    if getattr(problem.depends, "dtype", None) != bool:
-        raise ValueError(f"depends: must hold booleans, got {problem.depends!r:.60}")
-    check_axes(problem, {name: ("N",) * axes for name, axes in _AXES.items()}, {})
-    if not isinstance(problem.edge_servers, numbers.Integral) or problem.edge_servers < 1:
+    check_booleans("depends", problem.depends)
+    check_axes(problem, {name: ("N",) * axes for name, axes in AXES.items()}, {})
+    if not isinstance(problem.edge_servers, (int, np.integer)) or problem.edge_servers < 1:
         raise ValueError(f"edge_servers = {problem.edge_servers}: must be an integer of at least 1")
 
 

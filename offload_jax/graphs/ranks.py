@@ -1,11 +1,12 @@
-"""Upward ranks: how long it takes, on average, from the start of a task to the end of everything."""
+"""Upward ranks: how long it takes on average from the start of a task to the end of all."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jax import Array
+from jaxtyping import Float, Int
 
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.machine import Hardware
@@ -61,10 +62,11 @@ def mean_costs(costs: GraphCosts, static: Hardware) -> Means:
         """Mean rate and delay of weighted pairs of places."""
         total = sum(weight for weight, _, _ in pairs) + jnp.zeros(())
         total = jnp.maximum(total, 1.0)
-        return tuple(
-            sum(jnp.where(weight, table[j][k], 0.0) for weight, j, k in pairs) / total
-            for table in (rates, delays)
-        )
+
+        def mean(table: list[list[Array]]) -> Array:
+            return sum(jnp.where(weight, table[j][k], 0.0) for weight, j, k in pairs) / total
+
+        return mean(rates), mean(delays)
 
     different = [(j, k) for j in places for k in places if j != k]
     none = (jnp.zeros(1), jnp.zeros(1))
@@ -103,18 +105,18 @@ def _isfinite(value: Any) -> Array:
 def _pairs(costs: GraphCosts, routes: Any) -> tuple[list[list[Array]], list[list[Array]]]:
     """Seconds per byte and start-up delay `[R]` of the way from place to place."""
 
-    def total(values: Array, route: tuple[int, ...] | None) -> Array:
+    def total(values: Any, route: tuple[int, ...] | None) -> Array:
         if route is None:
             return jnp.full(values.shape[:1], jnp.inf)
         return sum((values[:, link] for link in route), jnp.zeros(values.shape[:1]))
 
-    return tuple(  # type: ignore[return-value]
-        [[total(values, route) for route in row] for row in routes]
-        for values in (costs.seconds_per_byte, costs.startup)
-    )
+    def pairs(values: Any) -> list[list[Array]]:
+        return [[total(values, route) for route in row] for row in routes]
+
+    return pairs(costs.seconds_per_byte), pairs(costs.startup)
 
 
-def _select_pair(home: Array, table: list[list[Array]]) -> Array:
+def _select_pair(home: Any, table: list[list[Array]]) -> Array:
     """`table[home[u]][home[v]]` `[R, N, N]`."""
     result = jnp.zeros(())
     for g, row in enumerate(table):
@@ -124,7 +126,7 @@ def _select_pair(home: Array, table: list[list[Array]]) -> Array:
     return result
 
 
-def upward_ranks(means: Means, depends: Array) -> Float[Array, "R N"]:
+def upward_ranks(means: Means, depends: Any) -> Float[Array, "R N"]:
     """rank(v) = w(v) + max(c(v, home), max over successors s of c(v, s) + rank(s)).
 
     In the precision of the costs; float64 on the host is `list_scheduling.upward_ranks`.

@@ -13,7 +13,7 @@ from offload_jax.graphs.packing import Request, unpack_rows
 NUM_SIMULATIONS = 20_000
 NUM_STARTS = 64
 # Temperatures, as shares of the best makespan.
-_HOTTEST, _COLDEST = 0.1, 0.003
+_HOTTEST, _COLDEST = 0.15, 0.003
 # Steps between looks at the clock: under a millisecond for 20 tasks.
 _SLICE = 1000
 

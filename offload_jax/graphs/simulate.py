@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax import Array
 
 from offload_jax.graphs.booking import book, by_task, in_order, over_rows
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
@@ -25,7 +25,7 @@ def simulate(
     """The schedule that comes of a decision: what a dispatcher with FIFO queues does.
 
     Tasks are taken in `order`. For each, first its input, then the data of the tasks that it needs
-    (by their order) moves hop by hop, each hop starting when the data is there and the link is free;
+    (by their order) moves hop by hop, each hop starting when the data is there and the link free;
     then the task starts when all has arrived and a server is free; then its output books its way
     home. Processors and links are handed out in that order, without going back into gaps. Nothing
     waits for 0 bytes, and a task of 0 seconds needs no server.
@@ -49,12 +49,13 @@ def simulate(
     """
     check_source(source)
     costs = as_costs(source)
+    place, order = jnp.asarray(place), jnp.asarray(order)
     check_decision(costs.depends, costs.num_places, place, order)
-    return simulate_costs(costs, jnp.asarray(place), jnp.asarray(order), transfers=transfers)
+    return simulate_costs(costs, place, order, transfers=transfers)
 
 
 def simulate_costs(
-    costs: GraphCosts, place: Array, order: Array, *, transfers: bool = False
+    costs: GraphCosts, place: Any, order: Any, *, transfers: bool = False
 ) -> Schedule:
     """`simulate` of costs and a decision that were checked."""
     return _simulate(costs, place, order, hardware=hardware(costs), transfers=transfers)

@@ -189,6 +189,25 @@ class TaskGraph:
             f" {self.data.sum():.4g} on edges, {self.output.sum():.4g} output{once})"
         )
 
+    def dense(self) -> tuple[np.ndarray, np.ndarray]:
+        """`depends` and `data` as `[N, N]` arrays.
+
+        Raises:
+          ValueError: there are too many tasks for that.
+        """
+        n = self.num_tasks
+        if n > MAX_DENSE_TASKS:
+            raise ValueError(
+                f"{n} tasks: data and depends as [N, N] arrays would take {n * n * 9 / 2**30:.1f}"
+                f" GiB; solvers take at most {MAX_DENSE_TASKS} tasks, and fuse makes fewer"
+            )
+        u, v = self.edges.T
+        depends = np.zeros((n, n), bool)
+        depends[u, v] = True
+        data = np.zeros((n, n))
+        data[u, v] = self.data
+        return depends, data
+
     def to_problem(
         self,
         device_speed: Any,
@@ -214,19 +233,9 @@ class TaskGraph:
         Raises:
           ValueError: there are too many tasks for arrays of [N, N].
         """
-        n = self.num_tasks
-        if n > MAX_DENSE_TASKS:
-            raise ValueError(
-                f"{n} tasks: data and depends as [N, N] arrays would take {n * n * 9 / 2**30:.1f}"
-                f" GiB; a GraphProblem has at most {MAX_DENSE_TASKS} tasks, and fuse makes fewer"
-            )
         from offload_jax.graphs.problem import GraphProblem
 
-        u, v = self.edges.T
-        depends = np.zeros((n, n), bool)
-        depends[u, v] = True
-        data = np.zeros((n, n))
-        data[u, v] = self.data
+        depends, data = self.dense()
         return GraphProblem(
             cycles=self.cycles,
             data=data,
