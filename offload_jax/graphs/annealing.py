@@ -117,7 +117,7 @@ def perturbed(request, num, rank_noise, rate_noise):
             request.send_once,
         )
         order = by_decreasing(upward_ranks(request, seconds, moving, returning))
-        greedy_places(world, bench, before, order, place)
+        greedy_places(world, rate, bench, before, order, place)
         makespan = simulate(request, bench, place, order)
         if copy == 0 or makespan < best:
             best = makespan
@@ -279,7 +279,10 @@ def anneal(request, walk, num_steps, hottest, coldest):
     cooling = math.log(coldest / hottest) / num_steps
     for step in range(num_steps):
         temperature = walk.makespan[1] * hottest * math.exp(cooling * step)
-        limit = walk.makespan[0] - temperature * math.log(1.0 - np.random.random())
+        # Until something possible is found, every step is taken.
+        lost = walk.makespan[1] == math.inf
+        heat = -math.log(1.0 - np.random.random())
+        limit = math.inf if lost else walk.makespan[0] + temperature * heat
         task, kind = np.random.randint(num_tasks), np.random.random()
         origin = walk.position[task]
         target, place = origin, walk.place[task]
@@ -303,7 +306,7 @@ def anneal(request, walk, num_steps, hottest, coldest):
             walk.tried_queues,
             limit,
         )
-        if makespan <= limit and makespan < math.inf:
+        if makespan <= limit and (lost or makespan < math.inf):
             _accept(walk, first, makespan)
         else:
             _refuse(walk, first)

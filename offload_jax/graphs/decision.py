@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
-from offload_jax.validation import Array, is_traced, require
+from offload_jax.validation import Array, broadcast_shapes, is_traced, require
 
 
 class Decision(NamedTuple):
@@ -92,6 +92,13 @@ def check_decision(depends: Array, num_places: int, place: Array, order: Array) 
             raise ValueError(f"{name}: last axis must be N = {num_tasks}, got {np.shape(value)}")
         if not jnp.issubdtype(jnp.result_type(value), jnp.integer):
             raise ValueError(f"{name}: must hold integers, got dtype {jnp.result_type(value)}")
+    broadcast_shapes(
+        {
+            "depends": np.shape(depends)[:-2],
+            "place": np.shape(place)[:-1],
+            "order": np.shape(order)[:-1],
+        }
+    )
     if is_traced(depends, place, order):
         return
     place, order, depends = np.asarray(place), np.asarray(order), np.asarray(depends)

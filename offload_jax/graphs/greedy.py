@@ -2,16 +2,17 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from offload_jax.graphs.booking import book, by_task, over_rows
+from offload_jax.graphs.booking import book, by_task, in_order, over_rows
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.machine import Hardware, Outlook, State, hardware, run
-from offload_jax.graphs.ranks import Means, by_decreasing, mean_costs, upward_ranks
+from offload_jax.graphs.ranks import Means, by_decreasing, is_empty, mean_costs, upward_ranks
 from offload_jax.graphs.simulate import simulate_rows
 from offload_jax.validation import ArrayLike
 
@@ -45,24 +46,33 @@ def greedy(costs: GraphCosts) -> Decision:
 @functools.partial(jax.jit, static_argnames="static")
 def _greedy(costs: GraphCosts, *, static: Hardware) -> Decision:
     def decide(rows: int, costs: GraphCosts) -> Decision:
-        order = by_decreasing(upward_ranks(mean_costs(costs, static), costs.depends))
-        return Decision(greedy_places(static, rows, costs, order), order)
+        means = mean_costs(costs, static)
+        order = by_decreasing(upward_ranks(means, costs.depends))
+        return Decision(greedy_places(static, rows, costs, order, means), order)
 
     return _typed(over_rows(decide, costs, batch=costs.batch_shape), costs)
 
 
-def greedy_places(static: Hardware, rows: int, costs: GraphCosts, order: Array) -> Array:
-    """Places `[rows, N]`, task after task in the given order."""
+def greedy_places(
+    static: Hardware, rows: int, costs: GraphCosts, order: Array, means: Means
+) -> Array:
+    """Places `[rows, N]`, task after task in the given order.
 
-    def earliest(memory: tuple, state: State, outlook: Outlook, x: None) -> tuple:
-        del state, x
-        best, place = outlook.back[0], jnp.zeros(rows, jnp.int32)
-        for k, back in enumerate(outlook.back[1:], 1):
-            place = jnp.where(back < best, k, place)
-            best = jnp.minimum(back, best)
+    Only places with a live route from and to a task's home are looked at, so that a dead link
+    leaves everything at home.
+    """
+    live = [in_order(usable, order, rows) for usable in means.live]
+
+    def earliest(memory: tuple, state: State, outlook: Outlook, live: list[Array]) -> tuple:
+        del state
+        best, place = jnp.full(rows, jnp.inf), jnp.zeros(rows, jnp.int32)
+        for k, back in enumerate(outlook.back):
+            earlier = live[k] & (back < best)
+            place = jnp.where(earlier, k, place)
+            best = jnp.where(earlier, back, best)
         return memory, place, None
 
-    _, state, _, _ = run(static, book(costs, order, rows), earliest, (), None)
+    _, state, _, _ = run(static, book(costs, order, rows), earliest, (), live)
     return by_task(state.place, order)
 
 
@@ -76,15 +86,24 @@ def random(costs: GraphCosts, key: Array) -> Decision:
     """Uniform places; the order is that of ranks over random running times."""
     shape = (*costs.batch_shape, costs.num_tasks)
     place_key, order_key = jax.random.split(key)
+    static = hardware(costs)
     place = jax.random.randint(place_key, shape, 0, costs.num_places, jnp.int8)
     seconds = jax.random.exponential(order_key, shape)
 
     def order(rows: int, costs: GraphCosts, seconds: Array) -> Array:
-        nothing = jnp.zeros((1, costs.num_tasks))
-        means = Means(seconds, nothing[:, None], nothing)
+        means = mean_costs(costs, static)
+        means = means._replace(
+            seconds=seconds, moving=0 * means.moving, returning=0 * means.returning
+        )
         return by_decreasing(upward_ranks(means, costs.depends))
 
-    return Decision(place, over_rows(order, costs, seconds, batch=costs.batch_shape))
+    order = over_rows(order, costs, seconds, batch=costs.batch_shape)
+    return Decision(place_filled(costs, place), order)
+
+
+def place_filled(costs: GraphCosts, place: Array) -> Array:
+    """int8 `[..., N]`: the places, and 0 for empty tasks."""
+    return jnp.where(is_empty(costs), 0, place).astype(jnp.int8)
 
 
 def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Any]:
@@ -121,7 +140,7 @@ def _perturbed(
             keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
             noisy, world = _copy(costs, means, keys, i)
             order = by_decreasing(upward_ranks(noisy, costs.depends))
-            place = greedy_places(static, rows, world, order)
+            place = greedy_places(static, rows, world, order, means)
             makespan = simulate_rows(static, False, rows, costs, place, order).makespan
             return Decision(place, jnp.broadcast_to(order, place.shape)), makespan
 

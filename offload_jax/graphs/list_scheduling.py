@@ -117,6 +117,25 @@ def upward_ranks(request, seconds, moving, returning):
 
 @compiled
 @typing.no_type_check
+def empty_last(request, place, order):
+    """Puts empty tasks, which change nothing, at the end of `order` and at place 0; in place."""
+    num_tasks, num_places = request.seconds.shape
+    empty = np.ones(num_tasks, np.bool_)
+    for v in range(num_tasks):
+        for k in range(num_places):
+            empty[v] &= request.seconds[v, k] == 0.0
+        empty[v] &= request.input[v] == 0.0 and request.output[v] == 0.0
+        empty[v] &= request.release[v] == 0.0
+        empty[v] &= request.first_edge[v] == request.first_edge[v + 1]
+    for u in request.source:
+        empty[u] = False
+    last = np.flatnonzero(empty)
+    place[last] = 0
+    order[:] = np.concatenate((order[~empty[order]], last))
+
+
+@compiled
+@typing.no_type_check
 def _downward_ranks(request, seconds, moving):
     """rank_d(v) = max over predecessors of rank_d + w + c `[N]`."""
     ranks = np.zeros(seconds.size)
@@ -278,7 +297,8 @@ def _plan(request, rate, delay, sequence, bonus, fixed):
     for task in sequence:
         best, chosen, server, slot = math.inf, -1, -1, 0
         for k in range(num_places):
-            if fixed[task] >= 0 and fixed[task] != k:
+            only = fixed[task]
+            if only != k and (only >= 0 or not _is_live(rate, request.home[task], k)):
                 continue
             ready = request.release[task]
             home = request.home[task]
@@ -343,7 +363,9 @@ def plan(request, method):
             sequence = by_decreasing(up)
     place, start, finish = _plan(request, rate, delay, sequence, bonus, fixed)
     # Equal starts stay in the order of planning, in which no task stands before what it needs.
-    return place, sequence[np.argsort(start[sequence], kind="mergesort")], finish
+    order = sequence[np.argsort(start[sequence], kind="mergesort")]
+    empty_last(request, place, order)
+    return place, order, finish
 
 
 @compiled
@@ -352,15 +374,18 @@ def rank_order(request):
     """int `[N]` tasks by decreasing upward rank."""
     rate, delay = pair_costs(request)
     seconds, moving, returning = mean_costs(request, rate, delay)
-    return by_decreasing(upward_ranks(request, seconds, moving, returning))
+    order = by_decreasing(upward_ranks(request, seconds, moving, returning))
+    empty_last(request, np.zeros(order.size, np.int64), order)
+    return order
 
 
 @plain
 @typing.no_type_check
-def greedy_places(request, bench, before, order, place):
+def greedy_places(request, rate, bench, before, order, place):
     """Writes into `place` where each task, in the given order, is done first.
 
     Args:
+      rate: `[K, K]` of `pair_costs`; only places with a live route from and to home are tried.
       bench: written.
       before: a second bench, for the state that every place is tried on.
     """
@@ -371,6 +396,8 @@ def greedy_places(request, bench, before, order, place):
         bench.position[task] = i
         best, chosen = math.inf, 0
         for k in range(num_places):
+            if not _is_live(rate, request.home[task], k):
+                continue
             _copy_queues(bench, before, task)
             _, back = book(request, bench, task, k)
             _copy_queues(before, bench, task)
@@ -399,5 +426,6 @@ def greedy(request):
     """Places and order int `[N]`."""
     order = rank_order(request)
     place = np.zeros(order.size, np.int64)
-    greedy_places(request, new_bench(request), new_bench(request), order, place)
+    rate, _ = pair_costs(request)
+    greedy_places(request, rate, new_bench(request), new_bench(request), order, place)
     return place, order

@@ -51,7 +51,7 @@ def unpack_rows(costs: GraphCosts) -> Iterator[Request]:
     for name, axes in AXES.items():
         value = np.asarray(getattr(costs, name))
         tail = value.shape[value.ndim - len(axes) :]
-        fields[name] = np.broadcast_to(value, (*batch, *tail)).reshape(-1, *tail)
+        fields[name] = np.broadcast_to(value, (*batch, *tail)).reshape(math.prod(batch), *tail)
     static = _static_arrays(costs)
     for row in range(math.prod(batch)):
         yield pack_fields(

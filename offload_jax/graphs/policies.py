@@ -23,8 +23,9 @@ Policy = Callable[[GraphProblem], Decision]
 
 def _at(problem: Request, place: int) -> Decision:
     check_source(problem)
-    order = _greedy.rank_order(as_costs(problem))
-    return Decision(jnp.full(order.shape, place, jnp.int8), order)
+    costs = as_costs(problem)
+    order = _greedy.rank_order(costs)
+    return Decision(_greedy.place_filled(costs, jnp.full(order.shape, place)), order)
 
 
 def local(problem: Request) -> Decision:

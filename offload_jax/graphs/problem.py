@@ -200,7 +200,8 @@ def validate_shapes(problem: GraphProblem) -> None:
             check_kind(name, getattr(problem, name))
     check_booleans("depends", problem.depends)
     check_axes(problem, {name: ("N",) * axes for name, axes in AXES.items()}, {})
-    if not isinstance(problem.edge_servers, (int, np.integer)) or problem.edge_servers < 1:
+    whole = isinstance(problem.edge_servers, (int, np.integer))
+    if not whole or problem.edge_servers < 1:
         raise ValueError(f"edge_servers = {problem.edge_servers}: must be an integer of at least 1")
 
 

@@ -25,11 +25,15 @@ class Means(NamedTuple):
       seconds: `[R, N]` w, the mean running time of a task.
       moving: `[R, N, N]` c, the mean seconds of moving the data from u to v.
       returning: `[R, N]` the mean seconds of moving a task's output home.
+      empty: bool `[R, N]` tasks without work, edges, bytes and release, which come last.
+      live: K entries bool `[R, N]`, the places that have a live route from and to a task's home.
     """
 
     seconds: Array
     moving: Array
     returning: Array
+    empty: Array
+    live: tuple[Array, ...]
 
 
 def mean_costs(costs: GraphCosts, static: Hardware) -> Means:
@@ -52,8 +56,9 @@ def mean_costs(costs: GraphCosts, static: Hardware) -> Means:
 
     seconds = jnp.zeros(())
     count = jnp.zeros(())
+    usable = tuple(by_home([live[h][k] for h in places]) for k in places)
     for k in places:
-        counts = by_home([live[h][k] for h in places]) & _isfinite(costs.seconds[..., k])
+        counts = usable[k] & _isfinite(costs.seconds[..., k])
         seconds = seconds + jnp.where(counts, costs.seconds[..., k], 0.0)
         count = count + counts
     seconds = seconds / jnp.maximum(count, 1.0)
@@ -95,7 +100,14 @@ def mean_costs(costs: GraphCosts, static: Hardware) -> Means:
     back_rate, back_delay = (by_home([way_home[h][part] for h in places]) for part in range(2))
     moving = jnp.where(costs.depends & (costs.data > 0), costs.data * rate + delay, 0.0)
     returning = jnp.where(costs.output > 0, costs.output * back_rate + back_delay, 0.0)
-    return Means(seconds, moving, returning)
+    return Means(seconds, moving, returning, is_empty(costs), usable)
+
+
+def is_empty(costs: GraphCosts) -> Array:
+    """Tasks that change nothing: they only fill a batch up."""
+    bytes_or_release = (costs.input > 0) | (costs.output > 0) | (costs.release > 0)
+    edges = costs.depends.any(-1) | costs.depends.any(-2)
+    return ~(bytes_or_release | edges | (costs.seconds != 0).any(-1))
 
 
 def _isfinite(value: Any) -> Array:
@@ -129,10 +141,11 @@ def _select_pair(home: Any, table: list[list[Array]]) -> Array:
 def upward_ranks(means: Means, depends: Any) -> Float[Array, "R N"]:
     """rank(v) = w(v) + max(c(v, home), max over successors s of c(v, s) + rank(s)).
 
-    In the precision of the costs; float64 on the host is `list_scheduling.upward_ranks`.
+    -1 for an empty task. In the precision of the costs; float64 on the host is
+    `list_scheduling.upward_ranks`.
     """
     num_tasks = means.seconds.shape[-1]
-    rows = max(len(part) for part in (*means, depends))
+    rows = max(len(part) for part in (*means[:4], depends))
     seconds, returning = (
         jnp.broadcast_to(part, (rows, num_tasks)).T for part in (means.seconds, means.returning)
     )
@@ -145,7 +158,7 @@ def upward_ranks(means: Means, depends: Any) -> Float[Array, "R N"]:
         return ranks.at[task].set(seconds[task] + jnp.maximum(returning[task], onwards))
 
     ranks = jax.lax.fori_loop(0, num_tasks, step, jnp.zeros((num_tasks, rows), seconds.dtype))
-    return ranks.T
+    return jnp.where(means.empty, -1.0, ranks.T)
 
 
 def by_decreasing(ranks: Float[Array, "R N"]) -> Int[Array, "R N"]:

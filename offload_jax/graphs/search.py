@@ -61,7 +61,7 @@ def search_request(
     request: Request, *, num_simulations: int | None, time_limit: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Place and order int `[N]` for one request; see `search`."""
-    from offload_jax.graphs import annealing
+    from offload_jax.graphs import annealing, list_scheduling
 
     began = time.perf_counter()
     annealing.seed(seed)
@@ -81,4 +81,5 @@ def search_request(
         temperature, done = colder, done + steps
         if time_limit is not None and time.perf_counter() - began >= time_limit:
             break
+    list_scheduling.empty_last(request, walk.best_place, walk.best_order)
     return walk.best_place, walk.best_order
