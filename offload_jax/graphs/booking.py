@@ -25,7 +25,7 @@ def flat_rows(value: Any, batch: tuple[int, ...], num_axes: int) -> Array:
     if math.prod(lead) == 1:
         return value.reshape(1, *tail)
     padded = value.reshape((1,) * (len(batch) - len(lead)) + value.shape)
-    return jnp.broadcast_to(padded, (*batch, *tail)).reshape(-1, *tail)
+    return jnp.broadcast_to(padded, (*batch, *tail)).reshape(math.prod(batch), *tail)
 
 
 def over_rows(
