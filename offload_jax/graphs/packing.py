@@ -110,7 +110,7 @@ def pack_fields(
         _float64(input),
         _float64(output),
         _float64(release),
-        np.ascontiguousarray(home, np.int64),
+        np.array(home, np.int64, order="C"),
         _float64(seconds_per_byte),
         _float64(startup),
         *static,
@@ -119,4 +119,5 @@ def pack_fields(
 
 
 def _float64(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values, np.float64)
+    """A copy: numba compiles again for an array that is a read-only view."""
+    return np.array(values, np.float64, order="C")
