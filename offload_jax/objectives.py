@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from offload_jax.validation import FINITE, Number, require
 
@@ -17,7 +18,7 @@ def is_zero(weight: Any) -> bool:
 
 def _check_number(name: str, value: Number) -> None:
     if isinstance(value, numbers.Real):  # not traced, nor a leaf of a pytree being rebuilt
-        require(name, float(value), FINITE.holds(value), FINITE.wording)
+        require(name, np.asarray(value), FINITE.holds(value), FINITE.wording)
 
 
 @jax.tree_util.register_dataclass
