@@ -12,8 +12,9 @@ import pytest
 import offload_jax as oj
 from offload_jax.chains import label_setting
 from offload_jax.chains.costs import costs_terms
-from tests import oracle
+from tests import cases, oracle
 
+DECISIONS = list(oracle.all_decisions(4))
 SMALL = dataclasses.replace(oj.scenarios.WIDE, num_subtasks=4)
 METHODS = ("exhaustive", "label_setting", "cpsat")
 
@@ -158,9 +159,12 @@ def test_label_setting_is_the_front_of_any_two_tables() -> None:
     [
         ({"max_latency": -1.0}, "max_latency = -1.0: a limit must not be negative or NaN"),
         ({"max_energy": [1.0, math.nan]}, r"max_energy\[1\] = nan"),
-        ({"max_latency": np.ones(3)}, r"max_latency: shape \(3,\) does not broadcast"),
-        ({"max_latency": "soon"}, "max_latency: must hold real numbers"),
-        ({"max_latency": 1.0, "method": "dp"}, "does not take max_latency"),
+        ({"max_latency": np.ones(3)}, r"max_latency: batch dimensions \(3,\) do not broadcast"),
+        ({"max_latency": "soon"}, "max_latency: must be an array of numbers, got 'soon'"),
+        (
+            {"max_latency": 1.0, "method": "dp"},
+            'max_latency: not for method "dp", only for "exhaustive", "label_setting"',
+        ),
         ({"method": "label_setting"}, "needs max_latency or max_energy"),
     ],
 )
@@ -176,7 +180,96 @@ def test_a_table_has_no_latency() -> None:
         oj.solve(oj.chain_costs(problem), max_latency=1.0)
 
 
-def test_label_setting_cannot_be_traced() -> None:
-    problem = oj.scenarios.sample(jax.random.key(0), SMALL, 2)
-    with pytest.raises(ValueError, match="cannot be traced"):
-        jax.jit(lambda p: oj.solve(p, method="label_setting", max_latency=1.0).cost)(problem)
+def _long_chain(rng: np.random.Generator, num_subtasks: int) -> tuple[oracle.Chain, oracle.Power]:
+    """Whole seconds and whole joules, with many ties: cycles at 1 and 4 a second, 1 or 2 bytes."""
+    cycles = 4.0 * rng.integers(0, 3, num_subtasks)
+    data = 1.0 * rng.integers(0, 3, num_subtasks + 1)
+    return oracle.Chain(cycles, data, 1.0, 4.0, 1.0, 0.5), oracle.Power(1.0, 2.0, 1.0, 0.0)
+
+
+def _least_energy_by_seconds(chain: oracle.Chain, power: oracle.Power, limit: int) -> float:
+    """The knapsack recursion over (place, seconds spent), for times that are whole seconds."""
+    spent = np.full((3, limit + 1), math.inf)
+    spent[0, 0] = 0.0
+    for t in range(len(chain.cycles) + 1):
+        after = np.full_like(spent, math.inf)
+        for source, target in itertools.product(range(3), range(3)):
+            seconds = oracle.transfer_seconds(chain, t, source, target)
+            joules = oracle.transfer_joules(chain, t, source, target, power)
+            if t < len(chain.cycles):
+                seconds += oracle.execution_seconds(chain, t, target)
+                joules += oracle.execution_joules(chain, t, target, power)
+            elif target:
+                continue
+            assert seconds == int(seconds)
+            if seconds <= limit:
+                moved = spent[source, : limit + 1 - int(seconds)] + joules
+                after[target, int(seconds) :] = np.minimum(after[target, int(seconds) :], moved)
+        spent = after
+    return float(spent[0].min())
+
+
+def test_long_chains_within_limits_work_under_transformations() -> None:
+    """20 subtasks are too many to enumerate: label setting answers, from the host."""
+    rng = np.random.default_rng(8)
+    chains, powers = zip(*(_long_chain(rng, 20) for _ in range(3)), strict=True)
+    objective = oj.Objective(0.0, 1.0, oj.PowerModel(*powers[0]))
+    problem = jax.tree.map(jnp.asarray, cases.as_problem(chains))
+
+    def least(problem: oj.ChainProblem, limit: jax.Array) -> oj.Solution:
+        return oj.solve(problem, objective=objective, max_latency=limit)
+
+    slowest = [sum(chain.cycles) for chain in chains]
+    limits = jnp.array([0.5 * slowest[0] // 1, 0.7 * slowest[1] // 1, 0.0])
+    expected = [
+        _least_energy_by_seconds(c, p, int(limit))
+        for c, p, limit in zip(chains, powers, limits, strict=True)
+    ]
+    assert math.isfinite(expected[0]) and math.isfinite(expected[1]) and expected[2] == math.inf
+    plain = least(problem, limits)
+    assert isinstance(plain.cost, np.ndarray) and plain.cost.dtype == np.float64
+    np.testing.assert_array_equal(plain.cost, expected)
+    for function in (jax.jit(least), jax.vmap(least), jax.jit(jax.vmap(least))):
+        traced = function(problem, limits)
+        np.testing.assert_array_equal(traced.cost, expected)
+        np.testing.assert_array_equal(traced.decision, plain.decision)
+        assert traced.optimal.all()
+    slope = jax.grad(lambda p: least(p, limits).cost[:2].sum())(problem)
+    # All energy is proportional to cycles and data; where nothing fits there is no slope.
+    joules = [
+        np.sum(slope.cycles[i] * problem.cycles[i]) + np.sum(slope.data[i] * problem.data[i])
+        for i in range(3)
+    ]
+    np.testing.assert_allclose(joules, [*expected[:2], 0.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("energy_weight", [0.0, 1.0])
+def test_ties_within_limits(energy_weight: float) -> None:
+    """What each method promises about decisions of equal cost, on whole seconds and joules."""
+    rng = np.random.default_rng(9)
+    chains, powers = zip(*(_long_chain(rng, 4) for _ in range(12)), strict=True)
+    problem = cases.as_problem(chains)
+    power = powers[0]
+    weights = (1.0 - energy_weight, energy_weight)
+    objective = oj.Objective(*weights, oj.PowerModel(*power))
+    name = "max_latency" if energy_weight else "max_energy"
+    measure = oracle.latency if energy_weight else lambda c, d: oracle.energy(c, d, power)
+    limits = np.array([np.median([measure(c, d) for d in DECISIONS]) for c in chains])
+    found = {
+        method: np.asarray(
+            oj.solve(problem, method=method, objective=objective, **{name: limits}).decision
+        )
+        for method in ("exhaustive", "label_setting")
+    }
+    ties = 0
+    for i, chain in enumerate(chains):
+        fitting = [d for d in DECISIONS if measure(chain, d) <= limits[i]]
+        costs = [oracle.weighted_cost(chain, d, *weights, power) for d in fitting]
+        best = [d for d, cost in zip(fitting, costs, strict=True) if cost == min(costs)]
+        ties += len(best) > 1
+        assert tuple(found["exhaustive"][i]) == min(best)
+        assert tuple(found["label_setting"][i]) == min(
+            best, key=lambda d: (oracle.latency(chain, d), oracle.energy(chain, d, power), d)
+        )
+    assert ties >= 3
+    assert (found["exhaustive"] != found["label_setting"]).any()

@@ -217,7 +217,7 @@ def test_options_of_solve() -> None:
     problem = oj.ChainProblem(*CHAINS[0])
     with pytest.raises(ValueError, match="unknown method 'simplex', known are auto, dp, exhaus"):
         oj.solve(problem, method="simplex")
-    with pytest.raises(ValueError, match='time_limit: only method "cpsat"'):
+    with pytest.raises(ValueError, match='time_limit: not for method "dp", only for "cpsat"'):
         oj.solve(problem, time_limit=1.0)
     for limit in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match=f"time_limit = {limit}: must be greater than 0"):

@@ -97,7 +97,7 @@ def test_bad_constraints_are_refused(constraints: dict, message: str) -> None:
 
 def test_only_cpsat_takes_them() -> None:
     problem = oj.scenarios.sample(jax.random.key(0), SCENARIO, 2)
-    with pytest.raises(ValueError, match='side_constraints need "cpsat"'):
+    with pytest.raises(ValueError, match='side_constraints: not for method "dp", only for "cpsat"'):
         oj.solve(problem, method="dp", side_constraints=SideConstraints())
     costs = oj.chain_costs(problem)
     with pytest.raises(ValueError, match="max_cycles: a table of costs has no cycles"):
