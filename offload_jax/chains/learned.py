@@ -9,9 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
-from offload_jax.batching import broadcast_batch
 from offload_jax.chains.imitation_network import ImitationConfig
-from offload_jax.chains.problem import ChainProblem, validate_shapes
+from offload_jax.chains.problem import ChainProblem, broadcast_batch, validate_shapes
 from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.learning.parameters import Parameters
 

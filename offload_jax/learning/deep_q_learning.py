@@ -21,10 +21,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from offload_jax.batching import broadcast_batch
 from offload_jax.chains.costs import evaluate_terms, problem_terms
 from offload_jax.chains.learned import LearnedPolicy
-from offload_jax.chains.problem import ChainProblem
+from offload_jax.chains.problem import ChainProblem, broadcast_batch
 from offload_jax.chains.q_network import QNetworkConfig, action_values, decision_of
 from offload_jax.learning.loop import OnEpoch, TrainState, average, learning_rate_schedule, run
 from offload_jax.learning.parameters import initialize

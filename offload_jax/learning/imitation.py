@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from offload_jax.batching import broadcast_batch
 from offload_jax.chains.imitation_network import ImitationConfig, logits
 from offload_jax.chains.learned import LearnedPolicy
-from offload_jax.chains.problem import ChainProblem
+from offload_jax.chains.problem import ChainProblem, broadcast_batch
 from offload_jax.learning import losses
 from offload_jax.learning.loop import OnEpoch, TrainState, average, learning_rate_schedule, run
 from offload_jax.learning.parameters import initialize

@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from offload_jax.batching import broadcast_batch
 from offload_jax.chains.costs import problem_terms, stack_terms
 from offload_jax.chains.features import physical_times
-from offload_jax.chains.problem import ChainProblem
+from offload_jax.chains.problem import ChainProblem, broadcast_batch
 from offload_jax.objectives import LATENCY, Objective
 
 # Entries of the cost table above this many time scales are cut: expectations stay finite on links

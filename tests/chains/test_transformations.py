@@ -166,8 +166,21 @@ def test_shard_map_of_greedy_on_one_task() -> None:
     np.testing.assert_array_equal(decision, oj.policies.greedy(problem))
 
 
+def in_process_of_its_own(code: str, *, num_devices: int) -> None:
+    """The number of devices is fixed when JAX starts."""
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={num_devices}"
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": flags,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_shard_map_over_four_devices() -> None:
-    """In a process of its own, as the number of devices is fixed when JAX starts."""
     code = """
 import jax, numpy as np
 import offload_jax as oj
@@ -180,15 +193,49 @@ for method in cases.ORDERED_METHODS:
     assert len(solution.cost.sharding.device_set) == 4
     assert_same(solution, oj.solve(problem, method=method))
 """
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    in_process_of_its_own(code, num_devices=4)
+
+
+def test_a_mesh_of_explicit_axes() -> None:
+    """Solvers, policies and metrics take what is sharded by name, and give it back so."""
+    code = """
+import jax, numpy as np
+import offload_jax as oj
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from tests import cases
+from tests.chains.test_transformations import assert_same
+problem = cases.wide_problem(np.random.default_rng(0), 3, (8,))
+mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Explicit,))
+decision = oj.policies.greedy(problem)
+limited = {"method": "exhaustive", "objective": oj.ENERGY, "max_latency": 20.0}
+requests = [{"method": method} for method in cases.ORDERED_METHODS] + [limited]
+expected = [oj.solve(problem, **options) for options in requests]
+ratios = oj.metrics.normalized_latency(problem, decision)
+shares = oj.metrics.accuracy(decision, expected[0].decision)
+with jax.set_mesh(mesh):
+    sharding = NamedSharding(mesh, PartitionSpec("batch"))
+    spread = jax.tree.map(lambda leaf: jax.device_put(leaf, sharding), problem)
+    for options, solution in zip(requests, expected):
+        for solve in (oj.solve, jax.jit(oj.solve, static_argnames="method")):
+            found = solve(spread, **options)
+            assert found.cost.sharding.spec == PartitionSpec("batch"), found.cost.sharding
+            assert_same(found, solution)
+    placed = oj.policies.greedy(spread)
+    np.testing.assert_array_equal(placed, decision)
+    for measure in (oj.metrics.normalized_latency, jax.jit(oj.metrics.normalized_latency)):
+        np.testing.assert_allclose(measure(spread, placed), ratios, rtol=1e-6)
+    found = oj.metrics.accuracy(placed, oj.solve(spread).decision)
+    jax.tree.map(np.testing.assert_allclose, found, shares)
+    # One network for all: only the tasks are sharded.
+    network = list(vars(problem[0]).values())[2:]
+    shared = oj.ChainProblem(spread.cycles, spread.data, *network)
+    plain = oj.ChainProblem(problem.cycles, problem.data, *network)
+found = [oj.solve(plain, method=method) for method in cases.ORDERED_METHODS]
+with jax.set_mesh(mesh):
+    for method, solution in zip(cases.ORDERED_METHODS, found):
+        assert_same(oj.solve(shared, method=method), solution)
+"""
+    in_process_of_its_own(code, num_devices=2)
 
 
 def test_one_trace_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
