@@ -65,6 +65,24 @@ class Objective:
         if is_zero(self.latency_weight) and is_zero(self.energy_weight):
             raise ValueError("latency_weight and energy_weight are both 0: nothing to minimise")
 
+    @property
+    def weightless(self) -> tuple[bool, bool]:
+        """Which of the two weights are plain zeros."""
+        return is_zero(self.latency_weight), is_zero(self.energy_weight)
+
+    def without(self, weightless: tuple[bool, bool]) -> "Objective":
+        """With plain zeros for the weights that `weightless` said were so before `jit` traced them.
+
+        What they weigh is then not computed.
+        """
+        latency_weight, energy_weight = (
+            0.0 if zero else weight
+            for zero, weight in zip(
+                weightless, (self.latency_weight, self.energy_weight), strict=True
+            )
+        )
+        return Objective(latency_weight, energy_weight, self.power)
+
 
 LATENCY = Objective()
 ENERGY = Objective(latency_weight=0.0, energy_weight=1.0)

@@ -224,7 +224,15 @@ def chain_costs(problem: ChainProblem, objective: Objective = LATENCY) -> ChainC
       ValueError: the shapes do not fit; names the field.
     """
     validate_shapes(problem)
-    return stack_terms(problem_terms(problem, objective), problem.batch_shape)
+    return _chain_costs(problem, objective, weightless=objective.weightless)
+
+
+@functools.partial(jax.jit, static_argnames="weightless")
+def _chain_costs(
+    problem: ChainProblem, objective: Objective, *, weightless: tuple[bool, bool]
+) -> ChainCosts:
+    terms = problem_terms(problem, objective.without(weightless))
+    return stack_terms(terms, problem.batch_shape)
 
 
 def stack_terms(
@@ -303,7 +311,7 @@ def evaluate(costs: ChainCosts, decision: ArrayLike) -> Float[jax.Array, "..."]:
       ValueError: the decision does not fit the table, or names a place that does not exist.
     """
     validate_decision(decision, costs.num_subtasks, costs.num_places)
-    return evaluate_terms(costs_terms(costs), decision)
+    return evaluate_source(costs, decision, LATENCY)
 
 
 def latency(problem: ChainProblem, decision: ArrayLike) -> Float[jax.Array, "..."]:
@@ -346,7 +354,26 @@ def _evaluate_problem(
 ) -> jax.Array:
     validate_shapes(problem)
     validate_decision(decision, problem.num_subtasks, len(Place))
-    return evaluate_terms(problem_terms(problem, objective), decision)
+    return evaluate_source(problem, decision, objective)
+
+
+def evaluate_source(
+    source: ChainProblem | ChainCosts, decision: ArrayLike, objective: Objective
+) -> Float[jax.Array, "..."]:
+    """Cost `[...]` of decisions that were checked; the objective is ignored for a table."""
+    decision = decision if isinstance(decision, jax.Array) else np.asarray(decision)
+    return _evaluate(source, decision, objective, weightless=objective.weightless)
+
+
+@functools.partial(jax.jit, static_argnames="weightless")
+def _evaluate(
+    source: ChainProblem | ChainCosts,
+    decision: Array,
+    objective: Objective,
+    *,
+    weightless: tuple[bool, bool],
+) -> jax.Array:
+    return evaluate_terms(terms_of(source, objective.without(weightless)), decision)
 
 
 def validate_decision(decision: ArrayLike, num_subtasks: int, num_places: int) -> None:

@@ -8,7 +8,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from offload_jax.batching import without_explicit_axes
-from offload_jax.chains.costs import evaluate_terms, terms_of, validate_decision
+from offload_jax.chains.costs import evaluate_source, validate_decision
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.solve import solve
 from offload_jax.objectives import LATENCY, Objective
@@ -44,6 +44,7 @@ def aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
     return without_explicit_axes(_aggregate, PartitionSpec())(cost, optimal_cost)
 
 
+@jax.jit
 def _aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
     both = jnp.broadcast_arrays(jnp.asarray(cost), jnp.asarray(optimal_cost))
     cost, optimal_cost = (jnp.ravel(costs) for costs in both)
@@ -76,12 +77,7 @@ def normalized_latency(
     """
     optimum = solve(problem, objective=objective)
     validate_decision(decision, problem.num_subtasks, problem.num_places)
-    return aggregate(_cost(problem, decision, objective), optimum.cost)
-
-
-@jax.jit
-def _cost(problem: ChainProblem, decision: Array, objective: Objective) -> Array:
-    return evaluate_terms(terms_of(problem, objective), decision)
+    return aggregate(evaluate_source(problem, decision, objective), optimum.cost)
 
 
 class Accuracy(NamedTuple):
@@ -110,6 +106,7 @@ def accuracy(decision: ArrayLike, label: ArrayLike) -> Accuracy:
     return without_explicit_axes(_agreement, PartitionSpec())(decision, label)
 
 
+@jax.jit
 def _agreement(decision: Array, label: Array) -> Accuracy:
     same = (decision == label).reshape(-1, decision.shape[-1])
     return Accuracy(jnp.mean(same, axis=0), jnp.mean(same), jnp.mean(jnp.all(same, axis=-1)))

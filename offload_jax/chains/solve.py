@@ -13,7 +13,7 @@ from offload_jax.chains import dynamic_programming, exhaustive, label_setting
 from offload_jax.chains.constraints import Limits, SideConstraints, check_limits
 from offload_jax.chains.costs import ChainCosts, evaluate_terms, terms_of, validate_costs
 from offload_jax.chains.problem import ChainProblem, validate, validate_shapes
-from offload_jax.objectives import LATENCY, Objective, is_zero
+from offload_jax.objectives import LATENCY, Objective
 from offload_jax.solution import Solution
 from offload_jax.validation import ArrayLike, as_float_array, is_traced
 
@@ -190,9 +190,8 @@ def _check_method(name: str, request: Request) -> None:
 
 def _run_by_jax(request: Request, *, method: str) -> Solution:
     objective = request.objective
-    weightless = is_zero(objective.latency_weight), is_zero(objective.energy_weight)
     return _run_jitted(
-        request.source, objective, request.limits, method=method, weightless=weightless
+        request.source, objective, request.limits, method=method, weightless=objective.weightless
     )
 
 
@@ -246,14 +245,7 @@ def _run_jitted(
 def _minimize(
     method: str, weightless: tuple[bool, bool], source: Any, objective: Objective, limits: Limits
 ) -> tuple[jax.Array, jax.Array]:
-    # Weights are traced here; plain zeros are put back so that unused terms are not computed.
-    latency_weight, energy_weight = (
-        0.0 if zero else weight
-        for zero, weight in zip(
-            weightless, (objective.latency_weight, objective.energy_weight), strict=True
-        )
-    )
-    objective = Objective(latency_weight, energy_weight, objective.power)
+    objective = objective.without(weightless)
     if method == "exhaustive":
         return exhaustive.minimize(source, objective, limits)
     if method == "label_setting":
