@@ -2,6 +2,7 @@
 
 from offload_jax import datasets, graphs, single
 from offload_jax.chains import metrics, policies, scenarios
+from offload_jax.chains.constraints import SideConstraints
 from offload_jax.chains.costs import ChainCosts, chain_costs, energy, evaluate, latency
 from offload_jax.chains.network_costs import network_costs
 from offload_jax.chains.pareto import (
@@ -13,7 +14,6 @@ from offload_jax.chains.pareto import (
 )
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.chains.resize import Resized, resize, resize_with_segments
-from offload_jax.chains.side_constraints import SideConstraints
 from offload_jax.chains.solve import solve
 from offload_jax.measured import MeasuredTask, read_measured_task
 from offload_jax.network import Link, Network, Place, Processor

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from offload_jax.validation import FINITE, Number, require
 
@@ -17,7 +18,7 @@ def is_zero(weight: Any) -> bool:
 
 def _check_number(name: str, value: Number) -> None:
     if isinstance(value, numbers.Real):  # not traced, nor a leaf of a pytree being rebuilt
-        require(name, float(value), FINITE.holds(value), FINITE.wording)
+        require(name, np.asarray(value), FINITE.holds(value), FINITE.wording)
 
 
 @jax.tree_util.register_dataclass
@@ -63,6 +64,24 @@ class Objective:
         _check_number("energy_weight", self.energy_weight)
         if is_zero(self.latency_weight) and is_zero(self.energy_weight):
             raise ValueError("latency_weight and energy_weight are both 0: nothing to minimise")
+
+    @property
+    def weightless(self) -> tuple[bool, bool]:
+        """Which of the two weights are plain zeros."""
+        return is_zero(self.latency_weight), is_zero(self.energy_weight)
+
+    def without(self, weightless: tuple[bool, bool]) -> "Objective":
+        """With plain zeros for the weights that `weightless` said were so before `jit` traced them.
+
+        What they weigh is then not computed.
+        """
+        latency_weight, energy_weight = (
+            0.0 if zero else weight
+            for zero, weight in zip(
+                weightless, (self.latency_weight, self.energy_weight), strict=True
+            )
+        )
+        return Objective(latency_weight, energy_weight, self.power)
 
 
 LATENCY = Objective()

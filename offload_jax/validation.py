@@ -93,16 +93,19 @@ def broadcast_shapes(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     Raises:
       ValueError: names the first field that does not fit the ones before it.
     """
-    batch: tuple[int, ...] = ()
-    for name, shape in shapes.items():
-        try:
-            batch = np.broadcast_shapes(batch, shape)
-        except ValueError:
-            raise ValueError(
-                f"{name}: batch dimensions {shape} do not broadcast with {batch} of the fields"
-                " before it"
-            ) from None
-    return batch
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        batch: tuple[int, ...] = ()
+        for name, shape in shapes.items():
+            try:
+                batch = np.broadcast_shapes(batch, shape)
+            except ValueError:
+                raise ValueError(
+                    f"{name}: batch dimensions {shape} do not broadcast with {batch} of the fields"
+                    " before it"
+                ) from None
+        raise
 
 
 def check_values(fields: Mapping[str, Array], rules: Mapping[str, Rule]) -> None:
@@ -118,15 +121,25 @@ def check_values(fields: Mapping[str, Array], rules: Mapping[str, Rule]) -> None
     Raises:
       ValueError: names the first field that breaks its rule, with rule, index and value.
     """
-    known = {name: value for name, value in fields.items() if not is_traced(value)}
+    known = {n: v for n, v in fields.items() if not isinstance(v, jax.core.Tracer)}
     # NumPy need not warn of what is refused below (and a warning turned into an error inside JAX's
-    # conversion crashes the process). While something else is traced, known values are still checked.
+    # conversion crashes the process).
     with np.errstate(over="ignore", under="ignore"), jax.ensure_compile_time_eval():
-        held = _all_hold(tuple(known.values()), rules=tuple(rules[name] for name in known))
-        if bool(held) and not any(_overflows(value) for value in known.values()):
+        # Large tables come as NumPy arrays; to look at them there costs less than to move them.
+        tables = [
+            name
+            for name, value in known.items()
+            if rules[name].holds(math.inf) and not isinstance(value, jax.Array)
+        ]
+        rest = [name for name in known if name not in tables]
+        held = all(_holds_on_host(known[name], rules[name]) for name in tables)
+        if held and rest:
+            values = [known[name] for name in rest]
+            held = bool(_all_hold(values, rules=tuple(rules[name] for name in rest)))
+        if held:
             return
-        for name, given in known.items():
-            given = np.asarray(given)
+        for name, value in known.items():
+            given = np.asarray(value)
             seen = np.asarray(jnp.asarray(given))
             good = rules[name].holds(seen) & ~(np.isinf(seen) & np.isfinite(given))
             require(name, given, good, rules[name].wording, seen=seen)
@@ -134,20 +147,22 @@ def check_values(fields: Mapping[str, Array], rules: Mapping[str, Rule]) -> None
 
 
 @functools.partial(jax.jit, static_argnames="rules")
-def _all_hold(values: tuple[Any, ...], *, rules: tuple[Rule, ...]) -> jax.Array:
-    # No dictionary: JAX would sort it, and its values meet the rules of other fields.
+def _all_hold(values: list[Any], *, rules: tuple[Rule, ...]) -> jax.Array:
     held = [jnp.all(rule.holds(value)) for value, rule in zip(values, rules, strict=True)]
-    return jnp.all(jnp.stack(held)) if held else jnp.bool(True)
+    return jnp.all(jnp.stack(held))
 
 
-def _overflows(value: Array) -> bool:
-    """Whether narrowing makes a finite value infinite."""
-    if isinstance(value, jax.Array) or not value.size:
-        return False
+def _holds_on_host(value: Any, rule: Rule) -> bool:
+    """Rules are intervals, and narrowing keeps order: the least and the largest value decide."""
+    if not value.size:
+        return True
     dtype = jax.dtypes.canonicalize_dtype(value.dtype)
-    if dtype == value.dtype or not value.max() > np.finfo(dtype).max:
-        return False
-    return bool(np.any(np.isfinite(value) & np.isinf(value.astype(dtype))))
+    least, largest = value.min(), value.max()
+    if largest == math.inf and dtype != value.dtype:
+        # What is infinite only after narrowing hides behind what is so before.
+        largest = np.max(value, where=value < math.inf, initial=least)
+    seen = np.array([least, largest]).astype(dtype)
+    return bool(np.all(rule.holds(seen))) and bool(np.isinf(seen[1]) == np.isinf(largest))
 
 
 def require(name: str, values: ArrayLike, good: Any, rule: str, *, seen: Any = None) -> None:

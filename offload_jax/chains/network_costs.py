@@ -17,11 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from offload_jax.batching import lift
 from offload_jax.chains.costs import ChainCosts
 from offload_jax.measured import MeasuredTask
 from offload_jax.network import Network
 from offload_jax.objectives import LATENCY, Objective, is_zero
-from offload_jax.validation import is_traced, require
+from offload_jax.validation import ArrayLike, is_traced, require
 
 
 @runtime_checkable
@@ -70,15 +71,14 @@ def network_costs(
     library: Any = jnp if any(isinstance(v, jax.Array) for v in values) else np
     rank = max(np.ndim(value) for value in values)
 
-    def lift(value: Any) -> Any:
-        """`[...]` to `[..., 1]` of full rank; JAX can be told to refuse to add leading axes."""
-        value = library.asarray(value)
-        return value.reshape((1,) * (rank - value.ndim) + value.shape + (1,))
+    def of_chain(value: ArrayLike) -> Any:
+        """`[...]` to `[..., 1]` of full rank."""
+        return lift(library.asarray(value), rank)[..., None]
 
     def chain(values: Any) -> Any:
         return library.asarray(np.asarray(values, np.float64).reshape((1,) * rank + (-1,)))
 
-    seconds, joules = _execution(task, network, objective, flops_per_cycle, lift, chain)
+    seconds, joules = _execution(task, network, objective, flops_per_cycle, of_chain, chain)
     power = objective.power
     num_places = len(network.places)
     data = chain(task.data)
@@ -90,8 +90,8 @@ def network_costs(
         watts = power.idle_watts
         if j == 0 or k == 0:
             watts = power.transmit_watts if j == 0 else power.receive_watts
-        moving = _moving(data, lift(bandwidth), library)
-        waiting = lift(round_trip_time) / 2
+        moving = _moving(data, of_chain(bandwidth), library)
+        waiting = of_chain(round_trip_time) / 2
         time[j][k] = moving + waiting
         alive = moving < math.inf
         used = library.where(alive, moving, 0.0) * watts + waiting * power.idle_watts
@@ -148,7 +148,7 @@ def _execution(
     network: Network,
     objective: Objective,
     flops_per_cycle: float,
-    lift: Callable[[Any], Any],
+    of_chain: Callable[[ArrayLike], Any],
     chain: Callable[[Any], Any],
 ) -> tuple[list[Any], list[Any]]:
     """Seconds and joules `[..., A]` of the subtasks, by place."""
@@ -159,7 +159,7 @@ def _execution(
         raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
     seconds, joules = [], []
     for number, place in enumerate(network.places):
-        speed = lift(place.speed)
+        speed = of_chain(place.speed)
         if measured is not None:
             run = chain(measured.seconds_at(place.name))
         else:

@@ -28,7 +28,7 @@ def lower_bound(costs: GraphCosts) -> Float[Array, "*batch"]:
     return over_rows(functools.partial(_bound, costs.routes), costs, batch=costs.batch_shape)
 
 
-def _bound(routes: tuple, rows: int, costs: GraphCosts) -> Float[Array, "rows"]:
+def _bound(routes: tuple, rows: int, costs: GraphCosts) -> Float[Array, " rows"]:
     num_tasks, num_places = costs.num_tasks, costs.num_places
     places = range(num_places)
     dtype = jnp.result_type(costs.seconds, jnp.float32)
