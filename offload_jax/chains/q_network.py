@@ -7,9 +7,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Int8
 
 from offload_jax.chains.features import features, num_features
-from offload_jax.chains.imitation_network import MultilayerPerceptron, check_num_subtasks
+from offload_jax.chains.imitation_network import check_num_subtasks
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import WIDE, Scenario
+from offload_jax.learning.networks import DuellingNetwork
 from offload_jax.learning.parameters import Parameters, apply
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
@@ -58,23 +59,6 @@ class QNetworkConfig:
         """The decision of the highest action value."""
         best = jnp.argmax(action_values(self, params, problem), axis=-1)
         return decision_of(best, self.num_subtasks)
-
-
-class DuellingNetwork(nnx.Module):
-    """Value of the state plus advantage of each action (Wang et al. 2016).
-
-    One trunk computes the state's features; one matrix product gives the advantages of all
-    actions and the value together.
-    """
-
-    def __init__(self, sizes: tuple[int, ...], num_actions: int, rngs: nnx.Rngs) -> None:
-        self.trunk = MultilayerPerceptron(sizes, num_actions + 1, rngs)
-
-    def __call__(self, inputs: Float[Array, "*batch features"]) -> Float[Array, "*batch actions"]:
-        outputs = self.trunk(inputs)
-        value, advantage = outputs[..., :1], outputs[..., 1:]
-        # Centred, so that value and advantage are each determined.
-        return value + advantage - jnp.mean(advantage, axis=-1, keepdims=True)
 
 
 def action_values(
