@@ -20,11 +20,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from offload_jax.chains.costs import evaluate_terms, problem_terms
+from offload_jax.chains.exhaustive import unravel
 from offload_jax.chains.learned import LearnedPolicy, model_data
 from offload_jax.chains.problem import ChainProblem, broadcast_batch
-from offload_jax.chains.q_network import QNetworkConfig, action_values, decision_of
+from offload_jax.chains.q_network import QNetworkConfig, action_values
 from offload_jax.learning import deep_q_learning
 from offload_jax.learning.loop import OnEpoch
+from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
 
@@ -76,7 +78,7 @@ class ChainEnvironment:
 
     def reward(self, states: ChainProblem, action: Int[Array, " batch"]) -> Float[Array, " batch"]:
         """`reward_of` the decisions with these numbers."""
-        decision = decision_of(action, self.model.num_subtasks)
+        decision = unravel(action, self.model.num_subtasks, len(Place))
         return reward_of(states, decision, floor=self.reward_floor, objective=self.model.objective)
 
 

@@ -32,7 +32,7 @@ class Examples(NamedTuple):
     """
 
     problem: ChainProblem
-    target: ArrayLike
+    target: Array
 
 
 Transform = Callable[[jax.Array, Examples], Examples]

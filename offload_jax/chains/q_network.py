@@ -4,8 +4,9 @@ import dataclasses
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, Int8
+from jaxtyping import Array, Float, Int8
 
+from offload_jax.chains.exhaustive import unravel
 from offload_jax.chains.features import features, num_features
 from offload_jax.chains.imitation_network import check_num_subtasks
 from offload_jax.chains.problem import ChainProblem
@@ -58,7 +59,7 @@ class QNetworkConfig:
     def decide(self, params: Parameters, problem: ChainProblem) -> Int8[Array, "*batch A"]:
         """The decision of the highest action value."""
         best = jnp.argmax(action_values(self, params, problem), axis=-1)
-        return decision_of(best, self.num_subtasks)
+        return unravel(best, self.num_subtasks, len(Place))
 
 
 def action_values(
@@ -70,11 +71,3 @@ def action_values(
         problem, config.feature_set, scenario=config.scenario, objective=config.objective
     )
     return apply(config, params, inputs)
-
-
-def decision_of(action: Int[Array, "*batch"], num_subtasks: int) -> Int8[Array, "*batch A"]:
-    """The decision with a lexicographic number: base 3, first subtask most significant."""
-    digits = [
-        action // len(Place) ** power % len(Place) for power in range(num_subtasks - 1, -1, -1)
-    ]
-    return jnp.stack(digits, axis=-1).astype(jnp.int8)

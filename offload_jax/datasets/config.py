@@ -20,7 +20,7 @@ class Column(NamedTuple):
       shape: of the quantity in one sample.
     """
 
-    dtype: Any
+    dtype: type[np.generic]
     shape: tuple[int, ...] = ()
 
 
@@ -38,19 +38,24 @@ class Config(Protocol):
       shard_size: samples a shard.
     """
 
-    num: int
-    seed: int
-    shard_size: int
+    @property
+    def num(self) -> int: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def shard_size(self) -> int: ...
 
     @property
     def num_shards(self) -> int: ...
 
-    def rows(self, index: int) -> int: ...
+    def rows(self, index: int, /) -> int: ...
 
-    def draw(self, key: jax.Array, num: int) -> Any:
+    def draw(self, key: jax.Array, num: int, /) -> Any:
         """Problems, a pytree whose leaves all have a first axis of length `num`."""
 
-    def label(self, problem: Any) -> Any:
+    def label(self, problem: Any, /) -> Any:
         """Their solutions; may return before they are computed."""
 
     @property
@@ -65,17 +70,17 @@ class Config(Protocol):
     def columns(self) -> dict[str, Column]:
         """What a row holds, in order."""
 
-    def to_columns(self, problem: Any, solution: Any) -> dict[str, Any]:
+    def to_columns(self, problem: Any, solution: Any, /) -> dict[str, Any]:
         """Arrays `[n, *shape]` by the names of `columns`."""
 
-    def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[Any, Any]:
+    def from_columns(self, columns: dict[str, np.ndarray], /) -> tuple[Any, Any]:
         """The inverse: problems and solutions, of NumPy arrays."""
 
     def as_data(self) -> dict[str, Any]:
         """The configuration in JSON types, with "family" unless it is a chain's."""
 
     @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "Config":
+    def from_data(cls, data: dict[str, Any], /) -> "Config":
         """The inverse of `as_data`; raises KeyError, TypeError or ValueError on anything else."""
 
 

@@ -39,7 +39,7 @@ def write_shard(
     """
     pyarrow, parquet = import_parquet()
     arrays: dict[str, Any] = {}
-    few_values = []  # worth a dictionary
+    few_values: list[str] = []  # worth a dictionary
     for name, column in columns.items():
         value = np.asarray(values[name]).astype(column.dtype, copy=False)
         if len(column.shape) == 1:

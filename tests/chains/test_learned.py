@@ -10,7 +10,7 @@ import pytest
 
 import offload_jax as oj
 from offload_jax.chains import imitation_network as imitation
-from offload_jax.chains import q_network
+from offload_jax.chains.exhaustive import unravel
 from offload_jax.chains.features import FEATURE_SETS, features, num_features
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.learned import LearnedPolicy, model_data
@@ -169,7 +169,7 @@ def test_wrong_number_of_subtasks_names_both_and_the_way_out(config):
 
 
 def test_actions_are_decisions_in_lexicographic_order():
-    decisions = np.asarray(q_network.decision_of(jnp.arange(27), 3))
+    decisions = np.asarray(unravel(jnp.arange(27), 3, 3))
     assert decisions.tolist() == sorted(decisions.tolist())
     assert decisions[5].tolist() == [0, 1, 2]
 
