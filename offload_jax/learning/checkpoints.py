@@ -15,6 +15,7 @@ nothing here knows a network or a family.
 import contextlib
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -127,12 +128,15 @@ def training_folder(
         max_to_keep=_KEPT,
         step_prefix=_PREFIX,
         step_format_fixed_length=_DIGITS,
-        cleanup_tmp_directories=True,
         create=False,
         enable_async_checkpointing=False,
     )
-    with locked(path, "checkpoint"), ocp.CheckpointManager(path.absolute(), options=options) as m:
-        yield TrainingFolder(path, configs.as_data(config), m)
+    with locked(path, "checkpoint"):
+        # What a killed training left; Orbax would do it in a thread that nothing waits for.
+        for unfinished in set(path.glob(f"{_PREFIX}_*")) - set(_epochs(path)):
+            shutil.rmtree(unfinished)
+        with ocp.CheckpointManager(path.absolute(), options=options) as manager:
+            yield TrainingFolder(path, configs.as_data(config), manager)
 
 
 def load(path: Path | str, like: Callable[[dict[str, Any]], Any]) -> tuple[dict[str, Any], Any]:

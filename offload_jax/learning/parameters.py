@@ -25,10 +25,9 @@ class ModelConfig(Hashable, Protocol):
 
 @functools.lru_cache
 def _graph(config: ModelConfig) -> tuple[Any, Any]:
-    # Without this, a first call inside `jit` would put tracers into the cached graph.
-    with jax.ensure_compile_time_eval():
-        module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-        graph, state = nnx.split(module, nnx.Param)
+    # Abstract, so nothing is computed, and no tracer is kept where a first call is inside `jit`.
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    graph, state = nnx.split(module, nnx.Param)
     return graph, nnx.to_pure_dict(state)
 
 

@@ -27,7 +27,7 @@ def test_learns_the_best_action_of_few_requests(tmp_path):
     problem = oj.scenarios.sample(jax.random.key(0), oj.scenarios.WIDE, 8)
     rewards = []
     recipe = DqnTraining(
-        num_epochs=10, steps_per_epoch=60, actors=64, batch_size=128, replay_size=10_000
+        num_epochs=10, steps_per_epoch=50, actors=64, batch_size=64, replay_size=10_000
     )
     policy = train_dqn(
         problem,

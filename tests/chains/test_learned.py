@@ -26,6 +26,11 @@ from offload_jax.learning.parameters import (
 
 SMALL = ImitationConfig(hidden=(7, 5))
 
+# Compiled as wholes: one by one their operations take longer to compile.
+features = jax.jit(features, static_argnames=("feature_set", "scenario", "objective"))
+apply = jax.jit(apply, static_argnums=0)
+logits = jax.jit(imitation.logits, static_argnums=0)
+
 
 def wide(num: int, num_subtasks: int = 6) -> oj.ChainProblem:
     scenario = dataclasses.replace(oj.scenarios.WIDE, num_subtasks=num_subtasks)
@@ -130,8 +135,8 @@ def test_symmetric_network_turns_its_answer_with_the_chain():
     config = dataclasses.replace(SMALL, symmetric=True, feature_set="times", sharing="shared")
     params = initialize(config, jax.random.key(0))
     problem = wide(5)
-    forward = imitation.logits(config, params, problem)
-    backward = imitation.logits(config, params, reverse(problem))
+    forward = logits(config, params, problem)
+    backward = logits(config, params, reverse(problem))
     np.testing.assert_allclose(forward, jnp.flip(backward, axis=-2), rtol=1e-4, atol=1e-6)
 
 
