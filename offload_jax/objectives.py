@@ -2,7 +2,6 @@
 
 import dataclasses
 import numbers
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -91,13 +90,3 @@ ENERGY = Objective(latency_weight=0.0, energy_weight=1.0)
 def energy_of(power: PowerModel | None = None) -> Objective:
     """The energy alone, by a power model; the default one if None."""
     return ENERGY if power is None else dataclasses.replace(ENERGY, power=power)
-
-
-def objective_from_data(data: Mapping[str, Any]) -> Objective:
-    """An objective from JSON types, as `dataclasses.asdict` gives them.
-
-    Raises:
-      KeyError, TypeError, ValueError: something is missing, unknown or out of its range.
-    """
-    values = dict(data)
-    return Objective(**{**values, "power": PowerModel(**values["power"])})

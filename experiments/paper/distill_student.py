@@ -20,9 +20,16 @@ import offload_jax as oj
 from experiments.paper import learned, script, train_teacher
 from experiments.paper.presets import Preset
 from experiments.reporting import artifacts
+from offload_jax import configs
+from offload_jax.chains.imitation import (
+    Examples,
+    ImitationTraining,
+    Transform,
+    taught,
+    teacher_of,
+    train_imitation,
+)
 from offload_jax.learning import checkpoints
-from offload_jax.learning.distillation import label_variations, soft_labels
-from offload_jax.learning.imitation import Examples, ImitationTraining, Transform, train_imitation
 from offload_jax.learning.parameters import num_parameters
 
 _PAPER_TEMPERATURE = 5.0
@@ -96,10 +103,10 @@ def run(
         model = preset.student_model
         if row.features is not None:
             model = dataclasses.replace(model, feature_set=row.features)
-        label = None if row.temperature is None else soft_labels(teacher, row.temperature)
+        label = None if row.temperature is None else teacher_of(teacher, row.temperature)
         transform: Transform | None = None
         if label is not None and row.vary:
-            transform = label_variations(label, preset.variations)
+            transform = taught(label, preset.variations)
         wide_metrics, narrow_metrics = [], []
         for number in range(seed, seed + _num_seeds(name, preset)):
             examples = learned.narrow_examples(preset, number)
@@ -135,7 +142,7 @@ def run(
     results = {}
     for name, row in rows(preset).items():
         config = {
-            "row": checkpoints.plain((row, preset.student_model, preset.variations)),
+            "row": configs.as_data((row, preset.student_model, preset.variations)),
             "sizes": [preset.num_narrow, preset.num_test, _num_seeds(name, preset)],
             "seed": seed,
             "teacher": checkpoints.digest(teacher.params),

@@ -16,9 +16,9 @@ from tqdm import tqdm
 import offload_jax as oj
 from experiments.paper.presets import Preset
 from experiments.reporting import artifacts
+from offload_jax.chains.deep_q_learning import DqnTraining
+from offload_jax.chains.imitation import Examples, ImitationTraining, Transform, one_hot
 from offload_jax.chains.policies import Policy
-from offload_jax.learning.deep_q_learning import DqnTraining
-from offload_jax.learning.imitation import Examples, ImitationTraining, Transform, one_hot
 
 Recipe = TypeVar("Recipe", ImitationTraining, DqnTraining)
 

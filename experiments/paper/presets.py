@@ -3,12 +3,12 @@
 import dataclasses
 
 import offload_jax as oj
+from offload_jax.chains.augmentation import Variations
+from offload_jax.chains.deep_q_learning import DqnTraining
+from offload_jax.chains.imitation import ImitationTraining
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.chains.symmetry import is_symmetric
-from offload_jax.learning.deep_q_learning import DqnTraining
-from offload_jax.learning.distillation import Variations
-from offload_jax.learning.imitation import ImitationTraining
 
 NUM_TEST = 10_000
 
@@ -60,7 +60,7 @@ class Preset:
     )
     student_model: ImitationConfig = ImitationConfig(feature_set="physical", hidden=(32, 32))
     q_model: QNetworkConfig = QNetworkConfig(feature_set="physical")
-    variations: Variations = Variations(spread=3.0, resize=2.0)
+    variations: Variations = Variations(spread=3.0, rescale=2.0)
     objective: oj.Objective = oj.LATENCY
 
     def for_objective(self, objective: oj.Objective) -> "Preset":

@@ -12,9 +12,9 @@ import offload_jax as oj
 from experiments.paper import learned, script
 from experiments.paper.presets import Preset
 from experiments.reporting import artifacts
+from offload_jax import configs
+from offload_jax.chains.deep_q_learning import DqnTraining, train_dqn
 from offload_jax.chains.q_network import QNetworkConfig
-from offload_jax.learning import checkpoints
-from offload_jax.learning.deep_q_learning import DqnTraining, train_dqn
 from offload_jax.learning.parameters import num_parameters
 
 
@@ -85,7 +85,7 @@ def run(
         return results
 
     config = {
-        "recipes": checkpoints.plain((preset.q_model, preset.dqn, preset.dqn_small)),
+        "recipes": configs.as_data((preset.q_model, preset.dqn, preset.dqn_small)),
         "sizes": [preset.num_wide, preset.num_narrow, preset.num_test, preset.num_seeds],
         "seed": seed,
     }
@@ -105,7 +105,7 @@ def run(
         }
 
     raw_config = {
-        "recipe": checkpoints.plain((raw, recipe)),
+        "recipe": configs.as_data((raw, recipe)),
         "sizes": [preset.num_wide, preset.num_test],
         "seed": seed,
     }

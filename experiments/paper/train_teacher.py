@@ -10,9 +10,9 @@ from typing import Any
 from experiments.paper import learned, script
 from experiments.paper.presets import Preset
 from experiments.reporting import artifacts
+from offload_jax import configs
+from offload_jax.chains.imitation import ImitationTraining, Transform, train_imitation
 from offload_jax.chains.imitation_network import ImitationConfig
-from offload_jax.learning import checkpoints
-from offload_jax.learning.imitation import ImitationTraining, Transform, train_imitation
 from offload_jax.learning.parameters import num_parameters
 
 
@@ -71,7 +71,7 @@ def run(
         return results
 
     config = {
-        "recipes": {n: checkpoints.plain((m, r)) for n, (m, r, _) in recipes.items()},
+        "recipes": {n: configs.as_data((m, r)) for n, (m, r, _) in recipes.items()},
         "sizes": [preset.num_wide, preset.num_test],
         "seed": seed,
     }

@@ -119,6 +119,6 @@ def load(path: str | os.PathLike[str]) -> "offload_jax.chains.learned.LearnedPol
         project's; names it.
     """
     # Flax and Orbax are only needed, and only imported, for learned policies.
-    from offload_jax.learning import checkpoints
+    from offload_jax.chains import learned
 
-    return checkpoints.load(pathlib.Path(path))
+    return learned.load(pathlib.Path(path))

@@ -22,6 +22,7 @@ import numpy as np
 from flax import nnx
 
 from offload_jax.chains.problem import ChainProblem
+from offload_jax.validation import ArrayLike
 from offload_jax.workloads.networks.layers import StageChain
 
 FLOPS_PER_CYCLE = 2.0
@@ -70,10 +71,10 @@ class TaskProfile:
     def to_problem(
         self,
         *,
-        device_speed: Any,
-        edge_speed: Any,
-        device_edge_bandwidth: Any,
-        edge_cloud_bandwidth: Any,
+        device_speed: ArrayLike,
+        edge_speed: ArrayLike,
+        device_edge_bandwidth: ArrayLike,
+        edge_cloud_bandwidth: ArrayLike,
         flops_per_cycle: float = FLOPS_PER_CYCLE,
     ) -> ChainProblem:
         """The chain problem of running this task on given processors over given links.
