@@ -212,8 +212,6 @@ def _ready_order(request, priority):
             behind = highest - priority[ready[index]]
             near = behind <= tolerance or priority[ready[index]] == highest
             if near and (chosen < 0 or ready[index] < ready[chosen]):
-                chosen < 0 or ready[index] < ready[chosen]
-            ):
                 chosen = index
         order[i] = ready.pop(chosen)
         for r in range(first_reader[order[i]], first_reader[order[i] + 1]):
