@@ -50,6 +50,7 @@ class Preset:
       num_narrow: narrow training requests (1 000 in section 5.2).
       num_test: test requests of each scenario (10 000).
       num_chains: chains that the studies beyond the paper look at.
+      merged_to: subtasks that longer chains are merged to.
       map_size: points along an axis of the decision maps.
       num_replayed: requests replayed on each bandwidth trace.
       delay_duration: seconds for each measurement of the delays.
@@ -63,6 +64,7 @@ class Preset:
     num_narrow: int = 1_000
     num_test: int = 10_000
     num_chains: int = 10_000
+    merged_to: tuple[int, ...] = (2, 3, 4, 6, 8)
     map_size: int = 1000
     num_replayed: int = 200
     delay_duration: float = 0.3
@@ -96,10 +98,10 @@ def of(settings: Settings) -> Preset:
     """The preset that was asked for, with networks for the objective that was asked for."""
     preset, rows = PRESETS[settings.preset], {}
     for name, row in preset.rows.items():
-        model = dataclasses.replace(row.model, objective=settings.objective)
-        if isinstance(model, ImitationConfig) and not is_symmetric(settings.objective):
-            model = dataclasses.replace(model, symmetric=False)
-        rows[name] = dataclasses.replace(row, model=model)
+        changes: dict[str, Any] = {"objective": settings.objective}
+        if isinstance(row.model, ImitationConfig) and not is_symmetric(settings.objective):
+            changes["symmetric"] = False
+        rows[name] = dataclasses.replace(row, model=dataclasses.replace(row.model, **changes))
     return dataclasses.replace(preset, rows=rows)
 
 
@@ -157,14 +159,12 @@ PAPER = Preset(
 _SMALLER = {
     "large_dil_paper": (4, 1, 500),
     "large_dil_paper_shared": (5, 1, 1000),
-    "large_dil": (5, 1, 500),
-    "large_dil_stream": (5, 1, 1000),
-    "drl": (12, 1, 512),
-    "drl_raw": (12, 1, 512),
+    "large_dil": (4, 1, 500),
+    "drl": (8, 1, 512),
     "baseline_dil": (300, 3, 100),
     "kd_dil_paper": (300, 3, 100),
     "kd_dil": (300, 3, 500),
-    "drl_small": (4, 3, 512),
+    "drl_small": (3, 3, 512),
 }
 
 
@@ -178,10 +178,13 @@ def _smaller(row: Row, num_epochs: int, trainings: int, batch_size: int) -> Row:
 
 DEFAULT = dataclasses.replace(
     PAPER,
-    rows={name: _smaller(row, *_SMALLER[name]) for name, row in PAPER.rows.items()},
+    rows={name: _smaller(PAPER.rows[name], *sizes) for name, sizes in _SMALLER.items()},
     trainings_of_variants=2,
+    temperatures=(1.0, 5.0, 10.0),
+    merged_to=(2, 4, 6),
     delay_duration=0.1,
 )
-"""Every policy and figure in a few minutes: fewer epochs and fewer trainings."""
+"""Every figure in a few minutes: fewer epochs and trainings, and of policies beyond the paper's only
+the best."""
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}

@@ -102,6 +102,7 @@ def _trainer(
                 "training": training,
                 "description": f"{row.requests}, labels {row.labels} {row.temperature:g}, {seed}",
                 "checkpoint": _checkpoint(name, settings) if kept and seed == first else None,
+                "checkpoint_every": max(1, training.num_epochs // 5),
                 "on_epoch": on_epoch,
             }
             problem = training_requests(row.requests, preset, seed)
@@ -111,9 +112,7 @@ def _trainer(
                 examples = labelled(problem, settings.objective)
             else:
                 examples = Examples(problem, teacher(problem))
-            # About ten checkpoints in a training, however short its epochs are.
-            every = max(1, training.num_epochs // 10)
-            return train_imitation(examples, transform=transform, checkpoint_every=every, **common)
+            return train_imitation(examples, transform=transform, **common)
 
     return train
 

@@ -181,19 +181,20 @@ def unpack(text: str) -> np.ndarray:
 
 
 def compute(
-    settings: Settings, *, size: int | None = None, networks: Sequence[str] = tuple(NETWORKS)
+    settings: Settings, *, size: int | None = None, networks: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Solves every map.
 
     Args:
       settings: of the run.
       size: points along each axis, in place of the preset's.
-      networks: names out of `NETWORKS`; a random task is always looked at too.
+      networks: names out of `NETWORKS`, all if None; a random task is always looked at too.
 
     Returns:
       `maps`: for each map the number of solves, seconds with and without compiling, the regions by
       size, what the axes show, and the packed region of every point.
     """
+    networks = list(NETWORKS) if networks is None else networks
     size = size or presets.of(settings).map_size
 
     def compute_all() -> dict[str, Any]:

@@ -39,7 +39,7 @@ def compute(
     interval: float = 1.0,
     window: int = 5,
     at_end: str = "wrap",
-    networks: Sequence[str] = tuple(NETWORKS),
+    networks: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Replays every trace for every network and policy.
 
@@ -52,7 +52,7 @@ def compute(
       interval: seconds between requests.
       window: samples that estimators look back on.
       at_end: "wrap" starts a trace again that is too short, "stop" drops the requests after it.
-      networks: names out of `NETWORKS`.
+      networks: names out of `NETWORKS`, all if None.
 
     Returns:
       For each network and policy: requests, mean and median latency, regret against the
@@ -62,6 +62,7 @@ def compute(
     Raises:
       ValueError: a trace is malformed, or an argument out of range.
     """
+    networks = list(NETWORKS) if networks is None else networks
     if settings.trace_dir is None:
         traces = [workloads.markov_trace(settings.seed + i) for i in range(10)]
     else:

@@ -25,12 +25,12 @@ NETWORKS = {
 _LEAST_GAIN = 1e-5
 
 
-def compute(settings: Settings, *, networks: Sequence[str] = tuple(NETWORKS)) -> dict[str, Any]:
+def compute(settings: Settings, *, networks: Sequence[str] | None = None) -> dict[str, Any]:
     """Solves every network exactly over named conditions and, if given, recorded traces.
 
     Args:
       settings: of the run, with the folder of traces.
-      networks: names out of `NETWORKS`.
+      networks: names out of `NETWORKS`, all if None.
 
     Returns:
       `profiles` (per network: operations, bytes), `conditions` (a row for each network, condition
@@ -39,6 +39,7 @@ def compute(settings: Settings, *, networks: Sequence[str] = tuple(NETWORKS)) ->
     Raises:
       ValueError: a trace is malformed or the folder holds none.
     """
+    networks = list(NETWORKS) if networks is None else networks
     folder, objective = settings.trace_dir, settings.objective
     traces = [] if folder is None else workloads.read_trace_dir(folder)
 

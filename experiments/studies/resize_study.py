@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import offload_jax as oj
@@ -22,29 +21,29 @@ from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
 
 LENGTHS = (12, 20)
-TARGETS = (2, 3, 4, 6, 8)
 
 
 def merge_equal_parts(problem: oj.ChainProblem, num_subtasks: int) -> oj.ChainProblem:
     """Cuts after every A / n subtasks."""
     kept = np.linspace(0, problem.num_subtasks, num_subtasks + 1).round().astype(int)[1:-1]
-    return _merge_at(problem, jnp.broadcast_to(kept, (*problem.batch_shape, num_subtasks - 1)))
+    return _merge_at(problem, np.broadcast_to(kept, (*problem.batch_shape, num_subtasks - 1)))
 
 
 def merge_least_data(problem: oj.ChainProblem, num_subtasks: int) -> oj.ChainProblem:
     """Keeps the n - 1 inner cuts with the least data."""
-    order = jnp.argsort(jnp.asarray(problem.data)[..., 1:-1], axis=-1) + 1
-    return _merge_at(problem, jnp.sort(order[..., : num_subtasks - 1], axis=-1))
+    order = np.argsort(np.asarray(problem.data)[..., 1:-1], axis=-1) + 1
+    return _merge_at(problem, np.sort(order[..., : num_subtasks - 1], axis=-1))
 
 
-def _merge_at(problem: oj.ChainProblem, kept: Any) -> oj.ChainProblem:
+def _merge_at(problem: oj.ChainProblem, kept: np.ndarray) -> oj.ChainProblem:
     """Merges between cuts `[..., n - 1]`, numbers of data sizes in increasing order."""
-    cycles = jnp.pad(jnp.cumsum(jnp.asarray(problem.cycles), axis=-1), [(0, 0), (1, 0)])
-    ends = jnp.full((*kept.shape[:-1], 1), problem.num_subtasks)
-    cuts = jnp.concatenate([jnp.zeros_like(ends), kept, ends], axis=-1)
-    merged = jnp.diff(jnp.take_along_axis(cycles, cuts, axis=-1), axis=-1)
-    data = jnp.take_along_axis(jnp.asarray(problem.data), cuts, axis=-1)
-    return dataclasses.replace(problem, cycles=jnp.maximum(merged, 0.0), data=data)
+    first = np.concatenate([np.zeros_like(kept[..., :1]), kept], axis=-1)
+    cuts = np.concatenate([first, np.full_like(kept[..., :1], problem.num_subtasks)], axis=-1)
+    total = np.cumsum(np.asarray(problem.cycles, np.float64), axis=-1)
+    total = np.concatenate([np.zeros_like(total[..., :1]), total], axis=-1)
+    merged = np.diff(np.take_along_axis(total, cuts, axis=-1), axis=-1)
+    data = np.take_along_axis(np.asarray(problem.data), cuts, axis=-1)
+    return dataclasses.replace(problem, cycles=merged.astype(np.float32), data=data)
 
 
 Merge = Callable[[oj.ChainProblem, int], oj.ChainProblem]
@@ -64,7 +63,7 @@ def compute(
     *,
     num: int | None = None,
     lengths: Sequence[int] = LENGTHS,
-    targets: Sequence[int] = TARGETS,
+    targets: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Merges random chains of 12 and 20 subtasks and compares optima and trained policies.
 
@@ -73,14 +72,15 @@ def compute(
         are measured too.
       num: how many chains of each length, in place of the preset's.
       lengths: subtasks of the chains.
-      targets: subtasks after merging.
+      targets: subtasks after merging, in place of the preset's.
 
     Returns:
       `merges` (length, merge, target: metrics of the merged optimum over the original one),
       `insertion` (largest change of the optimum) and `policies` (length, policy: metrics of its
       decision on six subtasks, expanded, over the original optimum).
     """
-    num, objective = num or presets.of(settings).num_chains, settings.objective
+    preset, objective = presets.of(settings), settings.objective
+    num, targets = num or preset.num_chains, targets or preset.merged_to
     policies: dict[str, oj.policies.Policy] = {
         name: oj.policies.untrained(objective=objective)[name] for name in ("optimal", "greedy")
     }
@@ -95,10 +95,9 @@ def compute(
             problem = oj.scenarios.sample(jax.random.key(settings.seed), scenario, num)
             best = oj.solve(problem, objective=objective).cost
             table = oj.chain_costs(problem, objective)
+            fitted = oj.resize_with_segments(problem, evaluation.NUM_SUBTASKS, objective=objective)
             learned[str(length)] = {
-                name: _metrics(
-                    oj.evaluate(table, evaluation.at_any_length(policy, objective)(problem)), best
-                )
+                name: _metrics(oj.evaluate(table, fitted.expand(policy(fitted.problem))), best)
                 for name, policy in policies.items()
             }
             if length == evaluation.NUM_SUBTASKS:
