@@ -7,6 +7,8 @@ network that teaches included.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from experiments.paper import presets, random_chains
 from experiments.paper.evaluation import LITERAL, NARROW
 from experiments.paper.training import trained
@@ -64,14 +66,14 @@ def _draw_temperatures(rows: comparison.Rows, settings: Settings) -> None:
     """The two readings of the student's temperature over T; at T = 1 they are the same."""
     temperatures = presets.of(settings).temperatures
     with plots.figure(settings.figure("temperatures")) as (_, axes):
-        for text, prefix in (
-            ("student at temperature 1", "kd_student_one"),
-            ("student at T, factor T²", "kd_matched"),
+        for text, prefix, aside in (
+            ("student at temperature 1", "kd_student_one", -0.05),
+            ("student at T, factor T²", "kd_matched", 0.05),
         ):
             names = [f"{prefix}_{temperature:g}" for temperature in temperatures]
             points = [_row_at(rows, name, t) for name, t in zip(names, temperatures, strict=True)]
             axes.errorbar(
-                temperatures,
+                np.add(temperatures, aside),
                 [row["ratio_of_means"] for row in points],
                 [row.get("ratio_of_means_interval", 0.0) for row in points],
                 capsize=3,

@@ -57,9 +57,9 @@ def bars(path: Path, groups: Mapping[str, Rows], *, quantity: str, heading: str)
             means = np.array([rows[name]["ratio_of_means"] for name in names])
             errors = np.array([rows[name].get("ratio_of_means_interval", 0.0) for name in names])
             place = np.arange(len(names)) + (number - (len(groups) - 1) / 2) * width
-            lower = np.minimum(errors, means - 1.0).clip(0.0)
             # Without an interval there is no error bar, not one of length 0.
             errors[errors == 0.0] = np.nan
+            lower = np.minimum(errors, (means - 1.0).clip(0.0))
             axes.bar(place, means, width, yerr=[lower, errors], capsize=2, label=group)
             for x, mean, error in zip(place, means, errors, strict=True):
                 axes.annotate(
@@ -68,6 +68,7 @@ def bars(path: Path, groups: Mapping[str, Rows], *, quantity: str, heading: str)
                     xytext=(0, 2),
                     textcoords="offset points",
                     ha="center",
+                    va="bottom",
                     fontsize=7,
                     rotation=90 if len(groups) > 1 else 0,
                 )
@@ -101,7 +102,9 @@ def curves(path: Path, lines: Mapping[str, Sequence[float]], *, quantity: str) -
     with plots.figure(path) as (_, axes):
         for name, values in lines.items():
             share = np.arange(1, len(values) + 1) / max(len(values), 1)
-            axes.plot(share, values, label=title(name))
+            marker = "o" if len(values) < 20 else None
+            axes.plot(share, values, marker=marker, label=title(name))
+        axes.set_xlim(left=0.0)
         axes.set_xlabel("share of training")
         axes.set_ylabel(quantity)
         axes.legend()

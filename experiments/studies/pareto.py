@@ -141,14 +141,14 @@ def draw(results: Mapping[str, Any], settings: Settings) -> None:
                 mfc="none",
                 mew=1.5,
                 color=PALETTE[1 + i % (len(PALETTE) - 1)],
-                label=name.replace("_", " "),
+                label=title(name),
             )
         fig.legend(
             *left.get_legend_handles_labels(),
             loc="outside lower center",
             ncols=6,
             fontsize=8,
-            title=f"not shown: {', '.join(far)}" if far else None,
+            title=f"not shown: {', '.join(map(title, far))}" if far else None,
             title_fontsize=8,
         )
 

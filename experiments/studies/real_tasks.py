@@ -175,6 +175,7 @@ def draw(results: Mapping[str, Any], settings: Settings) -> None:
             axes.bar(np.arange(len(rows)) + (i - 1) * width, heights, width, label=f"all {place}")
         axes.axhline(1.0, color=plots.PALETTE[-1], linewidth=1, label="exact optimum")
         axes.set_yscale("log")
+        plots.plain_numbers(axes.yaxis)
         axes.set_xticks(range(len(rows)), labels, rotation=90, fontsize=8)
         axes.set_ylabel(f"{settings.quantity} / optimal {settings.quantity}")
         axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
