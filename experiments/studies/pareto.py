@@ -121,13 +121,13 @@ def draw(results: Mapping[str, Any], settings: Settings) -> None:
         six = results["six"]
         least = np.min(six["latency"]), np.max(six["energy"])
         far = []
-        for axis, name, title in ((left, "six", "6 subtasks"), (right, "fifty", "50 subtasks")):
+        for axis, name, heading in ((left, "six", "6 subtasks"), (right, "fifty", "50 subtasks")):
             front = results[name]
             axis.step(front["latency"], front["energy"], where="post", color=PALETTE[0])
             axis.plot(
                 front["latency"], front["energy"], "o", color=PALETTE[0], ms=5, label="exact front"
             )
-            axis.set_title(f"{title}: {len(front['latency'])} points", loc="left")
+            axis.set_title(f"{heading}: {len(front['latency'])} points", loc="left")
             axis.set(xlabel="latency (s)", ylabel="energy of the device (J)")
         for i, (name, (seconds, joules)) in enumerate(results["policies"].items()):
             if seconds > 8 * least[0] or joules > 3 * least[1]:
