@@ -15,6 +15,7 @@ import numpy as np
 import offload_jax as oj
 from experiments.paper import evaluation, presets
 from experiments.reporting import tables
+from experiments.reporting.comparison import title
 from experiments.reporting.plots import MARKERS, PALETTE, figure
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
