@@ -88,11 +88,11 @@ def test_changed_code_is_another_version(tmp_path):
     assert digests[0] != digests[1]
 
 
-def test_a_foreign_file_is_named_and_left_alone(tmp_path):
+def test_a_foreign_file_is_named_and_left_alone(tmp_path, counting):
     path = tmp_path / "mine.json"
     path.write_text("[1, 2]")
     with pytest.raises(ValueError, match=r"mine\.json"):
-        results.cached(path, {"a": 1}, dict)
+        results.cached(path, {"a": 1}, counting)
     assert path.read_text() == "[1, 2]"
 
 
