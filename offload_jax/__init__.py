@@ -1,8 +1,10 @@
 """Exact and learned decisions about where the subtasks of a chain run: device, edge or cloud."""
 
-from offload_jax import datasets, single
+from offload_jax import datasets, graphs, single
 from offload_jax.chains import metrics, policies, scenarios
+from offload_jax.chains.constraints import SideConstraints
 from offload_jax.chains.costs import ChainCosts, chain_costs, energy, evaluate, latency
+from offload_jax.chains.network_costs import network_costs
 from offload_jax.chains.pareto import (
     ParetoFront,
     ParetoFronts,
@@ -10,13 +12,13 @@ from offload_jax.chains.pareto import (
     pareto_front_of_costs,
     pareto_fronts,
 )
-from offload_jax.chains.problem import ChainProblem, Place, validate
+from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.chains.resize import Resized, resize, resize_with_segments
-from offload_jax.chains.side_constraints import SideConstraints
-from offload_jax.chains.solve import Solution, solve
+from offload_jax.chains.solve import solve
 from offload_jax.measured import MeasuredTask, read_measured_task
-from offload_jax.network import Link, Network, Processor, network_costs
+from offload_jax.network import Link, Network, Place, Processor
 from offload_jax.objectives import ENERGY, LATENCY, Objective, PowerModel
+from offload_jax.solution import Solution
 
 __all__ = [
     "ENERGY",
@@ -39,6 +41,7 @@ __all__ = [
     "datasets",
     "energy",
     "evaluate",
+    "graphs",
     "latency",
     "metrics",
     "network_costs",

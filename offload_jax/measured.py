@@ -28,6 +28,8 @@ from typing import Any
 
 import numpy as np
 
+from offload_jax.validation import require
+
 _FIRST_COLUMNS = ("subtask", "output_bytes")
 
 
@@ -60,11 +62,7 @@ class MeasuredTask:
             if values.shape != shape:
                 raise ValueError(f"{field}: must have shape {shape}, got {values.shape}")
             good = (values >= 0) & ((values < math.inf) | (field == "seconds"))
-            if not good.all():
-                index = tuple(int(i) for i in np.argwhere(~good)[0])
-                raise ValueError(
-                    f"{field}{list(index)} = {values[index]}: must not be negative or NaN"
-                )
+            require(field, values, good, "must not be negative or NaN")
             object.__setattr__(self, field, values)
 
     @property

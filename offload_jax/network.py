@@ -1,43 +1,30 @@
-"""Chain costs of any network of places: finite clouds, round trips, asymmetric links, many edges.
+"""Places and the links between them: finite clouds, round trips, asymmetric links, many edges.
 
-The problem S of the paper has three places, a cloud that computes for free and links that carry
-both ways at one rate. A `Network` has any number of places, each with a speed, and links between
-any two of them; `network_costs` writes a task on it as the `ChainCosts` that every solver takes.
-
-Data travels the fastest route there is, over as many hops as that takes. One hop takes
-
-    data / bandwidth + round_trip_time / 2
-
-seconds; half a round trip also where there are no bytes, since control has to get there too. So
-going to a place and coming back costs a whole round trip. Staying costs nothing.
+The paper's requests have three places, a cloud that computes for free and links that carry both
+ways at one rate. A `Network` has any number of places, each with a speed, and links between any two
+of them.
 """
 
 import dataclasses
+import enum
 import math
-import numbers
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from offload_jax.chains.costs import ChainCosts
-from offload_jax.measured import MeasuredTask
-from offload_jax.objectives import LATENCY, Objective, is_zero
+from offload_jax.validation import FINITE, ArrayLike, Rule, is_traced, require
 
 
-@runtime_checkable
-class ProfiledTask(Protocol):
-    """What is needed of a profile such as `workloads.TaskProfile`."""
+class Place(enum.IntEnum):
+    """Where a subtask runs; the values of a decision over the paper's three places."""
 
-    @property
-    def flops(self) -> np.ndarray:
-        """`[A]` floating-point operations of each subtask."""
+    DEVICE = 0
+    EDGE = 1
+    CLOUD = 2
 
-    @property
-    def data(self) -> np.ndarray:
-        """`[A + 1]` bytes between subtasks."""
+
+_SPEED = Rule(lambda v: v > 0, "must be greater than 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +34,17 @@ class Processor:
     Attributes:
       name: how links and measured tables refer to it.
       speed: `[...]` cycles per second; `inf` computes for free, as the paper's cloud.
+      servers: how many tasks of a task graph it runs at a time; None is any number.
     """
 
     name: str
-    speed: Any = math.inf
+    speed: ArrayLike = math.inf
+    servers: int | None = 1
 
     def __post_init__(self) -> None:
-        _check(f"speed of {self.name!r}", self.speed, "must be greater than 0", lambda v: v > 0)
+        if self.servers is not None and self.servers < 1:
+            raise ValueError(f"servers of {self.name!r} = {self.servers}: must be at least 1")
+        _check(f"speed of {self.name!r}", self.speed, _SPEED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +57,15 @@ class Link:
       bandwidth: `[...]` bytes per second from source to target; 0 is a link that is down.
       reverse_bandwidth: bytes per second from target to source; None is `bandwidth`.
       round_trip_time: seconds for going there and back, without data.
+      serial: whether each direction carries one transfer of a task graph at a time.
     """
 
     source: str
     target: str
-    bandwidth: Any
-    reverse_bandwidth: Any = None
-    round_trip_time: Any = 0.0
+    bandwidth: ArrayLike
+    reverse_bandwidth: ArrayLike | None = None
+    round_trip_time: ArrayLike = 0.0
+    serial: bool = True
 
     def __post_init__(self) -> None:
         if self.source == self.target:
@@ -81,8 +74,23 @@ class Link:
         for name in ("bandwidth", "reverse_bandwidth", "round_trip_time"):
             value = getattr(self, name)
             if value is not None:
-                rule = "must be finite and not negative"
-                _check(f"{where}: {name}", value, rule, lambda v: (v >= 0) & (v < math.inf))
+                _check(f"{where}: {name}", value, FINITE)
+
+
+class Hop(NamedTuple):
+    """One direction of a link.
+
+    Attributes:
+      source: the number of the place that it leaves.
+      target: the number of the place that it reaches.
+      bandwidth: `[...]` bytes per second.
+      round_trip_time: `[...]` seconds there and back.
+    """
+
+    source: int
+    target: int
+    bandwidth: ArrayLike
+    round_trip_time: ArrayLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,165 +126,16 @@ class Network:
         """The K names, in order."""
         return tuple(place.name for place in self.places)
 
-
-def _check(what: str, value: Any, rule: str, holds: Any) -> None:
-    if isinstance(value, jax.core.Tracer):
-        return
-    array = np.asarray(value)
-    bad = np.argwhere(~holds(array))
-    if len(bad):
-        index = tuple(int(i) for i in bad[0])
-        raise ValueError(f"{what}{list(index) if index else ''} = {array[index]}: {rule}")
-
-
-def network_costs(
-    task: ProfiledTask | MeasuredTask,
-    network: Network,
-    *,
-    objective: Objective = LATENCY,
-    flops_per_cycle: float = 2.0,
-) -> ChainCosts:
-    """Writes a task on a network as a table of additive costs.
-
-    Energy is the device's, by `objective.power`: computing draws kappa * speed^3 watts, sending
-    `transmit_watts` while data leaves the device, receiving `receive_watts`, everything else
-    `idle_watts`. Data takes the fastest route whatever the objective, so that tables of latency
-    and energy describe the same decisions.
-
-    Args:
-      task: a profile, which runs `flops / flops_per_cycle / speed` seconds at a place, or a table
-        of measured times, which has to name every place of the network.
-      network: places and links; speeds and bandwidths may be arrays `[...]` that broadcast.
-      objective: what the costs count.
-      flops_per_cycle: floating-point operations in a cycle; not used for measured times.
-
-    Returns:
-      `execution` `[..., A, K]` and `transfer` `[..., A + 1, K, K]`; `inf` where the links that
-      are up lead nowhere, or a measured time says so.
-
-    Raises:
-      ValueError: the task has no times for a place, or energy needs a device speed that is `inf`.
-    """
-    values = [place.speed for place in network.places]
-    values += [v for link in network.links for v in (link.bandwidth, link.round_trip_time)]
-    values += [link.reverse_bandwidth for link in network.links]
-    library: Any = jnp if any(isinstance(v, jax.Array) for v in values) else np
-    rank = max(np.ndim(value) for value in values if value is not None)
-
-    def lift(value: Any) -> Any:
-        """`[...]` to `[..., 1]` of full rank; JAX can be told to refuse to add leading axes."""
-        value = library.asarray(value)
-        return value.reshape((1,) * (rank - value.ndim) + value.shape + (1,))
-
-    def chain(values: Any) -> Any:
-        return library.asarray(np.asarray(values, np.float64).reshape((1,) * rank + (-1,)))
-
-    seconds, joules = _execution(task, network, objective, flops_per_cycle, lift, chain)
-    power = objective.power
-    num_places = len(network.places)
-    data = chain(task.data)
-    never = library.full(data.shape, math.inf)
-    still = library.zeros(data.shape)
-    time = [[still if j == k else never for k in range(num_places)] for j in range(num_places)]
-    spent = [list(row) for row in time]
-    for link in network.links:
-        ends = [network.place_names.index(name) for name in (link.source, link.target)]
-        back = link.bandwidth if link.reverse_bandwidth is None else link.reverse_bandwidth
-        for (j, k), bandwidth in ((tuple(ends), link.bandwidth), (tuple(ends[::-1]), back)):
-            watts = power.idle_watts
-            if j == 0 or k == 0:
-                watts = power.transmit_watts if j == 0 else power.receive_watts
-            moving = _moving(data, lift(bandwidth), library)
-            waiting = lift(link.round_trip_time) / 2
-            time[j][k] = moving + waiting
-            alive = moving < math.inf
-            used = library.where(alive, moving, 0.0) * watts + waiting * power.idle_watts
-            spent[j][k] = library.where(alive, used, math.inf)
-    _take_fastest_routes(time, spent, library)
-
-    def cost(seconds: Any, joules: Any) -> Any:
-        total = 0.0
-        for weight, value in (
-            (objective.latency_weight, seconds),
-            (objective.energy_weight, joules),
-        ):
-            if not is_zero(weight):
-                total = total + weight * value
-        return total
-
-    return ChainCosts(
-        _stack([cost(s, j) for s, j in zip(seconds, joules, strict=True)], library),
-        _stack(
-            [
-                _stack([cost(s, j) for s, j in zip(*rows, strict=True)], library)
-                for rows in zip(time, spent, strict=True)
-            ],
-            library,
-            axis=-2,
-        ),
-    )
+    def hops(self) -> Iterator[Hop]:
+        """Both directions of every link, in the order of the links."""
+        number = {name: place for place, name in enumerate(self.place_names)}
+        for link in self.links:
+            back = link.bandwidth if link.reverse_bandwidth is None else link.reverse_bandwidth
+            ends = number[link.source], number[link.target]
+            yield Hop(*ends, link.bandwidth, link.round_trip_time)
+            yield Hop(*ends[::-1], back, link.round_trip_time)
 
 
-def _moving(data: Any, bandwidth: Any, library: Any) -> Any:
-    """data / bandwidth `[..., A + 1]`: nothing takes no time, a dead link for ever."""
-    alive = bandwidth > 0
-    seconds = data / library.where(alive, bandwidth, 1.0)
-    return library.where(data > 0, library.where(alive, seconds, math.inf), 0.0)
-
-
-def _take_fastest_routes(time: list[list[Any]], spent: list[list[Any]], library: Any) -> None:
-    """Floyd and Warshall's all-pairs shortest paths, in place, with what the path spends."""
-    places = range(len(time))
-    for middle in places:
-        for j in places:
-            for k in places:
-                if j == k or middle in (j, k):
-                    continue
-                detour = time[j][middle] + time[middle][k]
-                better = detour < time[j][k]
-                time[j][k] = library.where(better, detour, time[j][k])
-                both = spent[j][middle] + spent[middle][k]
-                spent[j][k] = library.where(better, both, spent[j][k])
-
-
-def _execution(
-    task: Any,
-    network: Network,
-    objective: Objective,
-    flops_per_cycle: float,
-    lift: Callable[[Any], Any],
-    chain: Callable[[Any], Any],
-) -> tuple[list[Any], list[Any]]:
-    """Seconds and joules `[..., A]` of the subtasks, by place."""
-    measured = task if isinstance(task, MeasuredTask) else None
-    if measured is None and not (
-        isinstance(flops_per_cycle, numbers.Real) and 0 < flops_per_cycle < math.inf
-    ):
-        raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
-    seconds, joules = [], []
-    for number, place in enumerate(network.places):
-        speed = lift(place.speed)
-        if measured is not None:
-            run = chain(measured.seconds_at(place.name))
-        else:
-            run = chain(task.flops) / flops_per_cycle / speed
-        watts: Any = objective.power.idle_watts
-        if number == 0 and not is_zero(objective.energy_weight):
-            _check(
-                f"speed of {place.name!r}",
-                place.speed,
-                "energy needs the finite speed of the device",
-                lambda v: v < math.inf,
-            )
-            watts = objective.power.switched_capacitance * speed * speed * speed
-        library: Any = jnp if isinstance(run, jax.Array) else np
-        possible = run < math.inf
-        seconds.append(run)
-        used = library.where(possible, run, 0.0) * watts
-        joules.append(library.where(possible, used, math.inf))
-    return seconds, joules
-
-
-def _stack(values: Sequence[Any], library: Any, *, axis: int = -1) -> Any:
-    shape = np.broadcast_shapes(*(v.shape for v in values))
-    return library.stack([library.broadcast_to(v, shape) for v in values], axis=axis)
+def _check(what: str, value: ArrayLike, rule: Rule) -> None:
+    if not is_traced(value):
+        require(what, value, rule.holds(np.asarray(value)), rule.wording)

@@ -1,11 +1,13 @@
 """What to minimise: latency, energy of the device, or a weighted sum of both."""
 
 import dataclasses
-import math
 import numbers
 from typing import Any
 
 import jax
+import numpy as np
+
+from offload_jax.validation import FINITE, Number, require
 
 
 def is_zero(weight: Any) -> bool:
@@ -13,9 +15,9 @@ def is_zero(weight: Any) -> bool:
     return isinstance(weight, numbers.Real) and weight == 0
 
 
-def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, numbers.Real) and not 0 <= float(value) < math.inf:
-        raise ValueError(f"{name} = {value}: must be finite and not negative")
+def _check_number(name: str, value: Number) -> None:
+    if isinstance(value, numbers.Real):  # not traced, nor a leaf of a pytree being rebuilt
+        require(name, np.asarray(value), FINITE.holds(value), FINITE.wording)
 
 
 @jax.tree_util.register_dataclass
@@ -31,10 +33,10 @@ class PowerModel:
       idle_watts: power while edge or cloud compute or talk to each other.
     """
 
-    switched_capacitance: Any = 1e-27
-    transmit_watts: Any = 1.258
-    receive_watts: Any = 1.181
-    idle_watts: Any = 0.0
+    switched_capacitance: Number = 1e-27
+    transmit_watts: Number = 1.258
+    receive_watts: Number = 1.181
+    idle_watts: Number = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -52,8 +54,8 @@ class Objective:
       power: the device's power model.
     """
 
-    latency_weight: Any = 1.0
-    energy_weight: Any = 0.0
+    latency_weight: Number = 1.0
+    energy_weight: Number = 0.0
     power: PowerModel = PowerModel()
 
     def __post_init__(self) -> None:
@@ -62,16 +64,29 @@ class Objective:
         if is_zero(self.latency_weight) and is_zero(self.energy_weight):
             raise ValueError("latency_weight and energy_weight are both 0: nothing to minimise")
 
+    @property
+    def weightless(self) -> tuple[bool, bool]:
+        """Which of the two weights are plain zeros."""
+        return is_zero(self.latency_weight), is_zero(self.energy_weight)
+
+    def without(self, weightless: tuple[bool, bool]) -> "Objective":
+        """With plain zeros for the weights that `weightless` said were so before `jit` traced them.
+
+        What they weigh is then not computed.
+        """
+        latency_weight, energy_weight = (
+            0.0 if zero else weight
+            for zero, weight in zip(
+                weightless, (self.latency_weight, self.energy_weight), strict=True
+            )
+        )
+        return Objective(latency_weight, energy_weight, self.power)
+
 
 LATENCY = Objective()
 ENERGY = Objective(latency_weight=0.0, energy_weight=1.0)
 
 
-def objective_from_data(data: Any) -> Objective:
-    """An objective from JSON types, as `dataclasses.asdict` gives them.
-
-    Raises:
-      KeyError, TypeError, ValueError: something is missing, unknown or out of its range.
-    """
-    values = dict(data)
-    return Objective(**{**values, "power": PowerModel(**values["power"])})
+def energy_of(power: PowerModel | None = None) -> Objective:
+    """The energy alone, by a power model; the default one if None."""
+    return ENERGY if power is None else dataclasses.replace(ENERGY, power=power)

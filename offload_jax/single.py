@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from offload_jax.chains.problem import ChainProblem, Place, validate
+from offload_jax.chains.problem import ChainProblem, validate
+from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
 if TYPE_CHECKING:
@@ -102,15 +103,13 @@ def learned(policy: "offload_jax.chains.learned.LearnedPolicy") -> Decide:
             " ImitationConfig is"
         )
     _check_supported(config)
-    from offload_jax.chains import compiled_network
+    from offload_jax.chains import compiled_features, compiled_network
 
     kernel = compiled_network.decide
     weights, sizes, num_networks = _flatten(config, policy.params)
-    ranges = [getattr(config.scenario, field.name) for field in dataclasses.fields(ChainProblem)]
-    low = np.array([low for low, _ in ranges], np.float32)
-    factor = np.array([2.0 / max(high - low, 1e-30) for low, high in ranges], np.float32)
+    low, factor = compiled_features.raw_ranges(config.scenario)
     physical = config.feature_set == "physical"
-    feature_set = compiled_network.PHYSICAL if physical else compiled_network.RAW
+    feature_set = compiled_features.PHYSICAL if physical else compiled_features.RAW
     num_subtasks = config.num_subtasks
 
     def decide(

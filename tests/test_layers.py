@@ -14,7 +14,8 @@ import offload_jax as oj
 
 ROOT = Path(__file__).parent.parent
 LIBRARY, EXPERIMENTS, BENCHMARKS = "offload_jax", "experiments", "benchmarks"
-CHAINS = f"{LIBRARY}.chains"
+CHAINS, GRAPHS = f"{LIBRARY}.chains", f"{LIBRARY}.graphs"
+LEARNING, DATASETS, EXPORT = (f"{LIBRARY}.{name}" for name in ("learning", "datasets", "export"))
 
 
 def module_name(path: Path) -> str:
@@ -73,20 +74,53 @@ def test_all_folders_were_found() -> None:
         assert len(members(package)) > 2
 
 
+# What both families and everything else may build on.
+SHARED = [
+    module
+    for module, path in FILES.items()
+    if path.parent == ROOT / LIBRARY and module not in (LIBRARY, f"{LIBRARY}.single")
+]
+
+
 @pytest.mark.parametrize(
     ("lower", "upper"),
     [
-        (LIBRARY, (EXPERIMENTS, BENCHMARKS)),
-        (BENCHMARKS, (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies")),
-        (f"{EXPERIMENTS}.reporting", (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies")),
-        (f"{CHAINS}.problem", (LIBRARY,)),
-        (CHAINS, (f"{LIBRARY}.graphs",)),
-        (f"{LIBRARY}.graphs", (CHAINS,)),
-        (f"{LIBRARY}.learning", (f"{CHAINS}.solve", f"{LIBRARY}.datasets")),
+        ((LIBRARY,), (EXPERIMENTS, BENCHMARKS)),
+        ((*SHARED,), (CHAINS, GRAPHS, LEARNING, DATASETS, EXPORT, f"{LIBRARY}.workloads")),
+        ((CHAINS,), (GRAPHS, DATASETS, EXPORT)),
+        ((GRAPHS,), (CHAINS, DATASETS, EXPORT)),
+        ((LEARNING,), (CHAINS, GRAPHS, DATASETS, EXPORT, f"{LIBRARY}.workloads")),
+        ((f"{CHAINS}.problem", f"{CHAINS}.costs"), (f"{CHAINS}.solve", f"{CHAINS}.policies")),
+        (
+            (BENCHMARKS,),
+            (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies", f"{EXPERIMENTS}.graphs"),
+        ),
+        (
+            (f"{EXPERIMENTS}.reporting",),
+            (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies", BENCHMARKS),
+        ),
     ],
+    ids=lambda packages: "+".join(package.rpartition(".")[2] for package in packages),
 )
-def test_lower_layers_know_nothing_of_upper_ones(lower: str, upper: tuple[str, ...]) -> None:
-    assert not members(lower) & importers(*upper)
+def test_lower_layers_know_nothing_of_upper_ones(
+    lower: tuple[str, ...], upper: tuple[str, ...]
+) -> None:
+    assert members(*lower)
+    assert not members(*lower) & importers(*upper)
+
+
+def test_only_table_1_runs_a_benchmark() -> None:
+    assert members(EXPERIMENTS) & importers(BENCHMARKS) <= {f"{EXPERIMENTS}.paper.table1"}
+
+
+def test_learning_is_loaded_for_what_is_trained_only() -> None:
+    reached, todo = set(), {LIBRARY}
+    while todo:
+        module = todo.pop()
+        reached.add(module)
+        todo |= imports_at_once(module) & FILES.keys() - reached
+    assert members(CHAINS, GRAPHS) & reached
+    assert not members(LEARNING) & reached
 
 
 def test_no_module_of_the_library_imports_the_whole_library() -> None:
@@ -94,7 +128,7 @@ def test_no_module_of_the_library_imports_the_whole_library() -> None:
 
 
 def test_imports_form_no_circle() -> None:
-    graph = {module: imports_at_once(module) & FILES.keys() - {module} for module in FILES}
+    graph = {module: imports_anywhere(module) & FILES.keys() - {module} for module in FILES}
     order = list(graphlib.TopologicalSorter(graph).static_order())
     assert set(order) == FILES.keys()
 
@@ -104,11 +138,16 @@ def test_flags_and_plots_are_for_scripts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "module"),
-    [("ortools", "offload_jax.chains.cpsat"), ("orbax", "offload_jax.learning.checkpoints")],
+    ("package", "modules"),
+    [
+        ("ortools", {f"{CHAINS}.cpsat", f"{GRAPHS}.cpsat"}),
+        ("orbax", {f"{LEARNING}.checkpoints"}),
+        ("numba", {module for module in FILES if ".compiled" in module}),
+    ],
 )
-def test_one_file_for_each_heavy_package(package: str, module: str) -> None:
-    assert importers(package) == {module}
+def test_heavy_packages_have_their_files(package: str, modules: set[str]) -> None:
+    found = members(LIBRARY) & importers(package)
+    assert found and found <= modules
 
 
 def test_every_public_name_exists() -> None:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.reporting.stage import Settings
+from offload_jax.chains.augmentation import Variations
+from offload_jax.chains.deep_q_learning import DqnTraining
+from offload_jax.chains.imitation import ImitationTraining
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.chains.symmetry import is_symmetric
-from offload_jax.learning.deep_q_learning import DqnTraining
-from offload_jax.learning.distillation import Variations
-from offload_jax.learning.imitation import ImitationTraining
 
 PAPER_TEMPERATURE = 5.0
 
@@ -59,7 +59,7 @@ class Preset:
     rows: Mapping[str, Row]
     trainings_of_variants: int
     temperatures: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0)
-    variations: Variations = Variations(spread=3.0, resize=2.0)
+    variations: Variations = Variations(spread=3.0, rescale=2.0)
     num_wide: int = 100_000
     num_narrow: int = 1_000
     num_test: int = 10_000

@@ -18,11 +18,17 @@ from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings
 from experiments.reporting.statistics import summarize
 from experiments.reporting.training_log import learning_curve, logged
+from offload_jax.chains.deep_q_learning import DqnTraining, train_dqn
+from offload_jax.chains.imitation import (
+    Examples,
+    Transform,
+    one_hot,
+    taught,
+    teacher_of,
+    train_imitation,
+)
 from offload_jax.chains.learned import LearnedPolicy
 from offload_jax.learning import checkpoints
-from offload_jax.learning.deep_q_learning import DqnTraining, train_dqn
-from offload_jax.learning.distillation import label_variations, soft_labels
-from offload_jax.learning.imitation import Examples, Transform, one_hot, train_imitation
 from offload_jax.learning.parameters import num_parameters
 
 TEACHER = "large_dil"
@@ -87,9 +93,9 @@ def _trainer(
     teacher: Any = None
     transform: Transform | None = None
     if row.labels in ("teacher", "variations"):
-        teacher = soft_labels(oj.policies.load(_checkpoint(TEACHER, settings)), row.temperature)
+        teacher = teacher_of(oj.policies.load(_checkpoint(TEACHER, settings)), row.temperature)
     if row.labels == "variations":
-        transform = label_variations(teacher, preset.variations)
+        transform = taught(teacher, preset.variations)
     if row.labels == "fresh":
         transform = _fresh(row.training.batch_size, settings.objective)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from offload_jax.datasets.manifest import replace_file
+from offload_jax.files import replace_file
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,7 +17,7 @@ _REQUEST = f"{_ARRAY}, {_ARRAY}, {_FLOAT}, {_FLOAT}, {_FLOAT}, {_FLOAT}"
 
 @numba.njit(inline="always")
 @typing.no_type_check
-def _is_valid(cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth):
+def is_valid(cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth):
     """The rules of `offload_jax.validate`; NaN fails every comparison."""
     if cycles.size == 0 or data.size != cycles.size + 1:
         return False
@@ -35,14 +35,14 @@ def _is_valid(cycles, data, device_speed, edge_speed, device_edge_bandwidth, edg
 
 @numba.njit(inline="always")
 @typing.no_type_check
-def _product(amount, rate):
+def product(amount, rate):
     # Nothing costs nothing, even at a rate of `inf` (a dead link).
     return amount * rate if amount > 0 else amount * 0
 
 
 @numba.njit(inline="always")
 @typing.no_type_check
-def _rate(price, bandwidth):
+def rate(price, bandwidth):
     return price / bandwidth if bandwidth > 0 else bandwidth * 0 + math.inf
 
 
@@ -72,7 +72,7 @@ def exact(
     Returns:
       int8 `[A]` lexicographically smallest optimal decision, empty where the request is invalid.
     """
-    if not _is_valid(
+    if not is_valid(
         cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
     ):
         return np.empty(0, np.int8)
@@ -86,19 +86,19 @@ def exact(
     )
     device_rate = computing / device_speed + joules * device_speed * device_speed
     edge_rate = waiting / edge_speed
-    up_rate = _rate(sending, device_edge_bandwidth)
-    down_rate = _rate(receiving, device_edge_bandwidth)
-    wan_rate = _rate(waiting, edge_cloud_bandwidth)
+    up_rate = rate(sending, device_edge_bandwidth)
+    down_rate = rate(receiving, device_edge_bandwidth)
+    wan_rate = rate(waiting, edge_cloud_bandwidth)
     best_next = np.empty((num, 3), np.int8)
     # Least cost of the rest of the chain, from each place.
-    down, wan = _product(data[num], down_rate), _product(data[num], wan_rate)
+    down, wan = product(data[num], down_rate), product(data[num], wan_rate)
     rest0, rest1, rest2 = 0.0, down, wan + down
     for t in range(num - 1, -1, -1):
-        up = _product(data[t], up_rate)
-        down = _product(data[t], down_rate)
-        wan = _product(data[t], wan_rate)
-        run0 = rest0 + _product(cycles[t], device_rate)
-        run1 = rest1 + _product(cycles[t], edge_rate)
+        up = product(data[t], up_rate)
+        down = product(data[t], down_rate)
+        wan = product(data[t], wan_rate)
+        run0 = rest0 + product(cycles[t], device_rate)
+        run1 = rest1 + product(cycles[t], edge_rate)
         run2 = rest2
         # Strict comparisons keep the smallest place among equals.
         rest0, place = run0, 0

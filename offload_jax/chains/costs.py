@@ -3,26 +3,36 @@
 import dataclasses
 import functools
 import math
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+from numpy.typing import DTypeLike
 
-from offload_jax.chains.problem import (
-    ChainProblem,
-    Place,
+from offload_jax.batching import Batched, lift
+from offload_jax.chains.problem import ChainProblem, validate_shapes
+from offload_jax.network import Place
+from offload_jax.objectives import LATENCY, Objective, PowerModel, energy_of, is_zero
+from offload_jax.validation import (
+    COST,
+    Array,
+    ArrayLike,
+    Number,
     as_float_array,
-    validate_kind,
-    validate_shapes,
+    broadcast_shapes,
+    check_kind,
+    check_values,
+    is_traced,
+    require,
 )
-from offload_jax.objectives import ENERGY, LATENCY, Objective, PowerModel, is_zero
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class ChainCosts:
+@dataclasses.dataclass(frozen=True, init=False)
+class ChainCosts(Batched):
     """Additive costs of a chain over K places; what a solver minimises.
 
     The cost of a decision I is the sum of `execution[t, I[t]]` over the A subtasks and of
@@ -35,13 +45,14 @@ class ChainCosts:
         place k; `transfer[A]` moves the result, of which only column 0 is used.
     """
 
-    execution: Any
-    transfer: Any
+    execution: Array
+    transfer: Array
 
-    def __post_init__(self) -> None:
-        for name in ("execution", "transfer"):
-            value = getattr(self, name)
-            if isinstance(value, (list, tuple, np.ndarray)):
+    own_axes: ClassVar[dict[str, int]] = {"execution": 2, "transfer": 3}
+
+    def __init__(self, execution: ArrayLike, transfer: ArrayLike) -> None:
+        for name, value in (("execution", execution), ("transfer", transfer)):
+            if isinstance(value, (list, tuple, np.ndarray)):  # a number may be an axis for `vmap`
                 value = as_float_array(name, value)
             object.__setattr__(self, name, value)
 
@@ -54,11 +65,6 @@ class ChainCosts:
     def num_places(self) -> int:
         """K, the number of places."""
         return self.execution.shape[-1]
-
-    @property
-    def batch_shape(self) -> tuple[int, ...]:
-        """The broadcast shape of all leading dimensions."""
-        return np.broadcast_shapes(self.execution.shape[:-2], self.transfer.shape[:-3])
 
     def subtask(self, t: int) -> "ChainCosts":
         """The chain cut down to subtask t and the transfers before and after it."""
@@ -94,7 +100,11 @@ class CostTerms(NamedTuple):
         shapes = [entry.shape[1:] for entry in jax.tree.leaves(self)]
         return np.broadcast_shapes(*shapes)
 
-    def zeros(self, dtype: Any) -> Array:
+    def rows(self, index: int | slice) -> "CostTerms":
+        """The entries of some chains, of entries that have one batch axis in full."""
+        return jax.tree.map(lambda entry: entry[:, index], self)
+
+    def zeros(self, dtype: DTypeLike) -> jax.Array:
         """Zeros `[*batch]` for a scan to carry.
 
         They are computed from every entry, though in vain: under `shard_map`, what a scan carries
@@ -104,7 +114,9 @@ class CostTerms(NamedTuple):
         return functools.reduce(jnp.logical_or, never).astype(dtype)
 
 
-def problem_terms(problem: ChainProblem, objective: Objective, *, library: Any = jnp) -> CostTerms:
+def problem_terms(
+    problem: ChainProblem, objective: Objective, *, library: ModuleType = jnp
+) -> CostTerms:
     """Cost entries of a problem (section 3.2; energy by `PowerModel`).
 
     Args:
@@ -114,14 +126,11 @@ def problem_terms(problem: ChainProblem, objective: Objective, *, library: Any =
     """
     rank = len(problem.batch_shape)
 
-    def chain_first(value: Any) -> Any:
-        value = library.asarray(value, dtype=_float_dtype(value, library))
-        value = value.reshape((1,) * (rank - value.ndim + 1) + value.shape)
-        return library.moveaxis(value, -1, 0)
+    def scalar(value: Array) -> Any:
+        return lift(library.asarray(value, dtype=_float_dtype(value, library)), rank + 1)
 
-    def scalar(value: Any) -> Any:
-        value = library.asarray(value, dtype=_float_dtype(value, library))
-        return value.reshape((1,) * (rank - value.ndim + 1) + value.shape)
+    def chain_first(value: Array) -> Any:
+        return library.moveaxis(scalar(value), -1, 0)
 
     cycles, data = chain_first(problem.cycles), chain_first(problem.data)
     device_speed, edge_speed = scalar(problem.device_speed), scalar(problem.edge_speed)
@@ -149,20 +158,22 @@ def problem_terms(problem: ChainProblem, objective: Objective, *, library: Any =
     )
 
 
-def _float_dtype(value: Any, library: Any) -> Any:
+def _float_dtype(value: Array, library: ModuleType) -> Any:
     if library is np:
         return np.float64
     return None if jnp.issubdtype(jnp.result_type(value), jnp.floating) else jnp.float32
 
 
-def _cost_per_second(objective: Objective, watts: Any) -> Any:
+def _cost_per_second(objective: Objective, watts: Number) -> Number:
     """Cost of a second during which the device draws `watts`."""
     if is_zero(objective.energy_weight):
         return objective.latency_weight
     return objective.latency_weight + objective.energy_weight * watts
 
 
-def _transfer_cost(data: Any, bandwidth: Any, cost_per_second: Any, library: Any) -> Any:
+def _transfer_cost(
+    data: Array, bandwidth: Array, cost_per_second: Number, library: ModuleType
+) -> Any:
     """data / bandwidth * cost_per_second; no data costs 0, a dead link `inf` whatever the rate.
 
     The price is put on the bandwidth, not on the result, so that it is computed once a chain. The
@@ -173,13 +184,12 @@ def _transfer_cost(data: Any, bandwidth: Any, cost_per_second: Any, library: Any
     return library.where(data > 0, library.where(alive, data * cost_per_byte, math.inf), 0.0)
 
 
-def costs_terms(costs: ChainCosts, *, library: Any = jnp) -> CostTerms:
+def costs_terms(costs: ChainCosts, *, library: ModuleType = jnp) -> CostTerms:
     """Cost entries of a table: views, batch last."""
     rank = len(costs.batch_shape)
 
-    def leading(value: Any, tail: int) -> Any:
-        value = library.asarray(value, dtype=_float_dtype(value, library))
-        value = value.reshape((1,) * (rank + tail - value.ndim) + value.shape)
+    def leading(value: Array, tail: int) -> Any:
+        value = lift(library.asarray(value, dtype=_float_dtype(value, library)), rank + tail)
         return library.moveaxis(value, range(rank, rank + tail), range(tail))
 
     execution, transfer = leading(costs.execution, 2), leading(costs.transfer, 3)
@@ -191,7 +201,7 @@ def costs_terms(costs: ChainCosts, *, library: Any = jnp) -> CostTerms:
 
 
 def terms_of(
-    source: ChainProblem | ChainCosts, objective: Objective, *, library: Any = jnp
+    source: ChainProblem | ChainCosts, objective: Objective, *, library: ModuleType = jnp
 ) -> CostTerms:
     """Cost entries of a problem under an objective, or of a table as it is."""
     if isinstance(source, ChainCosts):
@@ -214,14 +224,24 @@ def chain_costs(problem: ChainProblem, objective: Objective = LATENCY) -> ChainC
       ValueError: the shapes do not fit; names the field.
     """
     validate_shapes(problem)
-    return stack_terms(problem_terms(problem, objective), problem.batch_shape)
+    return _chain_costs(problem, objective, weightless=objective.weightless)
 
 
-def stack_terms(terms: CostTerms, batch: tuple[int, ...], *, library: Any = jnp) -> ChainCosts:
+@functools.partial(jax.jit, static_argnames="weightless")
+def _chain_costs(
+    problem: ChainProblem, objective: Objective, *, weightless: tuple[bool, bool]
+) -> ChainCosts:
+    terms = problem_terms(problem, objective.without(weightless))
+    return stack_terms(terms, problem.batch_shape)
+
+
+def stack_terms(
+    terms: CostTerms, batch: tuple[int, ...], *, library: ModuleType = jnp
+) -> ChainCosts:
     """Writes entries out as one table with leading batch dimensions."""
     num_subtasks = terms.num_subtasks
 
-    def entry(value: Any, length: int) -> Any:
+    def entry(value: Array, length: int) -> Any:
         return library.moveaxis(library.broadcast_to(value, (length, *batch)), 0, -1)
 
     execution = library.stack([entry(v, num_subtasks) for v in terms.execution], axis=-1)
@@ -231,7 +251,33 @@ def stack_terms(terms: CostTerms, batch: tuple[int, ...], *, library: Any = jnp)
     return ChainCosts(execution, library.stack(rows, axis=-2))
 
 
-def evaluate_terms(terms: CostTerms, decision: Any) -> Float[Array, "..."]:
+def host_terms(
+    source: ChainProblem | ChainCosts, objective: Objective, batch: tuple[int, ...]
+) -> CostTerms:
+    """Cost entries for solvers on the host: float64, chains in one row.
+
+    Args:
+      source: concrete problem or table.
+      objective: what to minimise; ignored for a table.
+      batch: the batch shape wanted, of n chains; that of the source broadcasts to it.
+
+    Returns:
+      NumPy entries `[A, n]` and `[A + 1, n]`.
+    """
+
+    def flatten(entry: np.ndarray) -> np.ndarray:
+        entry = _lift_batch(entry, len(batch))
+        return np.broadcast_to(entry, (len(entry), *batch)).reshape(len(entry), -1)
+
+    return jax.tree.map(flatten, terms_of(source, objective, library=np))
+
+
+def _lift_batch(value: Any, rank: int) -> Any:
+    """`lift` for arrays whose first axis is the chain."""
+    return value.reshape(value.shape[:1] + (1,) * (rank + 1 - value.ndim) + value.shape[1:])
+
+
+def evaluate_terms(terms: CostTerms, decision: ArrayLike) -> Float[jax.Array, "..."]:
     """Cost of `decision` `[..., A]`; selects instead of multiplying, so 0 * inf cannot occur."""
     decision = jnp.moveaxis(jnp.asarray(decision), -1, 0)
     home = jnp.zeros_like(decision[:1])
@@ -239,12 +285,8 @@ def evaluate_terms(terms: CostTerms, decision: Any) -> Float[Array, "..."]:
     target = jnp.concatenate([decision, home])
     batch_rank = max(decision.ndim - 1, len(terms.batch_shape))
 
-    def pick(value: Any, mask: Any) -> Any:
-        value = value.reshape(
-            value.shape[:1] + (1,) * (batch_rank + 1 - value.ndim) + value.shape[1:]
-        )
-        mask = mask.reshape(mask.shape[:1] + (1,) * (batch_rank + 1 - mask.ndim) + mask.shape[1:])
-        return jnp.where(mask, value, 0.0)
+    def pick(value: Any, mask: Array) -> Any:
+        return jnp.where(_lift_batch(mask, batch_rank), _lift_batch(value, batch_rank), 0.0)
 
     places = range(terms.num_places)
     execution = sum(pick(terms.execution[k], decision == k) for k in places)
@@ -254,7 +296,7 @@ def evaluate_terms(terms: CostTerms, decision: Any) -> Float[Array, "..."]:
     return jnp.sum(execution, axis=0) + jnp.sum(transfer, axis=0)
 
 
-def evaluate(costs: ChainCosts, decision: Any) -> Float[Array, "..."]:
+def evaluate(costs: ChainCosts, decision: ArrayLike) -> Float[jax.Array, "..."]:
     """Cost of given decisions.
 
     Args:
@@ -269,10 +311,10 @@ def evaluate(costs: ChainCosts, decision: Any) -> Float[Array, "..."]:
       ValueError: the decision does not fit the table, or names a place that does not exist.
     """
     validate_decision(decision, costs.num_subtasks, costs.num_places)
-    return evaluate_terms(costs_terms(costs), decision)
+    return evaluate_source(costs, decision, LATENCY)
 
 
-def latency(problem: ChainProblem, decision: Any) -> Float[Array, "..."]:
+def latency(problem: ChainProblem, decision: ArrayLike) -> Float[jax.Array, "..."]:
     """End-to-end latency in seconds of given decisions (section 3.2).
 
     Args:
@@ -289,8 +331,8 @@ def latency(problem: ChainProblem, decision: Any) -> Float[Array, "..."]:
 
 
 def energy(
-    problem: ChainProblem, decision: Any, power: PowerModel | None = None
-) -> Float[Array, "..."]:
+    problem: ChainProblem, decision: ArrayLike, power: PowerModel | None = None
+) -> Float[jax.Array, "..."]:
     """Energy in joules that the device spends under given decisions.
 
     Args:
@@ -304,17 +346,37 @@ def energy(
     Raises:
       ValueError: shapes do not fit, or the decision names a place that does not exist.
     """
-    objective = ENERGY if power is None else dataclasses.replace(ENERGY, power=power)
-    return _evaluate_problem(problem, decision, objective)
+    return _evaluate_problem(problem, decision, energy_of(power))
 
 
-def _evaluate_problem(problem: ChainProblem, decision: Any, objective: Objective) -> Any:
+def _evaluate_problem(
+    problem: ChainProblem, decision: ArrayLike, objective: Objective
+) -> jax.Array:
     validate_shapes(problem)
     validate_decision(decision, problem.num_subtasks, len(Place))
-    return evaluate_terms(problem_terms(problem, objective), decision)
+    return evaluate_source(problem, decision, objective)
 
 
-def validate_decision(decision: Any, num_subtasks: int, num_places: int) -> None:
+def evaluate_source(
+    source: ChainProblem | ChainCosts, decision: ArrayLike, objective: Objective
+) -> Float[jax.Array, "..."]:
+    """Cost `[...]` of decisions that were checked; the objective is ignored for a table."""
+    decision = decision if isinstance(decision, jax.Array) else np.asarray(decision)
+    return _evaluate(source, decision, objective, weightless=objective.weightless)
+
+
+@functools.partial(jax.jit, static_argnames="weightless")
+def _evaluate(
+    source: ChainProblem | ChainCosts,
+    decision: Array,
+    objective: Objective,
+    *,
+    weightless: tuple[bool, bool],
+) -> jax.Array:
+    return evaluate_terms(terms_of(source, objective.without(weightless)), decision)
+
+
+def validate_decision(decision: ArrayLike, num_subtasks: int, num_places: int) -> None:
     """Checks shape, type and, on concrete arrays, values of a decision."""
     decision = decision if isinstance(decision, jax.Array) else np.asarray(decision)
     if not jnp.issubdtype(decision.dtype, jnp.integer):
@@ -323,14 +385,10 @@ def validate_decision(decision: Any, num_subtasks: int, num_places: int) -> None
         raise ValueError(
             f"decision: last axis must be A = {num_subtasks}, got shape {decision.shape}"
         )
-    if isinstance(decision, jax.core.Tracer):
+    if is_traced(decision):
         return
-    bad = np.argwhere((np.asarray(decision) < 0) | (np.asarray(decision) >= num_places))
-    if len(bad):
-        index = tuple(int(i) for i in bad[0])
-        raise ValueError(
-            f"decision{list(index)} = {decision[index]}: places are 0..{num_places - 1}"
-        )
+    good = (np.asarray(decision) >= 0) & (np.asarray(decision) < num_places)
+    require("decision", decision, good, f"places are 0..{num_places - 1}")
 
 
 def validate_costs(costs: ChainCosts) -> None:
@@ -339,32 +397,17 @@ def validate_costs(costs: ChainCosts) -> None:
     Raises:
       ValueError: names the field, the rule and the first bad index.
     """
-    execution, transfer = costs.execution, costs.transfer
-    validate_kind("execution", execution)
-    validate_kind("transfer", transfer)
-    if execution.ndim < 2 or 0 in execution.shape[-2:]:
-        raise ValueError(f"execution: needs shape [..., A, K], A, K >= 1, got {execution.shape}")
-    num_subtasks, num_places = execution.shape[-2:]
+    for name, value in vars(costs).items():
+        check_kind(name, value)
+    execution, transfer = costs.execution.shape, costs.transfer.shape
+    if len(execution) < 2 or 0 in execution[-2:]:
+        raise ValueError(f"execution: needs shape [..., A, K], A, K >= 1, got {execution}")
+    num_subtasks, num_places = execution[-2:]
     needed = (num_subtasks + 1, num_places, num_places)
-    if transfer.ndim < 3 or transfer.shape[-3:] != needed:
+    if len(transfer) < 3 or transfer[-3:] != needed:
         raise ValueError(
             f"transfer: needs shape [..., A + 1, K, K] = [..., {', '.join(map(str, needed))}]"
-            f" to go with execution {execution.shape}, got {transfer.shape}"
+            f" to go with execution {execution}, got {transfer}"
         )
-    try:
-        costs.batch_shape  # noqa: B018 - the property raises
-    except ValueError:
-        raise ValueError(
-            f"transfer: batch dimensions {transfer.shape[:-3]} do not broadcast with"
-            f" {execution.shape[:-2]} of execution"
-        ) from None
-    for name, value in (("execution", execution), ("transfer", transfer)):
-        if isinstance(value, jax.core.Tracer):
-            continue
-        good = np.asarray(value) >= 0
-        if not good.all():
-            index = tuple(int(i) for i in np.argwhere(~good)[0])
-            raise ValueError(
-                f"{name}{list(index)} = {np.asarray(value)[index]}: must not be negative or NaN"
-                " (inf marks what is impossible)"
-            )
+    broadcast_shapes(costs.batch_shapes)
+    check_values(vars(costs), dict.fromkeys(costs.own_axes, COST))

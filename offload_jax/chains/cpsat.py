@@ -13,24 +13,24 @@ answer as bound. Costs are scored again in float64 from the decision.
 """
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import joblib
 import numpy as np
 from ortools.sat.python import cp_model
 from tqdm.auto import tqdm
 
-from offload_jax.chains.costs import ChainCosts, problem_terms, stack_terms, terms_of
+from offload_jax.chains.constraints import NO_LIMITS, RELATIVE_TOLERANCE, Limits, SideConstraints
+from offload_jax.chains.costs import ChainCosts, host_terms, stack_terms
 from offload_jax.chains.problem import ChainProblem
-from offload_jax.chains.solve import Solution
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.solution import Solution
+from offload_jax.validation import ArrayLike
 
 _RESOLUTION = 1 << 40
 _RELATIVE_ERROR = 1e-9
-LIMIT_TOLERANCE = 1e-6
 # Chains below which starting processes costs more than it saves.
 _MIN_PARALLEL = 16
 
@@ -41,7 +41,7 @@ class Budget(NamedTuple):
     Attributes:
       execution: float64 `[A, K]`.
       transfer: float64 `[A + 1, K, K]`.
-      limit: the most that a decision may add up to; met up to `LIMIT_TOLERANCE` of it.
+      limit: the most that a decision may add up to; met up to `RELATIVE_TOLERANCE` of it.
     """
 
     execution: np.ndarray
@@ -62,88 +62,58 @@ def solve_batch(
     source: ChainProblem | ChainCosts,
     *,
     objective: Objective = LATENCY,
-    max_latency: Any = None,
-    max_energy: Any = None,
-    budgets_of_all: Sequence[tuple[ChainCosts, Any]] = (),
+    limits: Limits = NO_LIMITS,
+    side_constraints: SideConstraints | None = None,
     time_limit: float | None = None,
+    progress: bool | None = None,
     num_processes: int | None = None,
 ) -> Solution:
-    """Solves every chain of a batch, in parallel over processes, with progress on a terminal.
+    """Solves every chain of a batch, in parallel over processes.
 
     Args:
       source: problem or table with concrete arrays, any leading dimensions.
       objective: what to minimise; ignored for a table.
-      max_latency: seconds, broadcasting with the batch; problems only.
-      max_energy: joules, likewise.
-      budgets_of_all: limits on further additive costs, as pairs of a table and its limit, both
-        broadcasting with the batch; this is how side constraints arrive.
+      limits: on latency and energy, broadcasting with the batch; problems only.
+      side_constraints: what every decision must keep to.
       time_limit: seconds for each chain; unlimited if None.
+      progress: whether to show a bar; on a terminal only if None.
       num_processes: worker processes; as many as there are cores if None.
 
     Returns:
-      A `Solution`; `optimal` is True where CP-SAT proved the decision optimal or proved that none
-      exists (cost `inf`, decision all 0), and False where the time limit came first. Among equal
-      costs any decision may be returned.
-
-    Raises:
-      ValueError: called while tracing.
+      A `Solution` of NumPy arrays; `optimal` is True where CP-SAT proved the decision optimal or
+      proved that none exists (cost `inf`, decision all 0), and False where the time limit came
+      first. Among equal costs any decision may be returned.
     """
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(source)):
-        raise ValueError('method "cpsat": runs on the host and cannot be traced; use "dp"')
-    batch = source.batch_shape
-    energy = Objective(0.0, 1.0, objective.power)
-    limits: list[tuple[Any, ChainProblem | ChainCosts, Objective]] = []
-    for limit, cost_of in ((max_latency, LATENCY), (max_energy, energy)):
-        if limit is not None:
-            limits.append((limit, source, cost_of))
-    limits += [(limit, table, LATENCY) for table, limit in budgets_of_all]
-    batch = np.broadcast_shapes(
-        batch, *(np.broadcast_shapes(np.shape(v), of.batch_shape) for v, of, _ in limits)
-    )
-    costs = _float64_rows(source, objective, batch)
-    budgets: list[list[Budget]] = [[] for _ in range(math.prod(batch))]
-    for limit, limited, cost_of in limits:
-        table = _float64_rows(limited, cost_of, batch)
-        values = np.broadcast_to(np.asarray(limit, np.float64), batch).reshape(-1)
-        for row, value in enumerate(values):
-            if math.isfinite(value):
-                budgets[row].append(Budget(table.execution[row], table.transfer[row], float(value)))
-    jobs = (
-        joblib.delayed(solve_chain)(execution, transfer, budgets=rows, time_limit=time_limit)
-        for execution, transfer, rows in zip(costs.execution, costs.transfer, budgets, strict=True)
-    )
-    size = len(budgets)
-    processes = 1 if size < _MIN_PARALLEL else (num_processes or joblib.cpu_count())
-    parallel = joblib.Parallel(n_jobs=processes, return_as="generator")
-    answers = list(tqdm(parallel(jobs), total=size, desc="cpsat", delay=1.0, disable=None))
-    shape = (*batch, source.num_subtasks)
-    decision = np.array([a.decision for a in answers], np.int8).reshape(shape)
-    cost = np.array([a.cost for a in answers], np.float64).reshape(batch)
-    optimal = np.array([a.optimal for a in answers], bool).reshape(batch)
-    dtype = jnp.result_type(float)
-    return Solution(jnp.asarray(decision), jnp.asarray(cost, dtype), jnp.asarray(optimal))
-
-
-def _float64_rows(
-    source: ChainProblem | ChainCosts, objective: Objective, batch: tuple[int, ...]
-) -> ChainCosts:
-    """The table in float64 with one flat batch axis."""
-    if isinstance(source, ChainCosts):
-        terms = terms_of(source, objective, library=np)
-    else:
-        terms = problem_terms(source, objective, library=np)
-    # Batch axes missing on the left of the entries are added by broadcasting from the right.
-    rank = len(batch)
-
-    def pad(entry: np.ndarray) -> np.ndarray:
-        return entry.reshape(entry.shape[:1] + (1,) * (rank + 1 - entry.ndim) + entry.shape[1:])
-
-    costs = stack_terms(jax.tree.map(pad, terms), batch, library=np)
-    num_subtasks, num_places = source.num_subtasks, source.num_places
+    limited: list[tuple[ChainProblem | ChainCosts, Objective, ArrayLike]] = [
+        (source, quantity, limit) for quantity, limit in limits.by_quantity(objective.power)
+    ]
+    if side_constraints is not None:
+        limited += [(table, LATENCY, limit) for table, limit in side_constraints.budgets(source)]
+    batch = np.broadcast_shapes(source.batch_shape, limits.batch_shape)
     size = math.prod(batch)
-    return ChainCosts(
-        costs.execution.reshape(size, num_subtasks, num_places),
-        costs.transfer.reshape(size, num_subtasks + 1, num_places, num_places),
+
+    def tables(source: ChainProblem | ChainCosts, quantity: Objective) -> Iterator[Any]:
+        table = stack_terms(host_terms(source, quantity, batch), (size,), library=np)
+        return zip(table.execution, table.transfer, strict=True)
+
+    budgets: list[list[Budget]] = [[] for _ in range(size)]
+    for limited_source, quantity, limit in limited:
+        values = np.broadcast_to(np.asarray(limit, np.float64), batch).reshape(-1)
+        for row, (execution, transfer) in enumerate(tables(limited_source, quantity)):
+            if math.isfinite(values[row]):
+                budgets[row].append(Budget(execution, transfer, float(values[row])))
+    jobs = (
+        joblib.delayed(solve_chain)(*table, budgets=rows, time_limit=time_limit)
+        for table, rows in zip(tables(source, objective), budgets, strict=True)
+    )
+    processes = 1 if size < _MIN_PARALLEL else (num_processes or joblib.cpu_count())
+    answers = joblib.Parallel(n_jobs=processes, return_as="generator")(jobs)
+    hidden = None if progress is None else not progress
+    answers = list(tqdm(answers, total=size, desc="cpsat", delay=1.0, disable=hidden))
+    return Solution(
+        np.array([a.decision for a in answers], np.int8).reshape(*batch, source.num_subtasks),
+        np.array([a.cost for a in answers], np.float64).reshape(batch),
+        np.array([a.optimal for a in answers], bool).reshape(batch),
     )
 
 
@@ -160,20 +130,21 @@ def solve_chain(
       execution: float64 `[A, K]`, not negative; `inf` forbids a place.
       transfer: float64 `[A + 1, K, K]`, not negative.
       budgets: limits on other additive costs.
-      time_limit: seconds.
+      time_limit: seconds for all of it, models and scalings included.
 
     Returns:
       The answer; cost `inf` and decision all 0 where there is none.
     """
+    deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     arcs = _arcs(execution, transfer)
     spent = [_arcs(budget.execution, budget.transfer) for budget in budgets]
     allowed = np.isfinite(arcs)
     for budget, table in zip(budgets, spent, strict=True):
-        allowed &= table <= budget.limit * (1 + LIMIT_TOLERANCE)
+        allowed &= table <= budget.limit * (1 + RELATIVE_TOLERANCE)
     home = np.zeros(len(execution), np.int8)
     stay = _path_cost(arcs, home)
     home_allowed = math.isfinite(stay) and all(
-        _path_cost(table, home) <= budget.limit * (1 + LIMIT_TOLERANCE)
+        _path_cost(table, home) <= budget.limit * (1 + RELATIVE_TOLERANCE)
         for budget, table in zip(budgets, spent, strict=True)
     )
     dearest = float(np.where(allowed, arcs, 0.0).max(axis=(1, 2)).sum())
@@ -182,7 +153,7 @@ def solve_chain(
     if home_allowed and stay == 0:
         return answer._replace(optimal=True, status="OPTIMAL")
     while True:
-        found = _solve_scaled(arcs, allowed & (arcs <= bound), bound, budgets, spent, time_limit)
+        found = _solve_scaled(arcs, allowed & (arcs <= bound), bound, budgets, spent, deadline)
         if found.status in ("INFEASIBLE", "UNKNOWN"):
             # Infeasible below a bound that a known decision meets cannot happen.
             return found if answer.cost == math.inf else answer
@@ -213,7 +184,7 @@ def _solve_scaled(
     bound: float,
     budgets: Sequence[Budget],
     spent: Sequence[np.ndarray],
-    time_limit: float | None,
+    deadline: float,
 ) -> ChainAnswer:
     num_places = arcs.shape[1]
     model = cp_model.CpModel()
@@ -236,7 +207,7 @@ def _solve_scaled(
     for budget, table in zip(budgets, spent, strict=True):
         if budget.limit > 0:
             unit = budget.limit / _RESOLUTION
-            allowance = round(_RESOLUTION * (1 + LIMIT_TOLERANCE))
+            allowance = round(_RESOLUTION * (1 + RELATIVE_TOLERANCE))
             model.add(_weighted(used, table, unit) <= allowance)
     solver = cp_model.CpSolver()
     parameters = solver.parameters
@@ -248,8 +219,7 @@ def _solve_scaled(
     parameters.absolute_gap_limit = 0.0
     parameters.relative_gap_limit = 0.0
     parameters.linearization_level = 2
-    if time_limit is not None:
-        parameters.max_time_in_seconds = time_limit
+    parameters.max_time_in_seconds = max(0.0, deadline - time.monotonic())
     status = solver.solve(model)
     decision = np.zeros(len(arcs) - 1, np.int8)
     if status == cp_model.INFEASIBLE:
@@ -264,6 +234,6 @@ def _solve_scaled(
     return ChainAnswer(decision, cost, proven, "OPTIMAL" if proven else "FEASIBLE")
 
 
-def _weighted(used: dict, costs: np.ndarray, unit: float) -> Any:
+def _weighted(used: Mapping[tuple[int, int, int], Any], costs: np.ndarray, unit: float) -> Any:
     coefficients = [round(float(costs[arc]) / unit) for arc in used]
     return cp_model.LinearExpr.weighted_sum(list(used.values()), coefficients)

@@ -37,9 +37,9 @@ from offload_jax.objectives import LATENCY, Objective
 
 FEATURE_SETS = ("raw", "physical", "times")
 
-_TINY = 1e-30
+TINY = 1e-30
 # Logarithms are cut at these multiples of U: smaller times do not decide, larger are never used.
-_LOWEST, _HIGHEST = 1e-3, 1e2
+LOWEST, HIGHEST = 1e-3, 1e2
 
 
 def num_features(feature_set: str, num_subtasks: int) -> int:
@@ -97,7 +97,7 @@ def _raw(problem: ChainProblem, scenario: Scenario) -> Array:
 
 def _min_max(value: Any, low: float, high: float) -> Array:
     value = jnp.asarray(value, jnp.float32)
-    return (value - low) * (2.0 / max(high - low, _TINY)) - 1.0
+    return (value - low) * (2.0 / max(high - low, TINY)) - 1.0
 
 
 def physical_times(
@@ -135,19 +135,19 @@ def physical_times(
 
 def _scale(constants: tuple[Array, Array, Array]) -> Array:
     local, edge, cloud = constants
-    return jnp.maximum(jnp.minimum(local, jnp.minimum(edge, cloud)), _TINY)
+    return jnp.maximum(jnp.minimum(local, jnp.minimum(edge, cloud)), TINY)
 
 
 def _log(ratio: Array) -> Array:
     # Halved, so that the usual range is about that of the linear features.
-    return 0.5 * jnp.log(jnp.clip(ratio, _LOWEST, _HIGHEST))
+    return 0.5 * jnp.log(jnp.clip(ratio, LOWEST, HIGHEST))
 
 
 def _physical(problem: ChainProblem, objective: Objective) -> Array:
     (device, _, hop1, _), constants = physical_times(problem, objective)
     scale = _scale(constants)
     local, edge, _ = constants
-    links = problem.device_edge_bandwidth / jnp.maximum(problem.edge_cloud_bandwidth, _TINY)
+    links = problem.device_edge_bandwidth / jnp.maximum(problem.edge_cloud_bandwidth, TINY)
     singles = [problem.device_speed / problem.edge_speed, links, local / scale, edge / scale]
     return jnp.concatenate(
         [

@@ -1,7 +1,6 @@
-"""Networks of deep imitation learning: one categorical distribution over places per subtask."""
+"""Imitation networks of chains: one categorical distribution over places per subtask."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +8,13 @@ from flax import nnx
 from jaxtyping import Array, Float, Int8
 
 from offload_jax.chains.features import features, num_features
-from offload_jax.chains.problem import ChainProblem, Place
+from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import WIDE, Scenario
 from offload_jax.chains.symmetry import is_symmetric, reverse
+from offload_jax.learning.networks import ACTIVATIONS, SHARING, SeparateNetworks, SharedTrunk
 from offload_jax.learning.parameters import Parameters, apply
+from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
-
-SHARING = ("separate", "shared")
-ACTIVATIONS = {"relu": nnx.relu, "gelu": nnx.gelu}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,77 +67,17 @@ class ImitationConfig:
         sizes = (num_features(self.feature_set, self.num_subtasks), *self.hidden)
         kind = SeparateNetworks if self.sharing == "separate" else SharedTrunk
         return kind(
-            sizes, self.num_subtasks, rngs, activation=self.activation, residual=self.residual
+            sizes,
+            self.num_subtasks,
+            len(Place),
+            rngs,
+            activation=self.activation,
+            residual=self.residual,
         )
 
     def decide(self, params: Parameters, problem: ChainProblem) -> Int8[Array, "*batch A"]:
         """The most probable place of every subtask."""
         return jnp.argmax(logits(self, params, problem), axis=-1).astype(jnp.int8)
-
-
-class MultilayerPerceptron(nnx.Module):
-    """Fully connected layers with nonlinear units between them."""
-
-    def __init__(
-        self,
-        sizes: tuple[int, ...],
-        outputs: int,
-        rngs: nnx.Rngs,
-        *,
-        activation: str = "relu",
-        residual: bool = False,
-    ) -> None:
-        self.num_layers = len(sizes)
-        self.activation, self.residual = activation, residual
-        last = len(sizes) - 1
-        for i, (inner, outer) in enumerate(zip(sizes, (*sizes[1:], outputs), strict=True)):
-            # A small last layer starts every subtask near the uniform distribution.
-            initializer = nnx.initializers.variance_scaling(
-                0.1 if i == last else 2.0, "fan_in", "normal"
-            )
-            layer = nnx.Linear(inner, outer, kernel_init=initializer, rngs=rngs)
-            setattr(self, f"layer_{i}", layer)
-
-    def __call__(self, inputs: Array) -> Array:
-        hidden = inputs
-        for i in range(self.num_layers - 1):
-            output = ACTIVATIONS[self.activation](getattr(self, f"layer_{i}")(hidden))
-            same_width = output.shape[-1] == hidden.shape[-1]
-            hidden = hidden + output if self.residual and same_width else output
-        return getattr(self, f"layer_{self.num_layers - 1}")(hidden)
-
-
-class SeparateNetworks(nnx.Module):
-    """One network per subtask, parameters stacked along a leading axis A."""
-
-    def __init__(
-        self, sizes: tuple[int, ...], num_subtasks: int, rngs: nnx.Rngs, **layers: Any
-    ) -> None:
-        @nnx.split_rngs(splits=num_subtasks)
-        @nnx.vmap(in_axes=0, out_axes=0)
-        def create(rngs: nnx.Rngs) -> MultilayerPerceptron:
-            return MultilayerPerceptron(sizes, len(Place), rngs, **layers)
-
-        self.networks = create(rngs)
-
-    def __call__(self, inputs: Float[Array, "*batch features"]) -> Float[Array, "*batch A 3"]:
-        # The subtask axis stays in front inside: one batched product per layer.
-        outputs = nnx.vmap(lambda network, x: network(x), in_axes=(0, None))(self.networks, inputs)
-        return jnp.moveaxis(outputs, 0, -2)
-
-
-class SharedTrunk(nnx.Module):
-    """One network whose outputs are the logits of all subtasks."""
-
-    def __init__(
-        self, sizes: tuple[int, ...], num_subtasks: int, rngs: nnx.Rngs, **layers: Any
-    ) -> None:
-        self.num_subtasks = num_subtasks
-        self.trunk = MultilayerPerceptron(sizes, num_subtasks * len(Place), rngs, **layers)
-
-    def __call__(self, inputs: Float[Array, "*batch features"]) -> Float[Array, "*batch A 3"]:
-        outputs = self.trunk(inputs)
-        return outputs.reshape(*outputs.shape[:-1], self.num_subtasks, len(Place))
 
 
 def logits(

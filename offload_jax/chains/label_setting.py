@@ -15,14 +15,13 @@ A^1.8, to around 250 for 50 subtasks and 1 300 for 100: milliseconds a chain.
 import math
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int8
+from jaxtyping import Float64, Int8
 
-from offload_jax.chains.constraints import RELATIVE_TOLERANCE, Limits, combine, energy_of
-from offload_jax.chains.costs import CostTerms, problem_terms
+from offload_jax.chains.constraints import RELATIVE_TOLERANCE, Limits
+from offload_jax.chains.costs import CostTerms, host_terms
 from offload_jax.chains.problem import ChainProblem
-from offload_jax.objectives import LATENCY, Objective
+from offload_jax.objectives import LATENCY, Objective, energy_of
 
 # Sums that are equal but were added in another order differ by a few 1e-16.
 ROUNDING = 1e-12
@@ -120,26 +119,9 @@ def _decisions(
     return decision
 
 
-def rows(terms: CostTerms, batch: tuple[int, ...]) -> list[CostTerms]:
-    """Cuts NumPy entries `[A, *batch]` into those of single chains, in the order of the batch."""
-
-    def flat(entry: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(entry, (len(entry), *batch)).reshape(len(entry), -1)
-
-    execution = [flat(entry) for entry in terms.execution]
-    transfer = [[flat(entry) for entry in row] for row in terms.transfer]
-    return [
-        CostTerms(
-            tuple(entry[:, i] for entry in execution),
-            tuple(tuple(entry[:, i] for entry in row) for row in transfer),
-        )
-        for i in range(math.prod(batch))
-    ]
-
-
 def minimize(
     problem: ChainProblem, objective: Objective, limits: Limits
-) -> tuple[Int8[Array, "*batch A"], Float[Array, "*batch"]]:
+) -> tuple[Int8[np.ndarray, "*batch A"], Float64[np.ndarray, "*batch"]]:
     """Least-cost decision within the limits, from the Pareto front of latency and energy.
 
     Args:
@@ -148,8 +130,9 @@ def minimize(
       limits: at least one; they broadcast with the batch of the problem.
 
     Returns:
-      `[*batch, A]` decisions, among the cheapest that fit the one of least latency, and `[*batch]`
-      their costs. Where no decision fits: all 0 and `inf`.
+      `[*batch, A]` decisions and `[*batch]` their costs; among the cheapest that fit the one of
+      least latency, then of least energy, then the lexicographically smallest. Where no decision
+      fits: all 0 and `inf`.
     """
     batch = np.broadcast_shapes(problem.batch_shape, limits.batch_shape)
     decision = np.zeros((math.prod(batch), problem.num_subtasks), np.int8)
@@ -161,23 +144,25 @@ def minimize(
     ]
     # A front does not depend on the limits: each problem has one, however many limits it meets.
     own = problem.batch_shape
-    chains = zip(
-        *(
-            rows(problem_terms(problem, quantity, library=np), own)
-            for quantity in (LATENCY, energy_of(objective))
-        ),
-        strict=True,
+    seconds, joules = (
+        host_terms(problem, quantity, own) for quantity in (LATENCY, energy_of(objective.power))
     )
-    fronts = [front(latency, energy) for latency, energy in chains]
+    fronts = [front(seconds.rows(i), joules.rows(i)) for i in range(math.prod(own))]
     which = np.broadcast_to(np.arange(len(fronts)).reshape(own), batch).ravel()
     for i, number in enumerate(which):
         points = fronts[number]
         fits = np.flatnonzero((points.first <= limit[0][i]) & (points.second <= limit[1][i]))
         if len(fits):
-            scores = combine(objective, points.first[fits], points.second[fits])
+            scores = _weigh(objective, points.first[fits], points.second[fits])
             best = int(np.argmin(scores))
             decision[i], cost[i] = points.decision[fits[best]], scores[best]
-    return (
-        jnp.asarray(decision.reshape(*batch, -1)),
-        jnp.asarray(cost.reshape(batch), jnp.result_type(float)),
+    return decision.reshape(*batch, problem.num_subtasks), cost.reshape(batch)
+
+
+def _weigh(objective: Objective, seconds: np.ndarray, joules: np.ndarray) -> np.ndarray:
+    """The objective from finite seconds and joules."""
+    latency_weight, energy_weight = (
+        np.asarray(weight, np.float64)
+        for weight in (objective.latency_weight, objective.energy_weight)
     )
+    return latency_weight * seconds + energy_weight * joules

@@ -1,20 +1,29 @@
-"""A trained network as a policy."""
+"""A trained network as a policy, and its way through a checkpoint."""
 
 import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
+from offload_jax import configs
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.problem import ChainProblem, broadcast_batch, validate_shapes
 from offload_jax.chains.q_network import QNetworkConfig
-from offload_jax.learning.parameters import Parameters
+from offload_jax.learning import checkpoints
+from offload_jax.learning.parameters import Parameters, abstract_parameters
 
 PolicyConfig = ImitationConfig | QNetworkConfig
+
+_MODELS: dict[str, type[PolicyConfig]] = {
+    "imitation": ImitationConfig,
+    "q_network": QNetworkConfig,
+}
 
 # Rows that a CPU decides at once: what the layers of so many rows hold stays in its cache.
 _CHUNK_ROWS = 8192
@@ -46,6 +55,32 @@ class LearnedPolicy:
         """
         validate_shapes(problem)
         return _decide(self.params, problem, config=self.config)
+
+
+def model_data(model: PolicyConfig) -> dict[str, Any]:
+    """What a checkpoint stores as "model": the fields, and which kind of network they are of."""
+    (kind,) = (name for name, kind in _MODELS.items() if kind is type(model))
+    return {"network": kind, **configs.as_data(model)}
+
+
+def load(path: Path) -> LearnedPolicy:
+    """The policy of the newest checkpoint in a folder.
+
+    Raises:
+      CheckpointError: there is none, or it is damaged or of another architecture than it says.
+    """
+    stored, params = checkpoints.load(path, lambda stored: abstract_parameters(_model(stored)))
+    return LearnedPolicy(_model(stored), params)
+
+
+def _model(stored: dict[str, Any]) -> PolicyConfig:
+    """The inverse of `model_data`; ValueError if it is not one."""
+    try:
+        fields = dict(stored["model"])
+        kind = _MODELS[fields.pop("network")]
+        return configs.from_data(fields, kind)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"unknown model configuration ({error})") from error
 
 
 @functools.partial(jax.jit, static_argnames=("config",))

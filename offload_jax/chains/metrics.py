@@ -1,15 +1,18 @@
 """How good decisions are, against the exact optimum."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float
 
-from offload_jax.chains.costs import evaluate_terms, terms_of, validate_decision
+from offload_jax.batching import without_explicit_axes
+from offload_jax.chains.costs import evaluate_source, validate_decision
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.solve import solve
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.validation import ArrayLike
 
 
 class NormalizedLatency(NamedTuple):
@@ -33,11 +36,16 @@ class NormalizedLatency(NamedTuple):
     p99: Float[Array, ""]
 
 
-def aggregate(cost: Any, optimal_cost: Any) -> NormalizedLatency:
+def aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
     """Aggregates given costs `[...]` against given optimal costs `[...]`.
 
     A request whose optimum is 0 counts as ratio 1 if its cost is 0 too, else as `inf`.
     """
+    return without_explicit_axes(_aggregate, PartitionSpec())(cost, optimal_cost)
+
+
+@jax.jit
+def _aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
     both = jnp.broadcast_arrays(jnp.asarray(cost), jnp.asarray(optimal_cost))
     cost, optimal_cost = (jnp.ravel(costs) for costs in both)
     ratio = jnp.where(cost == optimal_cost, 1.0, cost / optimal_cost)
@@ -52,7 +60,7 @@ def aggregate(cost: Any, optimal_cost: Any) -> NormalizedLatency:
 
 
 def normalized_latency(
-    problem: ChainProblem, decision: Any, *, objective: Objective = LATENCY
+    problem: ChainProblem, decision: ArrayLike, *, objective: Objective = LATENCY
 ) -> NormalizedLatency:
     """Latency of decisions over the latency of the exact optimum.
 
@@ -69,12 +77,7 @@ def normalized_latency(
     """
     optimum = solve(problem, objective=objective)
     validate_decision(decision, problem.num_subtasks, problem.num_places)
-    return aggregate(_cost(problem, decision, objective), optimum.cost)
-
-
-@jax.jit
-def _cost(problem: ChainProblem, decision: Array, objective: Objective) -> Array:
-    return evaluate_terms(terms_of(problem, objective), decision)
+    return aggregate(evaluate_source(problem, decision, objective), optimum.cost)
 
 
 class Accuracy(NamedTuple):
@@ -91,7 +94,7 @@ class Accuracy(NamedTuple):
     whole_decision: Float[Array, ""]
 
 
-def accuracy(decision: Any, label: Any) -> Accuracy:
+def accuracy(decision: ArrayLike, label: ArrayLike) -> Accuracy:
     """Agreement of decisions `[..., A]` with labels `[..., A]`.
 
     Raises:
@@ -100,6 +103,10 @@ def accuracy(decision: Any, label: Any) -> Accuracy:
     decision, label = jnp.asarray(decision), jnp.asarray(label)
     if decision.shape != label.shape:
         raise ValueError(f"label: shape {label.shape} is not {decision.shape}, that of decision")
-    same: Bool[Array, "*batch A"] = decision == label
-    same = same.reshape(-1, same.shape[-1])
+    return without_explicit_axes(_agreement, PartitionSpec())(decision, label)
+
+
+@jax.jit
+def _agreement(decision: Array, label: Array) -> Accuracy:
+    same = (decision == label).reshape(-1, decision.shape[-1])
     return Accuracy(jnp.mean(same, axis=0), jnp.mean(same), jnp.mean(jnp.all(same, axis=-1)))

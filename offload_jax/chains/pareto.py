@@ -1,24 +1,21 @@
 """Exact Pareto fronts of latency and energy."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int8
 
 from offload_jax.chains import exhaustive, label_setting
-from offload_jax.chains.constraints import energy_of
 from offload_jax.chains.costs import (
     ChainCosts,
-    CostTerms,
     costs_terms,
+    host_terms,
     problem_terms,
     validate_costs,
 )
 from offload_jax.chains.problem import ChainProblem, validate
-from offload_jax.objectives import LATENCY, Objective, PowerModel
-
-_CHUNK_SCORES = 1 << 20
+from offload_jax.objectives import LATENCY, PowerModel, energy_of
 
 
 class ParetoFront(NamedTuple):
@@ -73,7 +70,7 @@ def pareto_front(problem: ChainProblem, power: PowerModel | None = None) -> Pare
             f"problem: one problem has one front, got a batch {problem.batch_shape};"
             " use pareto_fronts"
         )
-    terms = [problem_terms(problem, o, library=np) for o in _objectives(power)]
+    terms = [problem_terms(problem, o, library=np) for o in (LATENCY, energy_of(power))]
     return ParetoFront(*label_setting.front(*terms))
 
 
@@ -120,63 +117,28 @@ def pareto_fronts(problem: ChainProblem, power: PowerModel | None = None) -> Par
     validate(problem)
     num_subtasks, num_places, batch = problem.num_subtasks, problem.num_places, problem.batch_shape
     exhaustive.check_size(num_subtasks, num_places)
-    terms = [problem_terms(problem, o, library=np) for o in _objectives(power)]
+    terms = [host_terms(problem, quantity, batch) for quantity in (LATENCY, energy_of(power))]
     size = math.prod(batch)
-    chunk = max(1, _CHUNK_SCORES // num_places**num_subtasks)
+    chunk = max(1, exhaustive.CHUNK_SCORES // num_places**num_subtasks)
     parts = []
     for start in range(0, size, chunk):
-        flat = [_flat_rows(t, batch, slice(start, start + chunk)) for t in terms]
-        parts.append(_sorted_fronts(*(_score_all(t, num_subtasks) for t in flat)))
+        cut = [t.rows(slice(start, start + chunk)) for t in terms]
+        scores = [exhaustive.score_all(t, library=np) for t in cut]
+        parts.append(_sorted_fronts(*(s.reshape(-1, s.shape[-1]).T for s in scores)))
     longest = max((part[0].shape[1] for part in parts), default=0)
     latency, energy = (np.full((size, longest), math.inf) for _ in range(2))
-    index = np.zeros((size, longest), np.int64)
+    number = np.zeros((size, longest), np.int64)
     for start, part in zip(range(0, size, chunk), parts, strict=True):
-        for padded, values in zip((latency, energy, index), part, strict=True):
+        for padded, values in zip((latency, energy, number), part, strict=True):
             padded[start : start + chunk, : values.shape[1]] = values
     valid = latency < math.inf
-    weights = num_places ** np.arange(num_subtasks - 1, -1, -1)
-    decision = (index[..., None] // weights % num_places).astype(np.int8)
     shape = (*batch, longest)
     return ParetoFronts(
         latency.reshape(shape),
         energy.reshape(shape),
-        decision.reshape(*shape, num_subtasks),
+        exhaustive.unravel(number.reshape(shape), num_subtasks, num_places),
         valid.reshape(shape),
     )
-
-
-def _objectives(power: PowerModel | None) -> tuple[Objective, Objective]:
-    objective = LATENCY if power is None else Objective(power=power)
-    return LATENCY, energy_of(objective)
-
-
-def _flat_rows(terms: CostTerms, batch: tuple[int, ...], rows: slice) -> CostTerms:
-    def cut(entry: np.ndarray) -> np.ndarray:
-        full = np.broadcast_to(entry, (len(entry), *batch))
-        return full.reshape(len(entry), -1)[:, rows]
-
-    return CostTerms(
-        tuple(cut(entry) for entry in terms.execution),
-        tuple(tuple(cut(entry) for entry in row) for row in terms.transfer),
-    )
-
-
-def _score_all(terms: CostTerms, num_subtasks: int) -> np.ndarray:
-    """Costs `[n, K^A]` of all decisions of n chains, in lexicographic order."""
-    places = range(terms.num_places)
-    scores: Any = np.stack([terms.transfer[0][k][0] + terms.execution[k][0] for k in places], -1)
-    for t in range(1, num_subtasks):
-        stage = np.stack(
-            [
-                np.stack([terms.transfer[j][k][t] + terms.execution[k][t] for k in places], -1)
-                for j in places
-            ],
-            -2,
-        )
-        scores = scores.reshape(len(scores), -1, len(places), 1) + stage[:, None]
-    home = np.stack([terms.transfer[k][0][num_subtasks] for k in places], -1)
-    scores = scores.reshape(len(scores), -1, len(places)) + home[:, None]
-    return scores.reshape(len(scores), -1)
 
 
 def _sorted_fronts(

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
 from offload_jax.chains import heuristics
-from offload_jax.chains.problem import ChainProblem, Place, validate_shapes
+from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.chains.solve import solve
+from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
 if TYPE_CHECKING:
@@ -27,14 +28,14 @@ Policy = Callable[[ChainProblem], Int8[Array, "*batch A"]]
 
 def optimal(problem: ChainProblem, *, objective: Objective = LATENCY) -> Int8[Array, "*batch A"]:
     """The exact optimum, by dynamic program."""
-    return solve(problem, objective=objective).decision
+    return jnp.asarray(solve(problem, objective=objective).decision)
 
 
 def optimal_by_enumeration(
     problem: ChainProblem, *, objective: Objective = LATENCY
 ) -> Int8[Array, "*batch A"]:
     """The exact optimum, by looking at all 3^A decisions (the paper's "Optimal")."""
-    return solve(problem, method="exhaustive", objective=objective).decision
+    return jnp.asarray(solve(problem, method="exhaustive", objective=objective).decision)
 
 
 @jax.jit
@@ -118,6 +119,6 @@ def load(path: str | os.PathLike[str]) -> "offload_jax.chains.learned.LearnedPol
         project's; names it.
     """
     # Flax and Orbax are only needed, and only imported, for learned policies.
-    from offload_jax.learning import checkpoints
+    from offload_jax.chains import learned
 
-    return checkpoints.load(pathlib.Path(path))
+    return learned.load(pathlib.Path(path))

@@ -4,13 +4,16 @@ import dataclasses
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, Int8
+from jaxtyping import Array, Float, Int8
 
+from offload_jax.chains.exhaustive import unravel
 from offload_jax.chains.features import features, num_features
-from offload_jax.chains.imitation_network import MultilayerPerceptron, check_num_subtasks
-from offload_jax.chains.problem import ChainProblem, Place
+from offload_jax.chains.imitation_network import check_num_subtasks
+from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import WIDE, Scenario
+from offload_jax.learning.networks import DuellingNetwork
 from offload_jax.learning.parameters import Parameters, apply
+from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
 # The last layer has 3^A columns; at A = 10 that is 59 049.
@@ -56,24 +59,7 @@ class QNetworkConfig:
     def decide(self, params: Parameters, problem: ChainProblem) -> Int8[Array, "*batch A"]:
         """The decision of the highest action value."""
         best = jnp.argmax(action_values(self, params, problem), axis=-1)
-        return decision_of(best, self.num_subtasks)
-
-
-class DuellingNetwork(nnx.Module):
-    """Value of the state plus advantage of each action (Wang et al. 2016).
-
-    One trunk computes the state's features; one matrix product gives the advantages of all
-    actions and the value together.
-    """
-
-    def __init__(self, sizes: tuple[int, ...], num_actions: int, rngs: nnx.Rngs) -> None:
-        self.trunk = MultilayerPerceptron(sizes, num_actions + 1, rngs)
-
-    def __call__(self, inputs: Float[Array, "*batch features"]) -> Float[Array, "*batch actions"]:
-        outputs = self.trunk(inputs)
-        value, advantage = outputs[..., :1], outputs[..., 1:]
-        # Centred, so that value and advantage are each determined.
-        return value + advantage - jnp.mean(advantage, axis=-1, keepdims=True)
+        return unravel(best, self.num_subtasks, len(Place))
 
 
 def action_values(
@@ -85,11 +71,3 @@ def action_values(
         problem, config.feature_set, scenario=config.scenario, objective=config.objective
     )
     return apply(config, params, inputs)
-
-
-def decision_of(action: Int[Array, "*batch"], num_subtasks: int) -> Int8[Array, "*batch A"]:
-    """The decision with a lexicographic number: base 3, first subtask most significant."""
-    digits = [
-        action // len(Place) ** power % len(Place) for power in range(num_subtasks - 1, -1, -1)
-    ]
-    return jnp.stack(digits, axis=-1).astype(jnp.int8)

@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from offload_jax.batching import broadcast_batch
 from offload_jax.chains.costs import CostTerms, problem_terms
-from offload_jax.chains.problem import ChainProblem, broadcast_batch, validate_shapes
+from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.objectives import LATENCY, Objective
 
 

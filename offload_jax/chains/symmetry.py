@@ -11,7 +11,7 @@ from offload_jax.objectives import Objective
 def is_symmetric(objective: Objective) -> bool:
     """Whether `reverse` keeps the cost: all is latency, or sending costs what receiving does."""
     power = objective.power
-    return objective.energy_weight == 0 or power.transmit_watts == power.receive_watts
+    return bool(objective.energy_weight == 0 or power.transmit_watts == power.receive_watts)
 
 
 def reverse(problem: ChainProblem) -> ChainProblem:

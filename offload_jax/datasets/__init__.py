@@ -1,7 +1,8 @@
 """Labelled datasets on disk: any number of sampled problems with their exact decisions.
 
 A dataset is a directory of Parquet shards `shard-00000.parquet`, ... and `_manifest.json`, which
-records the configuration, the software and the checksum of every finished shard. A row is a sample:
+records the configuration, the software and the checksum of every finished shard. What a row holds
+is its family's to say (`datasets.config.Config`); for chains it is a sample:
 
 | column | type | what |
 |---|---|---|
@@ -20,7 +21,7 @@ bytes, whether or not the run that wrote them was interrupted.
 Needs pyarrow: `pip install offload_jax[experiments]`.
 """
 
-from offload_jax.datasets.config import METHODS, DatasetConfig, scenario_from_data
+from offload_jax.datasets.chains import METHODS, DatasetConfig, scenario_from_data
 from offload_jax.datasets.manifest import Manifest, Shard, read_manifest
 from offload_jax.datasets.reading import iterate, read
 from offload_jax.datasets.writing import write

@@ -1,46 +1,103 @@
-"""What a labelled dataset is made from."""
+"""What a labelled dataset is made from: what every family's configuration has, and supplies."""
 
-import dataclasses
-import json
 import numbers
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from offload_jax.chains import exhaustive
-from offload_jax.chains.problem import Place
-from offload_jax.chains.scenarios import Scenario
-from offload_jax.objectives import LATENCY, Objective, objective_from_data
+import jax
+import numpy as np
 
-METHODS = ("auto", "dp", "exhaustive", "cpsat")  # those of `solve` that need no limits
-_FORMAT_VERSION = 1
-_MAX_SHARD_SIZE = 250_000
-_SHARD_SUBTASKS = 1_500_000  # about 20 MB a shard
-_CPSAT_SHARD_SIZE = 1_000
+MAX_SEED = 2**32 - 1
 
 
-@dataclasses.dataclass(frozen=True)
-class DatasetConfig:
-    """Everything the samples and labels of a dataset depend on.
+class Column(NamedTuple):
+    """How one quantity of a sample is stored.
+
+    A number is a column of its name; a vector is a column for each entry, `name_0`, `name_1`, ...;
+    anything of higher rank is one column of lists of fixed size, in C order.
+
+    Attributes:
+      dtype: NumPy type.
+      shape: of the quantity in one sample.
+    """
+
+    dtype: type[np.generic]
+    shape: tuple[int, ...] = ()
+
+
+@runtime_checkable
+class Config(Protocol):
+    """What a family supplies: a frozen dataclass that draws, labels and stores its samples.
+
+    Derive it from `Sharded`, call `check_numbers` in `__post_init__`, and name the module that
+    holds it, as `DatasetConfig`, in `datasets.manifest.FAMILIES`. Solvers are better imported
+    inside `label`.
 
     Attributes:
       num: samples, at least 1.
-      scenario: the distribution of the problems.
-      seed: 0 .. 2**32 - 1. Shard i is drawn with `fold_in(key(seed), i)`.
-      method: how labels are computed, a method of `solve`: "auto", "dp", "exhaustive", "cpsat".
-      objective: what the labels minimise; plain numbers.
-      shard_size: samples a shard, the last one may hold fewer; also what is solved, and held in
-        memory, at a time. 0 chooses: about 20 MB a shard, and 1000 samples for "cpsat".
+      seed: 0 .. `MAX_SEED`. Shard i is drawn with `fold_in(key(seed), i)`.
+      shard_size: samples a shard.
     """
 
-    num: int
-    scenario: Scenario
-    seed: int = 0
-    method: str = "auto"
-    objective: Objective = LATENCY
-    shard_size: int = 0
+    @property
+    def num(self) -> int: ...
 
-    def __post_init__(self) -> None:
-        for name, low, high in (("num", 1, None), ("seed", 0, 2**32 - 1), ("shard_size", 0, None)):
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def shard_size(self) -> int: ...
+
+    @property
+    def num_shards(self) -> int: ...
+
+    def rows(self, index: int, /) -> int: ...
+
+    def draw(self, key: jax.Array, num: int, /) -> Any:
+        """Problems, a pytree whose leaves all have a first axis of length `num`."""
+
+    def label(self, problem: Any, /) -> Any:
+        """Their solutions; may return before they are computed."""
+
+    @property
+    def pads_labels(self) -> bool:
+        """Whether a last, smaller shard is labelled at full size, so that one program does all."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What labels depend on besides JAX and NumPy, names of installed distributions."""
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """What a row holds, in order."""
+
+    def to_columns(self, problem: Any, solution: Any, /) -> dict[str, Any]:
+        """Arrays `[n, *shape]` by the names of `columns`."""
+
+    def from_columns(self, columns: dict[str, np.ndarray], /) -> tuple[Any, Any]:
+        """The inverse: problems and solutions, of NumPy arrays."""
+
+    def as_data(self) -> dict[str, Any]:
+        """The configuration in JSON types, with "family" unless it is a chain's."""
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any], /) -> "Config":
+        """The inverse of `as_data`; raises KeyError, TypeError or ValueError on anything else."""
+
+
+class Sharded:
+    """How samples are spread over shards; a base class without fields."""
+
+    num: int
+    seed: int
+    shard_size: int
+
+    def check_numbers(self) -> None:
+        """Refuses counts and seeds that are no integers or out of range; names the field."""
+        for name, low, high in (
+            ("num", 1, None),
+            ("seed", 0, MAX_SEED),
+            ("shard_size", 0, None),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, numbers.Integral):
                 raise ValueError(f"{name} = {value!r}: must be an integer")
@@ -49,16 +106,6 @@ class DatasetConfig:
                 rule = f"at least {low}" if high is None else f"in {low} .. {high}"
                 raise ValueError(f"{name} = {value}: must be {rule}")
             object.__setattr__(self, name, value)
-        if self.method not in METHODS:
-            raise ValueError(
-                f"method: unknown method {self.method!r}, known are {', '.join(METHODS)}"
-            )
-        if self.method == "exhaustive":
-            exhaustive.check_size(self.scenario.num_subtasks, len(Place))
-        if self.shard_size == 0:
-            size = min(_MAX_SHARD_SIZE, max(1, _SHARD_SUBTASKS // self.scenario.num_subtasks))
-            size = min(size, _CPSAT_SHARD_SIZE) if self.method == "cpsat" else size
-            object.__setattr__(self, "shard_size", size)
 
     @property
     def num_shards(self) -> int:
@@ -68,57 +115,3 @@ class DatasetConfig:
     def rows(self, index: int) -> int:
         """Samples of shard `index`."""
         return min(self.shard_size, self.num - index * self.shard_size)
-
-    def as_data(self) -> dict[str, Any]:
-        """The configuration in JSON types."""
-        data = dataclasses.asdict(self) | {"dtype": "float32", "format_version": _FORMAT_VERSION}
-        return json.loads(json.dumps(data, default=float))
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> "DatasetConfig":
-        """The inverse of `as_data`.
-
-        Raises:
-          KeyError, TypeError, ValueError: something is missing, unknown or out of its range.
-        """
-        values = dict(data)
-        if values.pop("format_version") != _FORMAT_VERSION:
-            raise ValueError(f"format_version: only {_FORMAT_VERSION} is known")
-        values.pop("dtype")
-        values["objective"] = objective_from_data(values["objective"])
-        values["scenario"] = scenario_from_data(values["scenario"])
-        return cls(**values)
-
-
-def scenario_from_data(data: Any) -> Scenario:
-    """A scenario from JSON types, as they stand in a manifest.
-
-    Args:
-      data: an object with every field of `Scenario`; ranges are lists `[low, high]`, SI units.
-
-    Raises:
-      ValueError: a field is missing, unknown or no range; names it.
-    """
-    if not isinstance(data, Mapping):
-        raise ValueError(f"a scenario must be an object of fields, got {type(data).__name__}")
-    names = [field.name for field in dataclasses.fields(Scenario)]
-    if unknown := sorted(set(data) - set(names)):
-        raise ValueError(f"{unknown[0]}: a scenario has no such field; it has {', '.join(names)}")
-    values: dict[str, Any] = {}
-    for name in names:
-        if name not in data:
-            raise ValueError(f"{name}: missing in the scenario")
-        value = data[name]
-        if name == "name":
-            good = isinstance(value, str)
-        elif name == "num_subtasks":
-            good = isinstance(value, int) and not isinstance(value, bool)
-        else:
-            good = isinstance(value, (list, tuple)) and len(value) == 2
-            good = good and all(type(end) in (int, float) for end in value)
-            value = tuple(value) if good else value
-        if not good:
-            kind = {"name": "a string", "num_subtasks": "an integer"}.get(name, "[low, high]")
-            raise ValueError(f"{name} = {value!r}: must be {kind}")
-        values[name] = value
-    return Scenario(**values)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib
 import importlib.metadata
 import json
 import os
@@ -11,7 +12,12 @@ from typing import Any
 
 import jax
 
-from offload_jax.datasets.config import DatasetConfig
+from offload_jax import configs
+from offload_jax.datasets.config import Config
+from offload_jax.files import replace_file
+
+FAMILIES = {"chains": "offload_jax.datasets.chains"}
+"""Where each family's `DatasetConfig` lies; a manifest that names no family is of chains."""
 
 # Tools that open the directory as one table skip names that begin with "_" or ".".
 MANIFEST_NAME = "_manifest.json"
@@ -59,7 +65,7 @@ class Manifest:
       shards: finished shards, index -> record.
     """
 
-    config: DatasetConfig
+    config: Config
     versions: Mapping[str, str]
     shards: Mapping[int, Shard]
 
@@ -101,14 +107,17 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     except ValueError as error:
         raise ValueError(f"{path}: not a manifest of a dataset ({error})") from None
     try:
-        config = DatasetConfig.from_data(data["config"])
-        shards = {int(index): Shard(**shard) for index, shard in data["shards"].items()}
+        family = importlib.import_module(FAMILIES[data["config"].get("family", "chains")])
+        config = family.DatasetConfig.from_data(data["config"])
+        shards = {
+            int(index): configs.from_data(shard, Shard) for index, shard in data["shards"].items()
+        }
         return Manifest(config, dict(data["versions"]), shards)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path}: not a manifest this release reads ({error!r})") from None
 
 
-def check_config(stored: DatasetConfig, asked: DatasetConfig, directory: Path) -> None:
+def check_config(stored: Config, asked: Config, directory: Path) -> None:
     """Refuses to go on with another configuration.
 
     Raises:
@@ -134,71 +143,29 @@ def check_versions(stored: Mapping[str, str], running: Mapping[str, str], direct
         )
 
 
-def _first_difference(stored: Any, asked: Any, where: str = "") -> str:
+def _first_difference(stored: Any, asked: Any) -> str:
     """Words for the first field in which two JSON values differ, "" if none does."""
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        for name in stored | asked:
-            inner = f"{where}.{name}" if where else name
-            missing = "nothing"
-            difference = _first_difference(
-                stored.get(name, missing), asked.get(name, missing), inner
-            )
-            if difference:
-                return difference
-        return ""
-    return "" if stored == asked else f"{where} is {stored} there and {asked} here"
+    for name, there, here in configs.differences(stored, asked):
+        return f"{name} is {there} there and {here} here"
+    return ""
 
 
-def running_versions(method: str) -> dict[str, str]:
+def running_versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Versions of the software that labels and bytes depend on.
 
+    Args:
+      packages: what the labels need besides JAX and NumPy.
+
     Raises:
-      ImportError: OR-Tools is needed and not installed.
+      ImportError: one of `packages` is not installed.
     """
-    names = ["offload_jax", "jax", "jaxlib", "numpy", "pyarrow"]
-    if method == "cpsat":
-        names.append("ortools")
     versions = {}
-    for name in names:
+    for name in ("offload_jax", "jax", "jaxlib", "numpy", "pyarrow", *packages):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            if name == "ortools":
-                raise ImportError('method "cpsat" needs OR-Tools: pip install ortools') from None
+            if name in packages:
+                raise ImportError(f"these labels need {name}: pip install {name}") from None
             versions[name] = "not installed"
     # Rounding differs between back ends.
     return versions | {"backend": jax.default_backend()}
-
-
-def replace_file(path: Path, content: Any) -> None:
-    """Writes a file whole or not at all, and durably.
-
-    Args:
-      path: the file; replaced if it exists.
-      content: anything with the buffer protocol.
-
-    Raises:
-      OSError: naming `path`; what was there before is still there, and no temporary file.
-    """
-    temporary = temporary_name(path)
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # makes the new name durable
-        finally:
-            os.close(folder)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            raise OSError(error.errno, error.strerror, str(path)) from None
-        raise
-
-
-def temporary_name(path: Path) -> Path:
-    """Where `replace_file` writes before it replaces."""
-    return path.with_name(f".{path.name}.partial")

@@ -1,18 +1,17 @@
 """One shard as a Parquet file: the columns, written and read."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from offload_jax.chains.problem import ChainProblem
-from offload_jax.chains.solve import Solution
-from offload_jax.datasets.config import DatasetConfig
-from offload_jax.datasets.manifest import Shard, replace_file
+from offload_jax.datasets.config import Column
+from offload_jax.datasets.manifest import Shard
+from offload_jax.files import replace_file
 
-SCALARS = ("device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth")
 _ROW_GROUP_SIZE = 250_000
 
 
@@ -28,52 +27,55 @@ def import_parquet() -> tuple[Any, Any]:
 
 
 def write_shard(
-    directory: Path, config: DatasetConfig, index: int, problem: ChainProblem, solution: Solution
+    directory: Path, index: int, columns: Mapping[str, Column], values: Mapping[str, Any]
 ) -> Shard:
+    """Writes a shard.
+
+    Args:
+      directory: of the dataset.
+      index: of the shard.
+      columns: what it holds.
+      values: `[n, *shape]` by the names of `columns`.
+    """
     pyarrow, parquet = import_parquet()
-    rows = config.rows(index)
-    columns: dict[str, Any] = {}
-
-    def add(name: str, value: Any, dtype: Any) -> None:
-        value = np.asarray(value)[:rows].astype(dtype, copy=False)
-        if value.ndim == 1:
-            columns[name] = value
+    arrays: dict[str, Any] = {}
+    few_values: list[str] = []  # worth a dictionary
+    for name, column in columns.items():
+        value = np.asarray(values[name]).astype(column.dtype, copy=False)
+        if len(column.shape) == 1:
+            parts = dict(enumerate(np.ascontiguousarray(value.T)))
+            stored = {f"{name}_{t}": pyarrow.array(part) for t, part in parts.items()}
+        elif column.shape:
+            flat = pyarrow.array(np.ascontiguousarray(value).reshape(-1))
+            size = math.prod(column.shape)
+            stored = {name: pyarrow.FixedSizeListArray.from_arrays(flat, size)}
         else:
-            value = np.ascontiguousarray(value.T)
-            columns.update({f"{name}_{t}": column for t, column in enumerate(value)})
-
-    add("cycles", problem.cycles, np.float32)
-    add("data", problem.data, np.float32)
-    for name in SCALARS:
-        add(name, getattr(problem, name), np.float32)
-    add("decision", solution.decision, np.int8)
-    add("cost", solution.cost, np.float32)
-    add("optimal", solution.optimal, np.bool_)
-
-    arrays = {name: pyarrow.array(column) for name, column in columns.items()}
+            stored = {name: pyarrow.array(value)}
+        arrays |= stored
+        few_values += stored if column.dtype is np.int8 else ()
     schema = pyarrow.schema(
         [pyarrow.field(name, array.type, nullable=False) for name, array in arrays.items()]
     )
-    table = pyarrow.table(arrays, schema=schema)
     sink = pyarrow.BufferOutputStream()
     parquet.write_table(
-        table,
+        pyarrow.table(arrays, schema=schema),
         sink,
         version="2.6",
         compression="none",  # random floats do not compress
-        use_dictionary=[name for name in columns if name.startswith("decision")],
+        use_dictionary=few_values,
         row_group_size=_ROW_GROUP_SIZE,
     )
     content = sink.getvalue()
     file = f"shard-{index:05d}.parquet"
     replace_file(directory / file, content)
+    rows = len(next(iter(arrays.values())))
     return Shard(file, rows, content.size, hashlib.sha256(content).hexdigest())
 
 
 def read_pieces(
-    directory: Path, shards: Sequence[Shard], num_subtasks: int, verify: bool
-) -> Iterator[tuple[ChainProblem, Solution]]:
-    """Reads shards a row group at a time."""
+    directory: Path, shards: Sequence[Shard], columns: Mapping[str, Column], *, verify: bool
+) -> Iterator[dict[str, np.ndarray]]:
+    """Reads shards a row group at a time: arrays `[n, *shape]` by the names of `columns`."""
     pyarrow, parquet = import_parquet()
     for shard in shards:
         path = directory / shard.file
@@ -82,23 +84,17 @@ def read_pieces(
         try:
             with parquet.ParquetFile(path) as file:
                 for group in range(file.num_row_groups):
-                    yield _from_table(file.read_row_group(group), num_subtasks)
+                    table = file.read_row_group(group)
+                    yield {name: _read(table, name, column) for name, column in columns.items()}
         except (pyarrow.ArrowException, OSError) as error:
             raise ValueError(f"{path}: cannot be read as Parquet: {error}") from None
 
 
-def _from_table(table: Any, num_subtasks: int) -> tuple[ChainProblem, Solution]:
-    def chain(name: str, length: int) -> np.ndarray:
-        return np.stack([table.column(f"{name}_{t}").to_numpy() for t in range(length)], axis=-1)
-
-    problem = ChainProblem(
-        chain("cycles", num_subtasks),
-        chain("data", num_subtasks + 1),
-        *(table.column(name).to_numpy() for name in SCALARS),
-    )
-    label: Any = (
-        chain("decision", num_subtasks),
-        table.column("cost").to_numpy(),
-        table.column("optimal").to_numpy(),
-    )
-    return problem, Solution(*label)
+def _read(table: Any, name: str, column: Column) -> np.ndarray:
+    if len(column.shape) == 1:
+        entries = [table.column(f"{name}_{t}").to_numpy() for t in range(column.shape[0])]
+        return np.stack(entries, axis=-1)
+    if column.shape:
+        flat = table.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return flat.reshape(-1, *column.shape)
+    return table.column(name).to_numpy()

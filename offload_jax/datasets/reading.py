@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from offload_jax.chains.problem import ChainProblem
-from offload_jax.chains.solve import Solution
 from offload_jax.datasets.manifest import Manifest, Shard, read_manifest
-from offload_jax.datasets.parquet import SCALARS, read_pieces
+from offload_jax.datasets.parquet import read_pieces
+
+_Rows = dict[str, np.ndarray]
 
 
 def read(
@@ -19,7 +18,7 @@ def read(
     *,
     shards: Sequence[int] | None = None,
     verify: bool = True,
-) -> tuple[ChainProblem, Solution]:
+) -> tuple[Any, Any]:
     """Reads a dataset, or some of its shards, into memory.
 
     Args:
@@ -28,8 +27,8 @@ def read(
       verify: whether to check the checksum of every shard; presence and size always are.
 
     Returns:
-      The problems and their labels, NumPy arrays with batch shape `[n]` for the n samples read, in
-      the order they were drawn.
+      The problems and their labels, for chains a `ChainProblem` and a `Solution`, of NumPy arrays
+      with batch shape `[n]` for the n samples read, in the order they were drawn.
 
     Raises:
       ValueError: no dataset, a shard is unfinished, missing, truncated or altered (names the file).
@@ -38,27 +37,17 @@ def read(
     manifest = read_manifest(directory)
     chosen = _choose(manifest, shards, Path(directory))
     num = sum(shard.rows for shard in chosen)
-    num_subtasks = manifest.config.scenario.num_subtasks
-    problem = ChainProblem(
-        np.empty((num, num_subtasks), np.float32),
-        np.empty((num, num_subtasks + 1), np.float32),
-        *(np.empty(num, np.float32) for _ in SCALARS),
-    )
-    label: Any = (
-        np.empty((num, num_subtasks), np.int8),
-        np.empty(num, np.float32),
-        np.empty(num, np.bool_),
-    )
-    solution = Solution(*label)
+    columns = manifest.config.columns
+    values = {
+        name: np.empty((num, *column.shape), column.dtype) for name, column in columns.items()
+    }
     start = 0
-    for piece in read_pieces(Path(directory), chosen, num_subtasks, verify):
-        rows = len(piece[1].cost)
-        for target, source in zip(
-            jax.tree.leaves((problem, solution)), jax.tree.leaves(piece), strict=True
-        ):
-            target[start : start + rows] = source
-        start += rows
-    return problem, solution
+    for piece in read_pieces(Path(directory), chosen, columns, verify=verify):
+        stop = start + _num_rows(piece)
+        for name, source in piece.items():
+            values[name][start:stop] = source
+        start = stop
+    return manifest.config.from_columns(values)
 
 
 def iterate(
@@ -67,7 +56,7 @@ def iterate(
     batch_size: int,
     shards: Sequence[int] | None = None,
     verify: bool = True,
-) -> Iterator[tuple[ChainProblem, Solution]]:
+) -> Iterator[tuple[Any, Any]]:
     """Streams a dataset in batches; memory stays flat, however large it is.
 
     Args:
@@ -88,8 +77,8 @@ def iterate(
         raise ValueError(f"batch_size = {batch_size}: must be at least 1")
     manifest = read_manifest(directory)
     chosen = _choose(manifest, shards, Path(directory))
-    num_subtasks = manifest.config.scenario.num_subtasks
-    return _batches(read_pieces(Path(directory), chosen, num_subtasks, verify), batch_size)
+    pieces = read_pieces(Path(directory), chosen, manifest.config.columns, verify=verify)
+    return map(manifest.config.from_columns, _batches(pieces, batch_size))
 
 
 def _choose(manifest: Manifest, shards: Sequence[int] | None, directory: Path) -> list[Shard]:
@@ -110,23 +99,29 @@ def _choose(manifest: Manifest, shards: Sequence[int] | None, directory: Path) -
     return chosen
 
 
-def _batches(
-    pieces: Iterable[tuple[ChainProblem, Solution]], batch_size: int
-) -> Iterator[tuple[ChainProblem, Solution]]:
-    def join(parts: list) -> Any:
-        return parts[0] if len(parts) == 1 else jax.tree.map(lambda *x: np.concatenate(x), *parts)
+def _num_rows(piece: _Rows) -> int:
+    return len(next(iter(piece.values())))
 
-    parts: list[Any] = []
+
+def _batches(pieces: Iterable[_Rows], batch_size: int) -> Iterator[_Rows]:
+    def cut(piece: _Rows, start: int, stop: int) -> _Rows:
+        return {name: value[start:stop] for name, value in piece.items()}
+
+    def join(parts: list[_Rows]) -> _Rows:
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    parts: list[_Rows] = []
     held = 0
     for piece in pieces:
-        rows, start = len(piece[1].cost), 0
+        rows, start = _num_rows(piece), 0
         while rows - start >= batch_size - held:
             stop = start + batch_size - held
-            parts.append(jax.tree.map(lambda leaf, cut=slice(start, stop): leaf[cut], piece))
-            yield join(parts)
+            yield join([*parts, cut(piece, start, stop)])
             parts, held, start = [], 0, stop
         if start < rows:
-            parts.append(jax.tree.map(lambda leaf, cut=slice(start, rows): leaf[cut], piece))
+            parts.append(cut(piece, start, rows))
             held += rows - start
     if parts:
         yield join(parts)

@@ -1,16 +1,15 @@
 """Writes a dataset shard by shard, or goes on with one."""
 
-import contextlib
+import operator
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 
-from offload_jax.chains.problem import ChainProblem
-from offload_jax.chains.scenarios import sample
-from offload_jax.chains.solve import Solution, solve
-from offload_jax.datasets.config import DatasetConfig
+from offload_jax.datasets.config import Config
 from offload_jax.datasets.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -18,17 +17,16 @@ from offload_jax.datasets.manifest import (
     check_versions,
     read_manifest,
     running_versions,
-    temporary_name,
 )
 from offload_jax.datasets.parquet import import_parquet, write_shard
+from offload_jax.files import LOCK_NAME, is_temporary, locked
 
-_LOCK_NAME = ".lock"
 _SAVE_ALWAYS = 1_000
 
 
 def write(
     directory: str | os.PathLike[str],
-    config: DatasetConfig,
+    config: Config,
     *,
     progress: Callable[[int, str], None] | None = None,
 ) -> Manifest:
@@ -40,7 +38,7 @@ def write(
 
     Args:
       directory: new, empty, or a dataset of the same configuration and software.
-      config: what to draw and how to label it.
+      config: what to draw and how to label it: a `DatasetConfig`, or another family's.
       progress: called as `progress(num_finished, note)` after the check and after every shard, with
         the samples finished so far; `note` is "" or names a damaged file that is made again.
 
@@ -59,9 +57,9 @@ def write(
     progress = progress or (lambda num_finished, note: None)
     directory = Path(directory)
     _find_manifest(directory, config)
-    running = running_versions(config.method)
+    running = running_versions(config.packages)
     directory.mkdir(parents=True, exist_ok=True)
-    with _locked(directory):
+    with locked(directory, "dataset"):
         manifest = _find_manifest(directory, config) or Manifest(config, running, {})
         # Nothing is announced or removed before the versions are known to fit.
         shards, notes = {}, []
@@ -72,8 +70,9 @@ def write(
                 shards[index] = shard
         if len(shards) < config.num_shards:
             check_versions(manifest.versions, running, directory)
-        for leftover in directory.glob(str(temporary_name(Path("shard-*.parquet")))):
-            leftover.unlink()
+        for path in directory.iterdir():
+            if is_temporary(path.name):
+                path.unlink()
         manifest = Manifest(config, manifest.versions, shards)
         for note in notes or [""]:
             progress(manifest.num_finished, note)
@@ -82,8 +81,10 @@ def write(
         manifest.save(directory)
         unsaved = False
         try:
-            for index, problem, solution in _label(config, shards):
-                shards[index] = write_shard(directory, config, index, problem, solution)
+            for index, values in _label(config, shards):
+                rows = slice(config.rows(index))
+                values = {name: np.asarray(value)[rows] for name, value in values.items()}
+                shards[index] = write_shard(directory, index, config.columns, values)
                 unsaved = True
                 # Saving takes time in proportion to the shards: with many, not after every one.
                 if len(shards) % (1 + len(shards) // _SAVE_ALWAYS) == 0:
@@ -96,7 +97,7 @@ def write(
     return manifest
 
 
-def _find_manifest(directory: Path, config: DatasetConfig) -> Manifest | None:
+def _find_manifest(directory: Path, config: Config) -> Manifest | None:
     """The manifest to go on with, None in a new directory; refuses every other directory."""
     if not directory.exists():
         return None
@@ -108,7 +109,7 @@ def _find_manifest(directory: Path, config: DatasetConfig) -> Manifest | None:
         check_config(manifest.config, config, directory)
         return manifest
     # What is left if a first run dies before there is a manifest.
-    foreign = sorted(names - {_LOCK_NAME, temporary_name(Path(MANIFEST_NAME)).name})
+    foreign = sorted(name for name in names - {LOCK_NAME} if not is_temporary(name))
     if foreign:
         raise ValueError(
             f"{directory}: holds {foreign[0]!r} and no {MANIFEST_NAME}, so it is no dataset;"
@@ -117,28 +118,11 @@ def _find_manifest(directory: Path, config: DatasetConfig) -> Manifest | None:
     return None
 
 
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keeps a second writer out; the lock goes with the process, however it ends."""
-    import fcntl
-
-    with open(directory / _LOCK_NAME, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(
-                error.errno, "another process is writing this dataset", str(directory)
-            ) from None
-        yield
-
-
-def _label(
-    config: DatasetConfig, done: Iterable[int]
-) -> Iterator[tuple[int, ChainProblem, Solution]]:
+def _label(config: Config, done: Iterable[int]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Draws and solves the missing shards, one ahead of the one that is being written.
 
     JAX computes asynchronously, so the next shard is solved while the caller writes this one. Every
-    shard is computed at full size, the last one too: one compilation, and the same program for all.
+    shard is drawn at full size, the last one too: one compilation, and the same program for all.
     """
     done = set(done)
     size = min(config.shard_size, config.num)
@@ -149,12 +133,13 @@ def _label(
         # Labels must not depend on what precision or generator the process has chosen.
         with jax.enable_x64(False):
             key = jax.random.key(config.seed, impl="threefry2x32")
-            problem = sample(jax.random.fold_in(key, index), config.scenario, size)
-            if config.method == "cpsat":  # each problem takes time of its own: solve no padding
-                problem = problem[: config.rows(index)]
-            solution = solve(problem, method=config.method, objective=config.objective)
+            problem = config.draw(jax.random.fold_in(key, index), size)
+            if not config.pads_labels:
+                rows = slice(config.rows(index))
+                problem = jax.tree.map(operator.itemgetter(rows), problem)
+            values = config.to_columns(problem, config.label(problem))
         if previous is not None:
             yield previous
-        previous = index, problem, solution
+        previous = index, values
     if previous is not None:
         yield previous

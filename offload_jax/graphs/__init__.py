@@ -1,1 +1,42 @@
-"""Task graphs."""
+"""Task graphs: tasks that need each other's results, on processors and links that they share.
+
+import offload_jax as oj
+
+problem = oj.graphs.scenarios.sample(key, oj.graphs.scenarios.LAYERED, 1000)
+solution = oj.graphs.solve(problem, method="greedy")
+schedule = oj.graphs.simulate(problem, solution.place, solution.order)
+"""
+
+from offload_jax.graphs import metrics, policies, scenarios
+from offload_jax.graphs.costs import GraphCosts, graph_costs, validate_costs
+from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, Transfers
+from offload_jax.graphs.energy import energy
+from offload_jax.graphs.fuse import fuse
+from offload_jax.graphs.network_costs import network_costs
+from offload_jax.graphs.problem import GraphProblem, validate
+from offload_jax.graphs.read import read
+from offload_jax.graphs.simulate import simulate
+from offload_jax.graphs.solve import solve
+from offload_jax.graphs.task_graph import TaskGraph
+
+__all__ = [
+    "Decision",
+    "GraphCosts",
+    "GraphProblem",
+    "GraphSolution",
+    "Schedule",
+    "TaskGraph",
+    "Transfers",
+    "energy",
+    "fuse",
+    "graph_costs",
+    "metrics",
+    "network_costs",
+    "policies",
+    "read",
+    "scenarios",
+    "simulate",
+    "solve",
+    "validate",
+    "validate_costs",
+]

@@ -1,126 +1,168 @@
 """Checkpoints: weights, optimiser state and configuration, written whole or not at all.
 
-A checkpoint folder holds one sub-folder per kept epoch, `epoch_00000040`, each with the items
+A checkpoint folder holds a sub-folder for each of the newest two saved epochs, `epoch_00000040`,
+with the items
 
 * `params`: what the policy needs,
 * `training`: what training needs to go on, bit for bit,
-* `config`: JSON that rebuilds the network, and a digest of the weights.
+* `config`: JSON that rebuilds the policy, and digests of the other two.
 
-A sub-folder appears under its name only when all of it is on disk.
+A sub-folder appears under its name only when all of it is on disk. One training at a time writes to
+a folder; anybody may read it meanwhile. What the configuration means is for those who wrote it:
+nothing here knows a network or a family.
 """
 
-import dataclasses
+import contextlib
 import hashlib
 import json
-import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from offload_jax.chains.imitation_network import ImitationConfig
-from offload_jax.chains.learned import LearnedPolicy
-from offload_jax.chains.q_network import QNetworkConfig
-from offload_jax.chains.scenarios import Scenario
-from offload_jax.learning.parameters import abstract_parameters
-from offload_jax.objectives import objective_from_data
+from offload_jax import configs
+from offload_jax.files import LOCK_NAME, locked
 
-_PREFIX = "epoch_"
+_PREFIX, _DIGITS = "epoch", 8
 _FORMAT = "offload_jax checkpoint 1"
 _KEPT = 2
-_NETWORKS = {"imitation": ImitationConfig, "q_network": QNetworkConfig}
 
-# Orbax reports every save and restore at this level.
-logging.getLogger("absl").addFilter(lambda record: record.levelno >= logging.WARNING)
+Result = TypeVar("Result")
 
 
 class CheckpointError(ValueError):
     """A checkpoint is missing, damaged, incomplete, or of something else; names the folder."""
 
 
-def save(path: Path, state: Any, *, params: Any, config: Mapping[str, Any], epoch: int) -> None:
-    """Writes a checkpoint in one step and drops all but the newest two.
+class TrainingFolder:
+    """Where one training saves and resumes; made by `training_folder`."""
 
-    Args:
-      path: the folder of the training.
-      state: everything training needs to continue, a pytree of arrays.
-      params: the parameters of the policy.
-      config: "model", a network configuration, and whatever else identifies the training;
-        dataclasses and JSON types.
-      epoch: epochs done.
+    def __init__(self, path: Path, config: Any, manager: ocp.CheckpointManager) -> None:
+        self._path, self._config, self._manager = path, config, manager
 
-    Raises:
-      CheckpointError: the folder holds something that is no checkpoint; nothing is written.
-    """
-    _check_ours(path)
-    content = {
-        "format": _FORMAT,
-        "epoch": epoch,
-        "config": plain(config),
-        "params_digest": digest(params),
-        "training_digest": digest(state),
-    }
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        checkpointer.save(
-            (path / f"{_PREFIX}{epoch:08d}").absolute(),
+    def resume(self, state: Any) -> tuple[Any, int]:
+        """The newest state of this very training and its epoch; `state` and 0 if there is none.
+
+        Args:
+          state: a state of the same structure, for shapes and types.
+
+        Raises:
+          CheckpointError: the checkpoint is damaged, or was made with another configuration (the
+            fields that differ are named).
+        """
+        if not _epochs(self._path):
+            return state, 0
+        folder, content = _newest_content(self._path)
+        changed = [
+            f"{name} was {stored!r}, now {asked!r}"
+            for name, stored, asked in configs.differences(content["config"], self._config)
+        ]
+        if changed:
+            raise CheckpointError(
+                f"{self._path}: made with another configuration ({'; '.join(changed)});"
+                " move it away or choose another folder"
+            )
+        leaves, structure = jax.tree.flatten(state)
+        restored = _restore(folder, "training", leaves, content["training_digest"])
+        return jax.tree.unflatten(structure, restored), content["epoch"]
+
+    def save(self, state: Any, *, params: Any, epoch: int) -> None:
+        """Writes a checkpoint in one step; all but the newest two go.
+
+        Args:
+          state: everything training needs to continue, a pytree of arrays.
+          params: the parameters of the policy.
+          epoch: epochs done, more than at the last time.
+        """
+        content = {
+            "format": _FORMAT,
+            "epoch": epoch,
+            "config": self._config,
+            "params_digest": digest(params),
+            "training_digest": digest(state),
+        }
+        self._manager.save(
+            epoch,
             args=ocp.args.Composite(
                 params=ocp.args.StandardSave(params),
                 training=ocp.args.StandardSave(jax.tree.leaves(state)),
                 config=ocp.args.JsonSave(content),
             ),
-            force=True,
         )
-    for old in _epochs(path)[:-_KEPT]:
-        shutil.rmtree(old)
 
 
-def resume(path: Path, state: Any, *, config: Mapping[str, Any]) -> tuple[Any, int] | None:
-    """The newest state of this very training, or None if there is none yet.
+class _NoFolder:
+    """Training without checkpoints."""
+
+    def resume(self, state: Any) -> tuple[Any, int]:
+        return state, 0
+
+    def save(self, state: Any, *, params: Any, epoch: int) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def training_folder(
+    path: Path | None, config: Mapping[str, Any]
+) -> Iterator[TrainingFolder | _NoFolder]:
+    """Opens a folder for a training and keeps other trainings out of it meanwhile.
 
     Args:
-      path: the folder of the training.
-      state: a state of the same structure, for shapes and types.
-      config: as given to `save`.
-
-    Returns:
-      The state and the number of epochs it has seen.
+      path: new, empty, or of this very training; None to keep nothing.
+      config: what identifies the training and rebuilds its policy, dataclasses and JSON types.
 
     Raises:
-      CheckpointError: the folder holds something else or the checkpoint is damaged, or was made
-        with another configuration (the fields that differ are named).
+      CheckpointError: the folder holds something that is no checkpoint; nothing is written.
+      BlockingIOError: another training is writing to it.
     """
+    if path is None:
+        yield _NoFolder()
+        return
     _check_ours(path)
-    folders = _epochs(path)
-    if not folders:
-        return None
-    content = _content(folders[-1])
-    differences = _differences(content["config"], plain(config))
-    if differences:
-        raise CheckpointError(
-            f"{path}: made with another configuration ({'; '.join(differences)});"
-            " move it away or choose another folder"
-        )
-    leaves, structure = jax.tree.flatten(state)
-    restored = _restore(folders[-1], "training", leaves, content["training_digest"])
-    return jax.tree.unflatten(structure, restored), content["epoch"]
+    path.mkdir(parents=True, exist_ok=True)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=_KEPT,
+        step_prefix=_PREFIX,
+        step_format_fixed_length=_DIGITS,
+        create=False,
+        enable_async_checkpointing=False,
+    )
+    with locked(path, "checkpoint"):
+        # What a killed training left; Orbax would do it in a thread that nothing waits for.
+        for unfinished in set(path.glob(f"{_PREFIX}_*")) - set(_epochs(path)):
+            shutil.rmtree(unfinished)
+        with ocp.CheckpointManager(path.absolute(), options=options) as manager:
+            yield TrainingFolder(path, configs.as_data(config), manager)
 
 
-def load(path: Path | str) -> LearnedPolicy:
-    """Rebuilds the policy of the newest checkpoint in a folder.
+def load(path: Path | str, like: Callable[[dict[str, Any]], Any]) -> tuple[dict[str, Any], Any]:
+    """The newest checkpoint in a folder.
+
+    Args:
+      path: the folder of a training.
+      like: from the stored configuration to parameters of the same structure, arrays or
+        `jax.ShapeDtypeStruct`; raises ValueError on a configuration that it does not know.
+
+    Returns:
+      The configuration as it was given to `training_folder`, in JSON types, and the parameters.
 
     Raises:
       CheckpointError: there is none, or it is damaged or of another architecture than it says.
     """
-    path = Path(path)
-    content = _content(_newest(path))
-    config = network_config(path, content["config"].get("model"))
-    abstract = abstract_parameters(config)
-    params = _restore(_newest(path), "params", abstract, content["params_digest"])
-    return LearnedPolicy(config, params)
+
+    def read(folder: Path, content: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        try:
+            abstract = like(content["config"])
+        except ValueError as error:
+            raise CheckpointError(f"{folder}: {error}") from error
+        params = _restore(folder, "params", abstract, content["params_digest"])
+        return content["config"], params
+
+    return _read_newest(Path(path), read)
 
 
 def stored_config(path: Path | str) -> dict[str, Any]:
@@ -129,41 +171,8 @@ def stored_config(path: Path | str) -> dict[str, Any]:
     Raises:
       CheckpointError: there is none, or it cannot be read.
     """
-    content = _content(_newest(Path(path)))
+    _, content = _newest_content(Path(path))
     return {**content["config"], "epoch": content["epoch"]}
-
-
-def plain(value: Any) -> Any:
-    """`value` in JSON types; network configurations get a "network" entry that names them."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        names = [name for name, kind in _NETWORKS.items() if kind is type(value)]
-        return {"network": names[0], **fields} if names else fields
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
-
-
-def network_config(path: Path, stored: Any) -> ImitationConfig | QNetworkConfig:
-    """The network configuration that `plain` wrote.
-
-    Raises:
-      CheckpointError: it is not one.
-    """
-    try:
-        fields = dict(stored)
-        kind = _NETWORKS[fields.pop("network")]
-        fields["hidden"] = tuple(fields["hidden"])
-        scenario: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in fields["scenario"].items()
-        }
-        objective = objective_from_data(fields["objective"])
-        return kind(**{**fields, "scenario": Scenario(**scenario), "objective": objective})
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: unknown network configuration ({error})") from error
 
 
 def digest(tree: Any) -> str:
@@ -177,38 +186,45 @@ def digest(tree: Any) -> str:
 
 
 def _epochs(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return []
-    names = (entry for entry in path.iterdir() if entry.name.startswith(_PREFIX))
-    return sorted(entry for entry in names if entry.name[len(_PREFIX) :].isdigit())
+    """Complete checkpoints, oldest first; unfinished ones have a longer name."""
+    length = len(_PREFIX) + 1 + _DIGITS
+    return sorted(folder for folder in path.glob(f"{_PREFIX}_*") if len(folder.name) == length)
 
 
 def _check_ours(path: Path) -> None:
     """Refuses a file, and a folder with anything in it but checkpoints and unfinished ones."""
     if path.exists() and not path.is_dir():
         raise CheckpointError(f"{path}: is a file, not a checkpoint folder")
-    foreign = (
-        []
-        if not path.exists()
-        else [entry.name for entry in path.iterdir() if not entry.name.startswith(_PREFIX)]
-    )
+    names = sorted(entry.name for entry in path.iterdir()) if path.exists() else []
+    foreign = [n for n in names if n != LOCK_NAME and not n.startswith(f"{_PREFIX}_")]
     if foreign:
         raise CheckpointError(
-            f"{path}: holds {sorted(foreign)[0]!r}, which is no checkpoint of this project;"
+            f"{path}: holds {foreign[0]!r}, which is no checkpoint of this project;"
             " nothing is written there"
         )
 
 
-def _newest(path: Path) -> Path:
+def _read_newest(path: Path, read: Callable[[Path, dict[str, Any]], Result]) -> Result:
+    """Reads the newest checkpoint, or its successor if it is replaced meanwhile."""
     if not path.exists():
         raise CheckpointError(f"{path}: there is no such checkpoint folder")
-    folders = _epochs(path)
-    if not folders:
-        raise CheckpointError(
-            f"{path}: holds no complete checkpoint ({_PREFIX}* folder); training has not written"
-            " one yet, or this is something else"
-        )
-    return folders[-1]
+    while True:
+        folders = _epochs(path)
+        if not folders:
+            raise CheckpointError(
+                f"{path}: holds no complete checkpoint ({_PREFIX}_* folder); training has not"
+                " written one yet, or this is something else"
+            )
+        try:
+            return read(folders[-1], _content(folders[-1]))
+        except CheckpointError:
+            # Only what is no longer the newest is ever removed.
+            if _epochs(path)[-1:] == folders[-1:]:
+                raise
+
+
+def _newest_content(path: Path) -> tuple[Path, dict[str, Any]]:
+    return _read_newest(path, lambda folder, content: (folder, content))
 
 
 def _content(folder: Path) -> dict[str, Any]:
@@ -240,13 +256,3 @@ def _restore(folder: Path, item: str, like: Any, expected_digest: str) -> Any:
     if digest(restored) != expected_digest:
         raise CheckpointError(f"{folder}: {item} is damaged, its digest does not match")
     return restored
-
-
-def _differences(stored: Any, wanted: Any, name: str = "") -> list[str]:
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        found = []
-        for key in sorted({*stored, *wanted}):
-            inner = f"{name}.{key}" if name else key
-            found += _differences(stored.get(key), wanted.get(key), inner)
-        return found
-    return [] if stored == wanted else [f"{name} was {stored!r}, now {wanted!r}"]

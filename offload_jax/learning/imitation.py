@@ -1,227 +1,125 @@
-"""Deep imitation learning: a network learns decisions that someone else has labelled."""
+"""Imitation: a network learns from examples, in shuffled batches, whatever a family makes of them.
+
+The loop knows neither what an example is nor what the loss is. A family gives both as an
+`Imitation`, so that exact labels, a teacher's softened answers and labels that the learning network
+finds for itself are the same training.
+"""
 
 import dataclasses
-import functools
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
-import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
-from offload_jax.chains.imitation_network import ImitationConfig, logits
-from offload_jax.chains.learned import LearnedPolicy
-from offload_jax.chains.problem import ChainProblem, Place, broadcast_batch
-from offload_jax.learning import losses
-from offload_jax.learning.loop import OnEpoch, TrainState, average, learning_rate_schedule, run
-from offload_jax.learning.parameters import initialize
+from offload_jax.learning import loop
+from offload_jax.learning.parameters import ModelConfig, initialize
 
 
-class Examples(NamedTuple):
-    """Requests and what to decide about them.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImitationRecipe(loop.Recipe):
+    """How a network is trained on examples.
 
     Attributes:
-      problem: batch shape `[n]`.
-      target: `[n, A, 3]` probabilities of the places; one-hot for exact labels, softened
-        probabilities for distillation.
+      batch_size: examples a step; a remainder is left out of an epoch, another one each time.
     """
 
-    problem: ChainProblem
-    target: Any
+    batch_size: int
 
 
-Transform = Callable[[jax.Array, Examples], Examples]
-"""From a key and a batch of examples to the batch to learn from; traced into the training step."""
+@runtime_checkable
+class Imitation(Protocol):
+    """What a family supplies: hashable and compared by value, such as a frozen dataclass."""
+
+    def batch(self, params: Any, examples: Any, index: Int[Array, " batch"], key: jax.Array) -> Any:
+        """What a step learns from, any pytree; not differentiated.
+
+        Args:
+          params: of the learning network as it is, for labels that come from itself.
+          examples: all of them.
+          index: which ones are this step's.
+          key: for augmentation and whatever else is random.
+        """
+
+    def loss(self, params: Any, batch: Any) -> Float[Array, ""]:
+        """The mean loss of what `batch` gave."""
 
 
 @dataclasses.dataclass(frozen=True)
-class ImitationTraining:
-    """How an imitation network is trained.
+class _Algorithm:
+    recipe: ImitationRecipe
+    imitation: Imitation
 
-    Attributes:
-      num_epochs: passes over the examples.
-      batch_size: examples a step; a remainder is left out of an epoch, another one each time.
-      learning_rate: peak of the cosine schedule.
-      warmup_steps: steps until the peak.
-      weight_decay: of AdamW.
-      average_decay: of the running average of the weights that the policy uses; 0 for none.
-      temperature: of the learning network, see `losses.cross_entropy`.
-      cross_entropy_weight: weight of the cross-entropy.
-      expected_cost_weight: weight of `losses.log_expected_cost`.
-      recombined: requests without labels that are added to each step, see `recombined`; only
-        their expected cost is looked at, which the cost formula gives.
-      seed: of initial weights, order and augmentation.
-    """
+    def epoch(
+        self, examples: Any, state: loop.TrainState, key: jax.Array
+    ) -> tuple[loop.TrainState, dict[str, Array]]:
+        num = num_examples(examples)
+        steps = num // self.recipe.batch_size
 
-    num_epochs: int
-    batch_size: int
-    learning_rate: float = 1e-3
-    warmup_steps: int = 200
-    weight_decay: float = 0.0
-    average_decay: float = 0.0
-    temperature: float = 1.0
-    cross_entropy_weight: float = 1.0
-    expected_cost_weight: float = 0.0
-    recombined: int = 0
-    seed: int = 0
+        def step(state: loop.TrainState, inputs: Any) -> tuple[loop.TrainState, Array]:
+            index, key = inputs
+            batch = self.imitation.batch(state.params, examples, index, key)
+            return loop.descend(
+                self.recipe,
+                state,
+                lambda params: self.imitation.loss(params, batch),
+                steps_per_epoch=steps,
+            )
+
+        order_key, step_key = jax.random.split(key)
+        order = jax.random.permutation(order_key, num)[: steps * self.recipe.batch_size]
+        inputs = order.reshape(steps, -1), jax.random.split(step_key, steps)
+        state, losses = jax.lax.scan(step, state, inputs)
+        return state, {"loss": losses}
 
 
-def one_hot(decision: Any) -> Array:
-    """Targets `[..., A, 3]` from exact labels `[..., A]`."""
-    return jax.nn.one_hot(decision, len(Place), dtype=jnp.float32)
+def num_examples(examples: Any) -> int:
+    """Length of the first axis of every leaf."""
+    return jax.tree.leaves(examples)[0].shape[0]
 
 
-def loss(
-    model: ImitationConfig, training: ImitationTraining, params: Any, examples: Examples
-) -> Array:
-    """Mean loss of a batch, in the weights of `training`."""
-    output = logits(model, params, examples.problem)
-    total = jnp.zeros(output.shape[:-2])
-    if training.cross_entropy_weight:
-        total += training.cross_entropy_weight * losses.cross_entropy(
-            output, examples.target, temperature=training.temperature
-        )
-    if training.expected_cost_weight:
-        total += training.expected_cost_weight * losses.log_expected_cost(
-            output, examples.problem, model.objective
-        )
-    return jnp.mean(total)
-
-
-def recombined(key: jax.Array, problem: ChainProblem, num: int) -> ChainProblem:
-    """Requests whose cycles, data, speeds and bandwidths come from different real requests.
-
-    Where these are independent, as in the scenarios, the result has the same distribution.
-
-    Args:
-      key: JAX random key.
-      problem: real requests, batch shape `[n]`.
-      num: how many to make.
-    """
-    leaves, structure = jax.tree.flatten(problem)
-    keys = jax.random.split(key, len(leaves))
-    picked = [
-        leaf[jax.random.randint(k, (num,), 0, leaf.shape[0])]
-        for k, leaf in zip(keys, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, picked)
-
-
-def train_imitation(
-    examples: Examples,
+def train(
+    examples: Any,
+    imitation: Imitation,
     *,
-    model: ImitationConfig,
-    training: ImitationTraining,
-    transform: Transform | None = None,
-    description: str = "",
+    model: ModelConfig,
+    recipe: ImitationRecipe,
+    config: Mapping[str, Any],
     checkpoint: Path | None = None,
     checkpoint_every: int = 10,
-    on_epoch: OnEpoch | None = None,
-) -> LearnedPolicy:
-    """Trains a network on labelled requests (sections 3.3 and 4).
+    on_epoch: loop.OnEpoch | None = None,
+) -> Any:
+    """Trains a network on examples.
 
     Args:
-      examples: requests and targets.
-      model: the network.
-      training: the recipe.
-      transform: changes each batch before it is learnt from: symmetries, variations labelled by a
-        teacher, a fresh stream.
-      description: of `transform` and the data, stored with the weights; training is only resumed
-        from a checkpoint with the same one.
+      examples: a pytree of arrays with the same first axis.
+      imitation: what becomes of them.
+      model: the network, for its initial parameters.
+      recipe: how.
+      config: stored beside the weights, see `loop.run`.
       checkpoint: folder to write to and to resume from.
       checkpoint_every: epochs between checkpoints.
       on_epoch: receives metrics.
 
     Returns:
-      The trained policy.
+      The trained parameters.
 
     Raises:
-      ValueError: examples and network do not fit, or fewer examples than a batch.
-      TrainingDiverged: the loss is not finite.
+      ValueError: fewer examples than a batch.
+      loop.TrainingDiverged: the loss is not finite.
     """
-    examples = Examples(
-        jax.tree.map(jnp.asarray, broadcast_batch(examples.problem)),
-        jnp.asarray(examples.target, jnp.float32),
-    )
-    (num,) = examples.problem.batch_shape
-    steps = num // training.batch_size
-    if steps == 0:
-        raise ValueError(f"batch_size = {training.batch_size}: there are only {num} examples")
-    shape = (num, model.num_subtasks, len(Place))
-    if examples.target.shape != shape:
-        raise ValueError(f"target: needs shape {shape}, got {examples.target.shape}")
-    optimizer, epoch = _compiled(model, dataclasses.replace(training, seed=0), transform, num)
-    key = jax.random.key(training.seed)
-    params = initialize(model, jax.random.fold_in(key, 0))
-    # `extra` counts the steps. Both sets of parameters are donated, so neither may alias.
-    state = TrainState(
-        params, jax.tree.map(jnp.copy, params), optimizer.init(params), jnp.zeros((), jnp.int32)
-    )
-    state = run(
-        state,
-        functools.partial(epoch, examples),
-        num_epochs=training.num_epochs,
+    num = num_examples(examples)
+    if not 0 < recipe.batch_size <= num:
+        raise ValueError(f"batch_size = {recipe.batch_size}: there are only {num} examples")
+    key = jax.random.key(recipe.seed)
+    return loop.run(
+        _Algorithm(recipe, imitation),
+        examples,
+        loop.start(recipe, initialize(model, jax.random.fold_in(key, 0))),
         key=jax.random.fold_in(key, 1),
-        config={
-            "model": model,
-            "training": training,
-            "data": {"description": description, "examples": num},
-        },
+        config=config,
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         on_epoch=on_epoch,
     )
-    return LearnedPolicy(model, state.averaged)
-
-
-@functools.lru_cache(maxsize=8)
-def _compiled(
-    model: ImitationConfig, training: ImitationTraining, transform: Transform | None, num: int
-) -> tuple[optax.GradientTransformation, Callable[..., tuple[TrainState, dict[str, Array]]]]:
-    """Optimiser and jitted epoch; kept, so that another seed does not compile again."""
-    steps = num // training.batch_size
-    optimizer = optax.adamw(
-        learning_rate_schedule(
-            training.learning_rate,
-            warmup_steps=training.warmup_steps,
-            num_steps=steps * training.num_epochs,
-        ),
-        weight_decay=training.weight_decay,
-    )
-
-    def step(examples: Examples, state: TrainState, inputs: tuple) -> tuple[TrainState, Array]:
-        index, key = inputs
-        keys = jax.random.split(key)
-        batch = jax.tree.map(lambda leaf: leaf[index], examples)
-        if transform is not None:
-            batch = transform(keys[0], batch)
-
-        unlabelled = recombined(keys[1], examples.problem, training.recombined)
-
-        def objective(params: Any) -> Array:
-            value = loss(model, training, params, batch)
-            if training.recombined:
-                output = logits(model, params, unlabelled)
-                expected = losses.log_expected_cost(output, unlabelled, model.objective)
-                value += training.expected_cost_weight * jnp.mean(expected)
-            return value
-
-        value, gradient = jax.value_and_grad(objective)(state.params)
-        update, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, update)
-        averaged = average(state.averaged, params, decay=training.average_decay, step=state.extra)
-        return TrainState(params, averaged, optimizer_state, state.extra + 1), value
-
-    @functools.partial(jax.jit, donate_argnums=(1,))
-    def epoch(
-        examples: Examples, state: TrainState, key: jax.Array
-    ) -> tuple[TrainState, dict[str, Array]]:
-        order_key, step_key = jax.random.split(key)
-        order = jax.random.permutation(order_key, num)[: steps * training.batch_size]
-        inputs = order.reshape(steps, -1), jax.random.split(step_key, steps)
-        state, values = jax.lax.scan(functools.partial(step, examples), state, inputs)
-        return state, {"loss": values}
-
-    return optimizer, epoch

@@ -17,38 +17,37 @@ Parameters = dict[str, Any]
 
 
 @runtime_checkable
-class NetworkConfig(Hashable, Protocol):
-    """A hashable description from which a module can be built."""
+class ModelConfig(Hashable, Protocol):
+    """A hashable description from which a module can be built, say a frozen dataclass."""
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module: ...
 
 
 @functools.lru_cache
-def _graph(config: NetworkConfig) -> tuple[Any, Any]:
-    # Without this, a first call inside `jit` would put tracers into the cached graph.
-    with jax.ensure_compile_time_eval():
-        module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-        graph, state = nnx.split(module, nnx.Param)
+def _graph(config: ModelConfig) -> tuple[Any, Any]:
+    # Abstract, so nothing is computed, and no tracer is kept where a first call is inside `jit`.
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    graph, state = nnx.split(module, nnx.Param)
     return graph, nnx.to_pure_dict(state)
 
 
-def initialize(config: NetworkConfig, key: jax.Array) -> Parameters:
+def initialize(config: ModelConfig, key: jax.Array) -> Parameters:
     """Fresh parameters of a network, drawn from `key`."""
     _, state = nnx.split(config.build(nnx.Rngs(key)), nnx.Param)
     return nnx.to_pure_dict(state)
 
 
-def abstract_parameters(config: NetworkConfig) -> Parameters:
+def abstract_parameters(config: ModelConfig) -> Parameters:
     """Shapes and types of the parameters, as `jax.ShapeDtypeStruct`."""
     return _graph(config)[1]
 
 
-def num_parameters(config: NetworkConfig) -> int:
+def num_parameters(config: ModelConfig) -> int:
     """How many numbers the network has."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_parameters(config)))
 
 
-def apply(config: NetworkConfig, params: Parameters, inputs: jax.Array) -> jax.Array:
+def apply(config: ModelConfig, params: Parameters, inputs: jax.Array) -> jax.Array:
     """Outputs of the network, a pure function of parameters and features.
 
     Args:
@@ -57,6 +56,6 @@ def apply(config: NetworkConfig, params: Parameters, inputs: jax.Array) -> jax.A
       inputs: `[..., features]`.
 
     Returns:
-      What the module gives: logits `[..., A, 3]` or action values `[..., 3^A]`.
+      What the module gives: logits or action values, leading dimensions as those of `inputs`.
     """
     return nnx.merge(_graph(config)[0], params)(inputs)

@@ -1,4 +1,10 @@
-"""Real tasks and real links: networks cut into stages, network conditions and recorded traces."""
+"""Real tasks and real links: networks cut into stages, network conditions and recorded traces.
+
+Links need NumPy alone; what needs Flax, the networks, is imported when it is first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from offload_jax.workloads.links.conditions import (
     FIVE_G,
@@ -17,17 +23,21 @@ from offload_jax.workloads.links.conditions import (
 from offload_jax.workloads.links.markov import markov_trace
 from offload_jax.workloads.links.replay import Replay, replay, request_times
 from offload_jax.workloads.links.traces import BandwidthTrace, read_trace, read_trace_dir
-from offload_jax.workloads.networks.alexnet import alexnet
-from offload_jax.workloads.networks.layers import StageChain
-from offload_jax.workloads.networks.mobilenet import mobilenet_v2
-from offload_jax.workloads.networks.profile import (
-    FLOPS_PER_CYCLE,
-    TaskProfile,
-    abstract_network,
-    profile_network,
-)
-from offload_jax.workloads.networks.resnet import resnet18, resnet50
-from offload_jax.workloads.networks.vgg import vgg16
+
+if TYPE_CHECKING:
+    from offload_jax.workloads.networks.alexnet import alexnet
+    from offload_jax.workloads.networks.googlenet import googlenet
+    from offload_jax.workloads.networks.jaxpr_graph import profile_graph
+    from offload_jax.workloads.networks.layers import StageChain
+    from offload_jax.workloads.networks.mobilenet import mobilenet_v2
+    from offload_jax.workloads.networks.profile import (
+        FLOPS_PER_CYCLE,
+        TaskProfile,
+        abstract_network,
+        profile_network,
+    )
+    from offload_jax.workloads.networks.resnet import resnet18, resnet50
+    from offload_jax.workloads.networks.vgg import vgg16
 
 __all__ = [
     "FIVE_G",
@@ -49,8 +59,10 @@ __all__ = [
     "TaskProfile",
     "abstract_network",
     "alexnet",
+    "googlenet",
     "markov_trace",
     "mobilenet_v2",
+    "profile_graph",
     "profile_network",
     "read_trace",
     "read_trace_dir",
@@ -60,3 +72,30 @@ __all__ = [
     "resnet50",
     "vgg16",
 ]
+
+# Where names lie that need Flax.
+_LAZY = {
+    "alexnet": "alexnet",
+    "googlenet": "googlenet",
+    "profile_graph": "jaxpr_graph",
+    "StageChain": "layers",
+    "mobilenet_v2": "mobilenet",
+    "FLOPS_PER_CYCLE": "profile",
+    "TaskProfile": "profile",
+    "abstract_network": "profile",
+    "profile_network": "profile",
+    "resnet18": "resnet",
+    "resnet50": "resnet",
+    "vgg16": "vgg",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.networks.{_LAZY[name]}")
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,5 +1,6 @@
 """Tables, latency, energy and objectives against the oracle, and what their checks refuse."""
 
+import copy
 import itertools
 import math
 import re
@@ -181,6 +182,21 @@ def test_bad_values_in_tables(value: float) -> None:
         oj.solve(oj.ChainCosts(execution, transfer))
 
 
+@pytest.mark.parametrize("method", cases.METHODS)
+def test_costs_that_overflow_float32_are_refused(method: str) -> None:
+    """They would come back as impossible, and the answer as proven."""
+    execution, transfer = GOOD_EXECUTION.copy(), GOOD_TRANSFER.copy()
+    execution[0, 1, 2], transfer[0] = 1e39, math.inf
+    message = r"^execution\[0, 1, 2\] = 1e\+39 \(float32 rounds it to inf\): must not be"
+    with pytest.raises(ValueError, match=message):
+        oj.solve(oj.ChainCosts(execution, transfer), method=method)
+    transfer[1, 3, 0, 1] = 1e300
+    with pytest.raises(ValueError, match=r"^transfer\[1, 3, 0, 1\] = 1e\+300 \(float32"):
+        oj.solve(oj.ChainCosts(GOOD_EXECUTION, transfer), method=method)
+    with jax.enable_x64(True):
+        assert bool(oj.solve(oj.ChainCosts(execution, transfer), method=method).optimal.all())
+
+
 def test_integer_tables_are_not_wrapped_at_32_bits() -> None:
     costs = oj.ChainCosts(np.full((2, 2), 2**40), np.full((3, 2, 2), 2**41))
     assert float(oj.solve(costs).cost) == 2 * 2.0**40 + 3 * 2.0**41
@@ -209,15 +225,18 @@ def test_an_objective_must_weigh_something() -> None:
 
 def test_a_table_already_is_an_objective() -> None:
     costs = oj.chain_costs(oj.ChainProblem(*CHAINS[0]))
-    with pytest.raises(ValueError, match="^objective: a table"):
-        oj.solve(costs, objective=oj.ENERGY)
+    for same in (oj.Objective(), oj.Objective(jnp.float32(1.0)), copy.deepcopy(oj.LATENCY)):
+        assert float(oj.solve(costs, objective=same).cost) == float(oj.solve(costs).cost)
+    for other in (oj.ENERGY, oj.Objective(2.0), oj.Objective(power=oj.PowerModel(1.0))):
+        with pytest.raises(ValueError, match="^objective: a table"):
+            oj.solve(costs, objective=other)
 
 
 def test_options_of_solve() -> None:
     problem = oj.ChainProblem(*CHAINS[0])
     with pytest.raises(ValueError, match="unknown method 'simplex', known are auto, dp, exhaus"):
         oj.solve(problem, method="simplex")
-    with pytest.raises(ValueError, match='time_limit: only method "cpsat"'):
+    with pytest.raises(ValueError, match='time_limit: not for method "dp", only for "cpsat"'):
         oj.solve(problem, time_limit=1.0)
     for limit in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match=f"time_limit = {limit}: must be greater than 0"):

@@ -61,6 +61,50 @@ def test_no_time_gives_no_proof() -> None:
     assert cost in (np.inf, pytest.approx(oracle.table_cost(*table, decision), rel=1e-6))
 
 
+def test_one_clock_for_every_scaling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each solver gets what the ones before it left of the time limit."""
+    given, clock = [], [100.0]
+
+    class Solver(cpsat.cp_model.CpSolver):
+        def solve(self, model: object, *arguments: object) -> object:
+            given.append(self.parameters.max_time_in_seconds)
+            self.parameters.max_time_in_seconds = 1e9
+            clock[0] += 3.0
+            return super().solve(model, *arguments)
+
+    monkeypatch.setattr(cpsat.cp_model, "CpSolver", Solver)
+    monkeypatch.setattr(cpsat.time, "monotonic", lambda: clock[0])
+    rng = np.random.default_rng(1)
+    execution, transfer = rng.random((5, 3)), rng.random((6, 3, 3))
+    execution[:, 0] = 1e12
+    cpsat.solve_chain(execution, transfer, time_limit=4.0)
+    assert given == [4.0, 1.0]
+
+
+def test_answers_are_float64_arrays() -> None:
+    rng = np.random.default_rng(6)
+    costs = oj.ChainCosts(rng.random((2, 4, 3)), rng.random((2, 5, 3, 3)))
+    solution = oj.solve(costs, method="cpsat")
+    assert solution.cost.dtype == np.float64
+    for row in range(2):
+        _, cost = oracle.table_optimum(costs.execution[row], costs.transfer[row])
+        assert solution.cost[row] == pytest.approx(cost, rel=1e-14)
+
+
+@pytest.mark.parametrize(("progress", "shown"), [(True, True), (False, False), (None, False)])
+def test_the_bar_is_shown_on_request(
+    progress: bool | None,
+    shown: bool,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None: only on a terminal, which a test has not."""
+    bar = cpsat.tqdm
+    monkeypatch.setattr(cpsat, "tqdm", lambda *a, **k: bar(*a, **(k | {"delay": 0.0})))
+    oj.solve(cases.table_rows(1, 2).source, method="cpsat", progress=progress)
+    assert ("cpsat" in capsys.readouterr().err) == shown
+
+
 def test_a_budget_on_another_table() -> None:
     """Least cost within a limit on a second additive cost, against brute force."""
     rng = np.random.default_rng(5)

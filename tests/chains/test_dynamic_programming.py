@@ -14,7 +14,7 @@ from tests import cases, oracle
 
 @pytest.mark.parametrize(
     ("num_subtasks", "num_places"),
-    [(16, 3), (17, 3), (40, 3), (200, 3), (1000, 3), (33, 2), (12, 8), (2, 9)],
+    [(16, 3), (17, 3), (40, 3), (1000, 3), (33, 2), (11, 5), (2, 9)],
 )
 def test_long_chains_and_many_places(num_subtasks: int, num_places: int) -> None:
     """The last row allows nothing in the middle."""
@@ -52,7 +52,7 @@ def smallest_optimal_decision(execution: np.ndarray, transfer: np.ndarray) -> li
     return decision
 
 
-@pytest.mark.parametrize(("num_subtasks", "num_places"), [(17, 3), (40, 3), (12, 8)])
+@pytest.mark.parametrize(("num_subtasks", "num_places"), [(17, 3), (40, 3), (11, 5)])
 def test_ties_of_long_chains(num_subtasks: int, num_places: int) -> None:
     rng = np.random.default_rng(0)
     costs = cases.integer_table(rng, num_subtasks, num_places, (4,), high=1)
@@ -107,15 +107,15 @@ def test_long_chains_inside_vmap_and_grad() -> None:
     np.testing.assert_array_equal(jnp.sum(gradient.transfer, axis=(-2, -1)), np.ones((2, 41)))
 
 
-@pytest.mark.parametrize("num", [4097, 5000])
-def test_large_batches_of_any_length(num: int) -> None:
-    problem = cases.wide_problem(np.random.default_rng(1), 3, (num,))
-    shared = dataclasses.replace(problem, edge_speed=2e9, cycles=problem.cycles[0])
-    for source in (problem, shared):
-        solution = oj.solve(source, method="dp")
-        rows = [0, num // 2, num - 1]
-        apart = [oj.solve(source[row], method="dp") for row in rows]
-        np.testing.assert_array_equal(solution.decision[rows, :], [s.decision for s in apart])
-        np.testing.assert_allclose(solution.cost[rows,], [s.cost for s in apart], rtol=1e-6)
-        every = oj.solve(source, method="exhaustive").cost
-        np.testing.assert_allclose(solution.cost, every, rtol=1e-5)
+@pytest.mark.parametrize(("num", "shares"), [(4097, False), (5000, True)])
+def test_large_batches_of_any_length(num: int, shares: bool) -> None:
+    source = cases.wide_problem(np.random.default_rng(1), 3, (num,))
+    if shares:
+        source = dataclasses.replace(source, edge_speed=2e9, cycles=source.cycles[0])
+    solution = jax.tree.map(np.asarray, oj.solve(source, method="dp"))
+    rows = [0, num // 2, num - 1]
+    apart = [oj.solve(source[row], method="dp") for row in rows]
+    np.testing.assert_array_equal(solution.decision[rows], [s.decision for s in apart])
+    np.testing.assert_allclose(solution.cost[rows], [s.cost for s in apart], rtol=1e-6)
+    every = oj.solve(source, method="exhaustive").cost
+    np.testing.assert_allclose(solution.cost, every, rtol=1e-5)

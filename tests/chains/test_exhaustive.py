@@ -28,7 +28,7 @@ def test_scores_of_all_decisions(num_subtasks: int, num_places: int) -> None:
 def test_a_batch_of_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 7 chains, the last one not full, give what the dynamic program gives."""
     problem = cases.wide_problem(np.random.default_rng(1), 3, (5, 6))
-    monkeypatch.setattr(exhaustive, "_CHUNK_SCORES", 7 * 27)
+    monkeypatch.setattr(exhaustive, "CHUNK_SCORES", 7 * 27)
     decision, cost = jax.jit(lambda p: exhaustive.minimize(p, oj.LATENCY))(problem)
     expected = oj.solve(problem, method="dp")
     assert decision.shape == (5, 6, 3)

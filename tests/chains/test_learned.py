@@ -1,6 +1,7 @@
 """Features and networks against counts, single networks and properties of the problem."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +10,26 @@ import pytest
 
 import offload_jax as oj
 from offload_jax.chains import imitation_network as imitation
-from offload_jax.chains import q_network
+from offload_jax.chains.exhaustive import unravel
 from offload_jax.chains.features import FEATURE_SETS, features, num_features
 from offload_jax.chains.imitation_network import ImitationConfig
-from offload_jax.chains.learned import LearnedPolicy
+from offload_jax.chains.learned import LearnedPolicy, model_data
 from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.chains.symmetry import reverse
-from offload_jax.learning.parameters import apply, initialize, num_parameters
+from offload_jax.learning import checkpoints
+from offload_jax.learning.parameters import (
+    abstract_parameters,
+    apply,
+    initialize,
+    num_parameters,
+)
 
 SMALL = ImitationConfig(hidden=(7, 5))
+
+# Compiled as wholes: one by one their operations take longer to compile.
+features = jax.jit(features, static_argnames=("feature_set", "scenario", "objective"))
+apply = jax.jit(apply, static_argnums=0)
+logits = jax.jit(imitation.logits, static_argnums=0)
 
 
 def wide(num: int, num_subtasks: int = 6) -> oj.ChainProblem:
@@ -98,6 +110,19 @@ def test_dead_links_and_empty_data_give_finite_features(feature_set, problem):
     assert np.isfinite(result).all()
 
 
+@pytest.mark.parametrize(
+    ("ratio", "seen"),
+    [(1e9, 1e2), (10.0, 10.0), (1.0, 1.0), (3e-3, 3e-3), (1e-3, 1e-3), (1e-4, 1e-3), (0.0, 1e-3)],
+)
+def test_logarithms_are_cut_below_a_thousandth_and_above_a_hundred(ratio, seen):
+    # 2 s on the device, and no other place can be reached in less: U = 2 s.
+    problem = oj.ChainProblem([1.0, 1.0], [1e9, 2.0 * ratio, 1e9], 1.0, 1.0, 1.0, 1.0)
+    # The middle transfer: after two executions and one transfer in "physical"; in "times" after ten
+    # linear features, four executions and one transfer.
+    values = features(problem, "physical")[3], features(problem, "times")[15]
+    np.testing.assert_allclose(values, 0.5 * np.log(seen), rtol=1e-5, atol=1e-6)
+
+
 def test_reversed_chain_has_the_reversed_optimum():
     problem = wide(200)
     forward, backward = oj.solve(problem), oj.solve(reverse(problem))
@@ -110,8 +135,8 @@ def test_symmetric_network_turns_its_answer_with_the_chain():
     config = dataclasses.replace(SMALL, symmetric=True, feature_set="times", sharing="shared")
     params = initialize(config, jax.random.key(0))
     problem = wide(5)
-    forward = imitation.logits(config, params, problem)
-    backward = imitation.logits(config, params, reverse(problem))
+    forward = logits(config, params, problem)
+    backward = logits(config, params, reverse(problem))
     np.testing.assert_allclose(forward, jnp.flip(backward, axis=-2), rtol=1e-4, atol=1e-6)
 
 
@@ -149,7 +174,7 @@ def test_wrong_number_of_subtasks_names_both_and_the_way_out(config):
 
 
 def test_actions_are_decisions_in_lexicographic_order():
-    decisions = np.asarray(q_network.decision_of(jnp.arange(27), 3))
+    decisions = np.asarray(unravel(jnp.arange(27), 3, 3))
     assert decisions.tolist() == sorted(decisions.tolist())
     assert decisions[5].tolist() == [0, 1, 2]
 
@@ -203,3 +228,53 @@ def test_a_symmetric_network_needs_an_objective_without_direction():
         dataclasses.replace(SMALL, symmetric=True, objective=oj.ENERGY)
     equal = dataclasses.replace(oj.ENERGY, power=oj.PowerModel(receive_watts=1.258))
     assert dataclasses.replace(SMALL, symmetric=True, objective=equal).symmetric
+
+
+CONFIGS = [
+    SMALL,
+    ImitationConfig(hidden=(4, 4), sharing="shared", feature_set="times", symmetric=True),
+    ImitationConfig(hidden=(4,), activation="gelu", residual=True, scenario=oj.scenarios.NARROW),
+    QNetworkConfig(num_subtasks=3, hidden=(4,)),
+    ImitationConfig(
+        hidden=(4,), objective=oj.Objective(1.0, 0.5, oj.PowerModel(transmit_watts=2.0))
+    ),
+]
+
+
+def save(path, config):
+    """A checkpoint with made-up weights, and the weights."""
+    params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.5), abstract_parameters(config))
+    with checkpoints.training_folder(path, {"model": model_data(config)}) as folder:
+        folder.save([jnp.zeros(1)], params=params, epoch=1)
+    return params
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_policies_come_back_from_a_checkpoint(config, tmp_path):
+    params = save(tmp_path / "run", config)
+    policy = oj.policies.load(tmp_path / "run")
+    assert policy.config == config
+    jax.tree.map(np.testing.assert_array_equal, policy.params, params)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"network": "transformer"},
+            r"epoch_00000001: unknown model configuration \('transformer'",
+        ),
+        ({"hidden": 7}, "hidden: must be tuple"),
+        ({"colour": 1}, "no such field: colour"),
+        ({"objective": {"latency_weight": -1.0}}, "latency_weight"),
+        ({"hidden": [9, 9]}, "epoch_00000001: params"),
+    ],
+)
+def test_checkpoints_of_other_networks_are_refused(change, message, tmp_path):
+    save(tmp_path / "run", SMALL)
+    (file,) = tmp_path.rglob("config/metadata")
+    content = json.loads(file.read_text())
+    content["config"]["model"].update(change)
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        oj.policies.load(tmp_path / "run")

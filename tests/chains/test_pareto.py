@@ -2,16 +2,21 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
 
 import offload_jax as oj
-from tests import oracle
+from tests import cases, oracle
 
-FLOOR = oj.scenarios.WIDE.with_bandwidth_floor(1e6)
-# A fast and thirsty device has the most to trade.
-TRADE = dataclasses.replace(FLOOR, num_subtasks=5, device_speed=(1e9, 4e9))
+
+def _sample(seed: int, num_subtasks: int, batch: tuple[int, ...] = ()) -> oj.ChainProblem:
+    """A fast and thirsty device has the most to trade."""
+    rng = np.random.default_rng(seed)
+    return dataclasses.replace(
+        cases.wide_problem(rng, num_subtasks, batch),
+        device_speed=rng.uniform(1e9, 4e9, batch),
+        device_edge_bandwidth=rng.uniform(1e6, 2e6, batch),
+    )
 
 
 def _assert_front(front: list[tuple], latency: np.ndarray, energy: np.ndarray) -> None:
@@ -27,12 +32,12 @@ def _assert_front(front: list[tuple], latency: np.ndarray, energy: np.ndarray) -
 
 
 def test_front_is_the_brute_force_front() -> None:
-    problem = oj.scenarios.sample(jax.random.key(0), TRADE, 25)
+    problem = _sample(0, 5, (25,))
     power = oj.PowerModel(idle_watts=0.3)
     bulk = oj.pareto_fronts(problem, power)
     lengths = []
     for i in range(25):
-        chain = oracle.Chain(*(np.asarray(leaf)[i] for leaf in jax.tree.leaves(problem)))
+        chain = cases.as_chain(problem[i])
         expected = oracle.pareto_front(chain, oracle.Power(idle=0.3))
         front = oj.pareto_front(problem[i], power)
         _assert_front(expected, front.latency, front.energy)
@@ -49,8 +54,7 @@ def test_front_is_the_brute_force_front() -> None:
 
 
 def test_long_chain_ends_at_both_optima() -> None:
-    scenario = dataclasses.replace(TRADE, num_subtasks=50)
-    problem = oj.scenarios.sample(jax.random.key(1), scenario, 1)[0]
+    problem = _sample(1, 50)
     front = oj.pareto_front(problem)
     assert front.decision.shape == (len(front.latency), 50)
     assert (np.diff(front.latency) > 0).all()
@@ -98,14 +102,12 @@ def test_tables_of_more_places() -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    problem = oj.scenarios.sample(jax.random.key(0), TRADE, 2)
+    problem = _sample(0, 4, (2,))
     with pytest.raises(ValueError, match="use pareto_fronts"):
         oj.pareto_front(problem)
     with pytest.raises(ValueError, match="too many"):
-        oj.pareto_fronts(oj.resize(problem, 20))
+        oj.pareto_fronts(_sample(0, 20, (2,)))
     with pytest.raises(ValueError, match="first: must be the costs of one chain"):
         oj.pareto_front_of_costs(oj.chain_costs(problem), oj.chain_costs(problem))
-    with pytest.raises(ValueError, match=r"second: execution \(5, 3\) must have the shape"):
-        oj.pareto_front_of_costs(
-            oj.chain_costs(oj.resize(problem[0], 4)), oj.chain_costs(problem[0])
-        )
+    with pytest.raises(ValueError, match=r"second: execution \(4, 3\) must have the shape"):
+        oj.pareto_front_of_costs(oj.chain_costs(_sample(0, 5)), oj.chain_costs(_sample(0, 4)))

@@ -176,8 +176,42 @@ def test_selecting_from_a_batch() -> None:
     assert problem[np.array([True, False, True, True])].batch_shape == (3,)
     np.testing.assert_array_equal(problem[2].cycles, problem.cycles[2])
     assert float(problem[2].device_speed) == 1e9
+
+
+@pytest.mark.parametrize("library", [np, jnp], ids=["numpy", "jax"])
+def test_a_batch_is_a_sequence(library: Any) -> None:
+    problem = jax.tree.map(library.asarray, cases.wide_problem(np.random.default_rng(0), 3, (4, 2)))
+    rows = list(problem)
+    assert len(problem) == len(rows) == 4
+    for number, row in enumerate(rows):
+        assert row.batch_shape == (2,)
+        np.testing.assert_array_equal(row.cycles, problem.cycles[number])
+        np.testing.assert_array_equal(problem[number - 4].data, row.data)
+    np.testing.assert_array_equal(problem[..., 1].data, problem.data[:, 1])
+    np.testing.assert_array_equal(problem[3, 1].edge_speed, problem.edge_speed[3, 1])
+    costs = oj.chain_costs(problem)
+    np.testing.assert_array_equal(list(costs)[2].transfer, costs.transfer[2])
+    for index in (4, -5, (0, 2), (0, 0, 0), np.array([0, 4]), np.ones(3, bool)):
+        with pytest.raises(IndexError):
+            problem[index]
+        with pytest.raises(IndexError):
+            costs[index]
+
+
+def test_one_problem_is_no_sequence() -> None:
+    problem = oj.ChainProblem([1.0], [1.0, 1.0], 1.0, 1.0, 1.0, 1.0)
+    with pytest.raises(TypeError, match="ChainProblem has no length"):
+        len(problem)
+    with pytest.raises(TypeError, match="ChainProblem has no length"):
+        iter(problem)
     with pytest.raises(IndexError):
-        problem[4]
+        problem[0]
+
+
+def test_rows_may_be_chosen_inside_jit() -> None:
+    problem = jax.tree.map(jnp.asarray, cases.wide_problem(np.random.default_rng(0), 3, (4,)))
+    row = jax.jit(lambda p, i: p[i])(problem, 2)
+    np.testing.assert_array_equal(row.cycles, problem.cycles[2])
 
 
 def test_one_subtask_of_a_chain() -> None:

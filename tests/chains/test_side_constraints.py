@@ -3,17 +3,22 @@
 import dataclasses
 import math
 
-import jax
 import numpy as np
 import pytest
 
 import offload_jax as oj
 from offload_jax import Place, SideConstraints
-from tests import oracle
+from tests import cases, oracle
 
-SCENARIO = dataclasses.replace(
-    oj.scenarios.WIDE.with_bandwidth_floor(0.5e6), num_subtasks=5, edge_cloud_bandwidth=(0.0, 2e5)
-)
+
+def _sample(seed: int, num: int) -> oj.ChainProblem:
+    """Good radio, bad link to the cloud: much is to be done on the edge."""
+    rng = np.random.default_rng(seed)
+    return dataclasses.replace(
+        cases.wide_problem(rng, 5, (num,)),
+        device_edge_bandwidth=rng.uniform(5e5, 2e6, num),
+        edge_cloud_bandwidth=rng.uniform(0, 2e5, num),
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,11 +34,11 @@ SCENARIO = dataclasses.replace(
     ],
 )
 def test_agrees_with_enumeration(constraints: SideConstraints) -> None:
-    problem = oj.scenarios.sample(jax.random.key(0), SCENARIO, 6)
+    problem = _sample(0, 6)
     solution = oj.solve(problem, side_constraints=constraints)
     changed = 0
     for i in range(6):
-        chain = oracle.Chain(*(np.asarray(leaf)[i] for leaf in jax.tree.leaves(problem)))
+        chain = cases.as_chain(problem[i])
 
         def allowed(decision: tuple[int, ...], chain: oracle.Chain = chain) -> bool:
             cycles = {k: sum(chain.cycles[t] for t in range(5) if decision[t] == k) for k in (1, 2)}
@@ -53,7 +58,7 @@ def test_agrees_with_enumeration(constraints: SideConstraints) -> None:
 
 
 def test_goes_together_with_limits_and_infeasible_rows() -> None:
-    problem = oj.scenarios.sample(jax.random.key(1), SCENARIO, 2)
+    problem = _sample(1, 2)
     constraints = SideConstraints(forbidden=dict.fromkeys(range(5), (1, 2)))
     local = oj.latency(problem, oj.policies.local(problem))
     limits = np.asarray(local) * [1.0, 0.5]
@@ -90,14 +95,14 @@ def test_applies_to_tables_of_more_places() -> None:
     ],
 )
 def test_bad_constraints_are_refused(constraints: dict, message: str) -> None:
-    problem = oj.scenarios.sample(jax.random.key(0), SCENARIO, 2)
+    problem = _sample(0, 2)
     with pytest.raises(ValueError, match=message):
         oj.solve(problem, side_constraints=SideConstraints(**constraints))
 
 
 def test_only_cpsat_takes_them() -> None:
-    problem = oj.scenarios.sample(jax.random.key(0), SCENARIO, 2)
-    with pytest.raises(ValueError, match='side_constraints need "cpsat"'):
+    problem = _sample(0, 2)
+    with pytest.raises(ValueError, match='side_constraints: not for method "dp", only for "cpsat"'):
         oj.solve(problem, method="dp", side_constraints=SideConstraints())
     costs = oj.chain_costs(problem)
     with pytest.raises(ValueError, match="max_cycles: a table of costs has no cycles"):

@@ -8,7 +8,8 @@ import pytest
 import offload_jax as oj
 from tests import cases, oracle
 
-SIZES = [(a, k) for a in range(1, 8) for k in (2, 3, 4)]
+# Every length occurs once more, for problems, below.
+SIZES = [(1, 2), (4, 2), (1, 3), (2, 3), (4, 3), (7, 3), (1, 4), (3, 4), (5, 4)]
 
 
 def check_rows(rows: cases.Rows, solution: oj.Solution, method: str, rtol: float) -> None:

@@ -166,23 +166,57 @@ def test_shard_map_of_greedy_on_one_task() -> None:
     np.testing.assert_array_equal(decision, oj.policies.greedy(problem))
 
 
-def test_shard_map_over_four_devices() -> None:
-    """In a process of its own, as the number of devices is fixed when JAX starts."""
+def test_many_devices() -> None:
+    """Four, in a process of its own, as their number is fixed when JAX starts.
+
+    `shard_map` first; then a mesh of explicit axes, where solvers, policies and metrics take what
+    is sharded by name and give it back so.
+    """
     code = """
 import jax, numpy as np
 import offload_jax as oj
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from tests import cases
 from tests.chains.test_transformations import assert_same, sharded
 assert len(jax.devices()) == 4
 problem = cases.wide_problem(np.random.default_rng(0), 3, (8,))
-for method in cases.ORDERED_METHODS:
-    solution = sharded(lambda p: oj.solve(p, method=method), 4)(problem)
-    assert len(solution.cost.sharding.device_set) == 4
-    assert_same(solution, oj.solve(problem, method=method))
+task = oj.ChainProblem(problem.cycles, problem.data, *list(vars(problem[0]).values())[2:])
+decision = oj.policies.greedy(problem)
+ratios = oj.metrics.normalized_latency(problem, decision)
+shares = oj.metrics.accuracy(decision, oj.solve(problem).decision)
+limits = {"method": "exhaustive", "objective": oj.ENERGY, "max_latency": 20.0}
+requests = [{"method": method} for method in cases.ORDERED_METHODS] + [limits]
+expected = [[oj.solve(source, **options) for options in requests] for source in (problem, task)]
+for options, solution in zip(requests, expected[0]):
+    found = sharded(lambda p: oj.solve(p, **options), 4)(problem)
+    assert len(found.cost.sharding.device_set) == 4
+    assert_same(found, solution)
+
+mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Explicit,))
+sharding = NamedSharding(mesh, PartitionSpec("batch"))
+with jax.set_mesh(mesh):
+    def spread(leaf):
+        return jax.device_put(leaf, sharding) if np.ndim(leaf) else leaf
+
+    for source, solutions in zip((problem, task), expected):
+        for options, solution in zip(requests, solutions):
+            found = oj.solve(jax.tree.map(spread, source), **options)
+            assert found.cost.sharding.spec == PartitionSpec("batch"), found.cost.sharding
+            assert_same(found, solution)
+    problem = jax.tree.map(spread, problem)
+    inside = jax.jit(lambda p: oj.solve(p, method="exhaustive"))(problem)
+    assert_same(inside, expected[0][1])
+    placed = oj.policies.greedy(problem)
+    np.testing.assert_array_equal(placed, decision)
+    found = oj.metrics.normalized_latency(problem, placed)
+    np.testing.assert_allclose(found, ratios, rtol=1e-6)
+    found = oj.metrics.accuracy(placed, oj.solve(problem).decision)
+    jax.tree.map(np.testing.assert_allclose, found, shares)
 """
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": flags,
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run(
@@ -214,8 +248,6 @@ def test_one_trace_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shapes == [(1009,), (1009,), (1013,)]
 
 
-@pytest.mark.parametrize("method", ["cpsat", "label_setting"])
-def test_host_methods_cannot_be_traced(problem: oj.ChainProblem, method: str) -> None:
-    limits = {"max_latency": 1e9} if method == "label_setting" else {}
-    with pytest.raises(ValueError, match=f'method "{method}".*cannot be traced'):
-        jax.jit(functools.partial(oj.solve, method=method, **limits))(problem)
+def test_cpsat_cannot_be_traced(problem: oj.ChainProblem) -> None:
+    with pytest.raises(ValueError, match='method "cpsat".*cannot be traced'):
+        jax.jit(functools.partial(oj.solve, method="cpsat"))(problem)

@@ -361,11 +361,11 @@ def test_chosen_shard_size_shrinks_with_longer_chains() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"cycles": None}, "cycles = None: must be"),
-        ({"cycles": [1]}, r"cycles = \[1\]"),
+        ({"cycles": None}, r"^cycles: must be tuple\[float, float\]"),
+        ({"cycles": [1]}, r"^cycles: .*\[1\]"),
         ({"cycles": [2, 1]}, "needs 0 <= low <= high"),
-        ({"num_subtasks": 2.5}, r"num_subtasks = 2\.5: must be an integer"),
-        ({"colour": 1}, "colour: a scenario has no such field"),
+        ({"num_subtasks": 2.5}, r"^num_subtasks: must be int, got 2\.5"),
+        ({"colour": 1}, "no such field: colour; known are name, num_subtasks"),
     ],
 )
 def test_bad_scenarios(change: dict, words: str) -> None:

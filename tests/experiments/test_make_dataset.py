@@ -107,10 +107,10 @@ def test_what_is_finished_stays_and_the_same_command_goes_on(
     command = (f"--output={tmp_path / 'dataset'}", "--num=50", "--shard_size=20")
     write_shard = writing.write_shard
 
-    def fail_later(directory, config, index, problem, solution):
+    def fail_later(directory, index, *rest):
         if index == 1:
             raise failure
-        return write_shard(directory, config, index, problem, solution)
+        return write_shard(directory, index, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(writing, "write_shard", fail_later)

@@ -2,36 +2,48 @@
 
 import dataclasses
 import json
+import logging
+import threading
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import offload_jax as oj
-from offload_jax.chains.imitation_network import ImitationConfig
-from offload_jax.chains.learned import LearnedPolicy
-from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.learning import checkpoints
-from offload_jax.learning.parameters import initialize
-
-CONFIGS = [
-    ImitationConfig(hidden=(4,)),
-    ImitationConfig(hidden=(4, 4), sharing="shared", feature_set="times", symmetric=True),
-    ImitationConfig(hidden=(4,), activation="gelu", residual=True, scenario=oj.scenarios.NARROW),
-    QNetworkConfig(num_subtasks=3, hidden=(4,)),
-    ImitationConfig(
-        hidden=(4,), objective=oj.Objective(1.0, 0.5, oj.PowerModel(transmit_watts=2.0))
-    ),
-]
-CONFIG = CONFIGS[0]
 
 
-def write(path, config=CONFIG, epoch=1):
-    params = initialize(config, jax.random.key(epoch))
-    state = {"params": params, "count": jnp.int32(epoch)}
-    checkpoints.save(path, state, params=params, config={"model": config, "rate": 0.5}, epoch=epoch)
-    return params, state
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What no checkpoint has heard of."""
+
+    hidden: tuple[int, ...] = (4,)
+
+
+CONFIG = {"model": Model(), "rate": 0.5}
+
+
+def parameters(epoch: int, size: int = 3):
+    return {"kernel": jnp.full((size, 5), float(epoch)), "bias": jnp.arange(5.0)}
+
+
+def state_of(epoch: int):
+    return {"params": parameters(epoch), "count": jnp.int32(epoch)}
+
+
+def write(path, epochs=(1,), config=CONFIG) -> None:
+    with checkpoints.training_folder(path, config) as folder:
+        for epoch in epochs:
+            folder.save(state_of(epoch), params=parameters(epoch), epoch=epoch)
+
+
+def resume(path, config=CONFIG):
+    with checkpoints.training_folder(path, config) as folder:
+        return folder.resume(state_of(0))
+
+
+def load(path):
+    return checkpoints.load(path, lambda config: parameters(0, config["model"]["hidden"][0] - 1))
 
 
 def content_of(path):
@@ -39,79 +51,78 @@ def content_of(path):
     return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_policy_round_trip(config, tmp_path):
-    params, _ = write(tmp_path / "run", config)
-    policy = oj.policies.load(tmp_path / "run")
-    assert policy.config == config
-    jax.tree.map(np.testing.assert_array_equal, policy.params, params)
-    scenario = dataclasses.replace(oj.scenarios.WIDE, num_subtasks=config.num_subtasks)
-    problem = oj.scenarios.sample(jax.random.key(0), scenario, 5)
-    expected = LearnedPolicy(config, params)(problem)
-    np.testing.assert_array_equal(policy(problem), expected)
+def test_configuration_and_parameters_come_back(tmp_path) -> None:
+    write(tmp_path / "run")
+    config, params = load(tmp_path / "run")
+    assert config == {"model": {"hidden": [4]}, "rate": 0.5}
+    jax.tree.map(np.testing.assert_array_equal, params, parameters(1))
+    assert checkpoints.stored_config(tmp_path / "run") == {**config, "epoch": 1}
 
 
-def test_resume_gives_the_newest_state_and_old_ones_go(tmp_path):
-    for epoch in (1, 2, 10):
-        _, state = write(tmp_path / "run", epoch=epoch)
-    found = checkpoints.resume(tmp_path / "run", state, config={"model": CONFIG, "rate": 0.5})
-    assert found is not None
-    assert found[1] == 10
-    jax.tree.map(np.testing.assert_array_equal, found[0], state)
-    assert len(list((tmp_path / "run").iterdir())) == 2
+def test_resume_gives_the_newest_state_and_old_ones_go(tmp_path) -> None:
+    write(tmp_path / "run", (1, 2, 10))
+    state, epoch = resume(tmp_path / "run")
+    assert epoch == 10
+    jax.tree.map(np.testing.assert_array_equal, state, state_of(10))
+    names = sorted(path.name for path in (tmp_path / "run").glob("epoch*"))
+    assert names == ["epoch_00000002", "epoch_00000010"]
 
 
-def test_no_checkpoint_yet_is_a_fresh_start(tmp_path):
-    assert checkpoints.resume(tmp_path / "run", {}, config={"model": CONFIG}) is None
+def test_no_checkpoint_yet_is_a_fresh_start(tmp_path) -> None:
+    _, epoch = resume(tmp_path / "run")
+    assert epoch == 0
 
 
-def test_another_configuration_is_refused_and_named(tmp_path):
-    _, state = write(tmp_path / "run")
+def test_without_a_folder_nothing_is_kept(tmp_path) -> None:
+    write(None)
+    assert resume(None)[1] == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_configuration_is_refused_and_named(tmp_path) -> None:
+    write(tmp_path / "run")
     before = content_of(tmp_path)
     with pytest.raises(ValueError, match=r"run: .*rate was 0\.5, now 0\.25"):
-        checkpoints.resume(tmp_path / "run", state, config={"model": CONFIG, "rate": 0.25})
-    other = ImitationConfig(hidden=(5,))
+        resume(tmp_path / "run", {**CONFIG, "rate": 0.25})
     with pytest.raises(ValueError, match=r"model\.hidden was \[4\], now \[5\]"):
-        checkpoints.resume(tmp_path / "run", state, config={"model": other, "rate": 0.5})
+        resume(tmp_path / "run", {**CONFIG, "model": Model((5,))})
     assert content_of(tmp_path) == before
 
 
-def test_missing_folder_is_named(tmp_path):
+def test_missing_folder_is_named(tmp_path) -> None:
     with pytest.raises(ValueError, match="nowhere: there is no such"):
-        oj.policies.load(tmp_path / "nowhere")
+        load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("action", ["load", "resume", "save"])
-def test_foreign_folder_is_named_and_left_alone(action, tmp_path):
+@pytest.mark.parametrize("action", [load, resume, write])
+def test_foreign_folder_is_named_and_left_alone(action, tmp_path) -> None:
     (tmp_path / "thesis.txt").write_text("three years")
     before = content_of(tmp_path)
     with pytest.raises(ValueError, match=str(tmp_path)):
-        if action == "load":
-            oj.policies.load(tmp_path)
-        elif action == "resume":
-            checkpoints.resume(tmp_path, {}, config={"model": CONFIG})
-        else:
-            write(tmp_path)
+        action(tmp_path)
     assert content_of(tmp_path) == before
+    with pytest.raises(ValueError, match=r"thesis\.txt: "):
+        action(tmp_path / "thesis.txt")
 
 
-def test_partial_checkpoint_is_named(tmp_path):
+def test_partial_checkpoint_is_named(tmp_path) -> None:
     write(tmp_path / "run")
-    (folder,) = (tmp_path / "run").iterdir()
-    (folder / "config" / "metadata").unlink()
-    with pytest.raises(ValueError, match="epoch_00000001: incomplete or damaged"):
-        oj.policies.load(tmp_path / "run")
+    (tmp_path / "run" / "epoch_00000001" / "config" / "metadata").unlink()
+    for action in (load, resume):
+        with pytest.raises(ValueError, match="epoch_00000001: incomplete or damaged"):
+            action(tmp_path / "run")
 
 
-def test_unfinished_checkpoint_does_not_count(tmp_path):
-    params, _ = write(tmp_path / "run")
+def test_unfinished_checkpoint_does_not_count_and_goes(tmp_path) -> None:
+    write(tmp_path / "run")
     rest = tmp_path / "run" / "epoch_00000002.orbax-checkpoint-tmp-0"
     (rest / "params").mkdir(parents=True)
-    policy = oj.policies.load(tmp_path / "run")
-    jax.tree.map(np.testing.assert_array_equal, policy.params, params)
+    jax.tree.map(np.testing.assert_array_equal, load(tmp_path / "run")[1], parameters(1))
+    assert resume(tmp_path / "run")[1] == 1
+    assert not rest.exists()
 
 
-def test_damaged_weights_are_refused(tmp_path):
+def test_damaged_weights_are_refused(tmp_path) -> None:
     write(tmp_path / "run")
     files = [p for p in (tmp_path / "run").rglob("*") if p.is_file() and "/params/" in str(p)]
     for path in files:
@@ -120,18 +131,75 @@ def test_damaged_weights_are_refused(tmp_path):
             data[i] ^= 0x55
         path.write_bytes(bytes(data))
     with pytest.raises(ValueError, match=r"epoch_00000001: params .*damaged"):
-        oj.policies.load(tmp_path / "run")
+        load(tmp_path / "run")
 
 
-def test_weights_of_another_architecture_are_refused(tmp_path):
+def change_config(path, change) -> None:
+    (file,) = path.rglob("config/metadata")
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_other_weights_than_the_digest_says_are_refused(tmp_path) -> None:
     write(tmp_path / "run")
-    (config_file,) = (tmp_path / "run").rglob("config/metadata")
-    content = json.loads(config_file.read_text())
-    content["config"]["model"]["hidden"] = [9]
-    config_file.write_text(json.dumps(content))
+    change_config(tmp_path, lambda content: content.update(params_digest="0" * 64))
+    with pytest.raises(ValueError, match="params is damaged, its digest does not match"):
+        load(tmp_path / "run")
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path) -> None:
+    write(tmp_path / "run")
+    change_config(tmp_path, lambda content: content["config"]["model"].update(hidden=[9]))
     with pytest.raises(ValueError, match=r"epoch_00000001: params"):
-        oj.policies.load(tmp_path / "run")
-    content["config"]["model"]["network"] = "transformer"
-    config_file.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="unknown network configuration"):
-        oj.policies.load(tmp_path / "run")
+        load(tmp_path / "run")
+
+
+def test_other_peoples_json_is_refused(tmp_path) -> None:
+    write(tmp_path / "run")
+    change_config(tmp_path, lambda content: content.update(format="something else"))
+    with pytest.raises(ValueError, match="not a checkpoint of this project"):
+        load(tmp_path / "run")
+
+
+def test_a_checkpoint_that_goes_while_it_is_read_is_not_called_damaged(
+    tmp_path, monkeypatch
+) -> None:
+    restore = checkpoints._restore
+    with checkpoints.training_folder(tmp_path / "run", CONFIG) as folder:
+        folder.save(state_of(1), params=parameters(1), epoch=1)
+
+        def overtaken(*arguments):
+            if not (tmp_path / "run" / "epoch_00000003").exists():
+                for epoch in (2, 3):
+                    folder.save(state_of(epoch), params=parameters(epoch), epoch=epoch)
+            return restore(*arguments)
+
+        monkeypatch.setattr(checkpoints, "_restore", overtaken)
+        _, params = load(tmp_path / "run")
+    jax.tree.map(np.testing.assert_array_equal, params, parameters(3))
+
+
+def test_reading_goes_on_while_a_training_writes(tmp_path) -> None:
+    write(tmp_path / "run")
+    writer = threading.Thread(target=write, args=(tmp_path / "run", range(2, 12)))
+    writer.start()
+    seen = []
+    while writer.is_alive():
+        seen.append(float(load(tmp_path / "run")[1]["kernel"][0, 0]))
+    writer.join()
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 1
+
+
+def test_loggers_of_the_host_are_left_alone(tmp_path) -> None:
+    watched = [logging.getLogger(), *map(logging.getLogger, ("absl", "orbax", "jax"))]
+
+    def settings():
+        return [(log.level, log.filters[:], log.handlers[:], log.disabled) for log in watched]
+
+    assert all(not filters for _, filters, _, _ in settings())
+    before = settings()
+    write(tmp_path / "run")
+    load(tmp_path / "run")
+    assert settings() == before

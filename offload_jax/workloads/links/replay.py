@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float64, Int8, Num
 from offload_jax.chains.costs import ChainCosts, chain_costs
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.validation import ArrayLike
 from offload_jax.workloads.links.traces import BandwidthTrace
 
 ESTIMATORS = ("last", "moving_average", "harmonic_mean", "minimum")
@@ -47,13 +48,13 @@ class LinkClock:
         self.period = float(self._durations.sum())
         self._sent = np.concatenate([[0.0], np.cumsum(self._durations * trace.bandwidth)])
 
-    def sample(self, time: Any) -> np.ndarray:
+    def sample(self, time: ArrayLike) -> np.ndarray:
         """The number of the sample that holds at `time` seconds, counted on over repetitions."""
         rounds, phase = np.divmod(time, self.period)
         inside = np.searchsorted(self.start, phase, side="right") - 1
         return (rounds * len(self.start) + inside).astype(np.int64)
 
-    def finish(self, time: Any, size: Any) -> np.ndarray:
+    def finish(self, time: ArrayLike, size: ArrayLike) -> np.ndarray:
         """When `size` bytes `[...]` sent from `time` seconds `[...]` on have arrived.
 
         `inf` if they never do; `time` itself if there are none.
@@ -131,7 +132,9 @@ def request_times(
     return times
 
 
-def recent_samples(trace: BandwidthTrace, time: Any, *, window: int) -> Float64[np.ndarray, "R w"]:
+def recent_samples(
+    trace: BandwidthTrace, time: ArrayLike, *, window: int
+) -> Float64[np.ndarray, "R w"]:
     """The last `window` samples that are over at each `time` `[R]`, oldest first.
 
     Where fewer are over, the missing ones are NaN.
@@ -162,7 +165,7 @@ def estimate_bandwidth(
     return np.where((samples == 0).any(axis=1), 0.0, mean)
 
 
-def with_bandwidth(problem: ChainProblem, bandwidth: Any) -> ChainProblem:
+def with_bandwidth(problem: ChainProblem, bandwidth: ArrayLike) -> ChainProblem:
     """One problem under many wireless bandwidths `[R]`, in bytes per second."""
     return dataclasses.replace(problem, device_edge_bandwidth=np.asarray(bandwidth, np.float64))
 
@@ -188,7 +191,7 @@ def recent_costs(
 
 
 def replay_latency(
-    problem: ChainProblem, trace: BandwidthTrace, start: Any, decision: Any
+    problem: ChainProblem, trace: BandwidthTrace, start: ArrayLike, decision: ArrayLike
 ) -> Float64[np.ndarray, " R"]:
     """Seconds that requests take when the wireless link follows the trace.
 
@@ -211,7 +214,7 @@ def replay_latency(
 
 
 def clairvoyant(
-    problem: ChainProblem, trace: BandwidthTrace, start: Any
+    problem: ChainProblem, trace: BandwidthTrace, start: ArrayLike
 ) -> tuple[Int8[np.ndarray, "R A"], Float64[np.ndarray, " R"]]:
     """The best decisions of someone who knows the trace, and the seconds they take.
 
@@ -271,7 +274,7 @@ def replay(
     trace: BandwidthTrace,
     policy: Callable[[ChainProblem], Any],
     *,
-    start: Any,
+    start: ArrayLike,
     estimator: str = "last",
     window: int = 5,
 ) -> Replay:

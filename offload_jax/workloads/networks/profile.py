@@ -22,6 +22,7 @@ import numpy as np
 from flax import nnx
 
 from offload_jax.chains.problem import ChainProblem
+from offload_jax.validation import ArrayLike
 from offload_jax.workloads.networks.layers import StageChain
 
 FLOPS_PER_CYCLE = 2.0
@@ -70,10 +71,10 @@ class TaskProfile:
     def to_problem(
         self,
         *,
-        device_speed: Any,
-        edge_speed: Any,
-        device_edge_bandwidth: Any,
-        edge_cloud_bandwidth: Any,
+        device_speed: ArrayLike,
+        edge_speed: ArrayLike,
+        device_edge_bandwidth: ArrayLike,
+        edge_cloud_bandwidth: ArrayLike,
         flops_per_cycle: float = FLOPS_PER_CYCLE,
     ) -> ChainProblem:
         """The chain problem of running this task on given processors over given links.
@@ -169,10 +170,22 @@ def _count(stage: nnx.Module, inputs: Any) -> tuple[float, Any]:
     graph, state = nnx.split(stage)
     lowered = jax.jit(lambda state, x: nnx.merge(graph, state)(x)).lower(state, inputs)
     outputs = jax.tree.map(lambda out: jax.ShapeDtypeStruct(out.shape, out.dtype), lowered.out_info)
-    return _flops(lowered.cost_analysis()), outputs
+    return xla_flops(lowered), outputs
 
 
-def _flops(analysis: Any) -> float:
+def xla_flops(lowered: Any) -> float:
+    """The operations of a program, counted as the head of this file says.
+
+    Args:
+      lowered: what `jax.jit(function).lower(...)` gives.
+
+    Returns:
+      Floating-point operations of one run.
+
+    Raises:
+      RuntimeError: this version or backend of JAX has no cost analysis.
+    """
+    analysis = lowered.cost_analysis()
     # Some versions of JAX return one dictionary a computation, and XLA leaves out what is zero.
     if isinstance(analysis, (list, tuple)) and len(analysis) == 1:
         analysis = analysis[0]

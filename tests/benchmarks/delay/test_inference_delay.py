@@ -17,7 +17,7 @@ from benchmarks.delay.pool import Requests
 from benchmarks.peers import peers
 from offload_jax.chains.features import num_features
 from offload_jax.chains.imitation_network import ImitationConfig
-from offload_jax.chains.learned import LearnedPolicy
+from offload_jax.chains.learned import LearnedPolicy, model_data
 from offload_jax.learning import checkpoints
 from offload_jax.learning.parameters import initialize
 
@@ -103,9 +103,8 @@ def check_schema(document: dict[str, Any]) -> None:
 def test_a_network_is_compared_with_the_machine(tmp_path: Path) -> None:
     config = ImitationConfig(feature_set="physical", hidden=(32, 32))
     params = initialize(config, jax.random.key(0))
-    checkpoints.save(
-        tmp_path / "kd_dil", {"x": np.zeros(1)}, params=params, config={"model": config}, epoch=1
-    )
+    with checkpoints.training_folder(tmp_path / "kd_dil", {"model": model_data(config)}) as folder:
+        folder.save([np.zeros(1)], params=params, epoch=1)
     settings = measure.Settings(protocols=("paper",), duration=0.01, decisions=8, max_requests=5)
     document = run(["kd_dil", "single_student"], settings, tmp_path, checkpoints=tmp_path)
     batch, loop, single = document["rows"]

@@ -46,6 +46,23 @@ def test_clock_by_hand() -> None:
         np.testing.assert_allclose(clock.finish(start, size), done, err_msg=f"{start}, {size}")
 
 
+def test_a_transfer_of_whole_periods_is_done_with_its_last_byte() -> None:
+    """Not when the period ends: the link may be down by then."""
+    # 50 bytes in the first 2 s, then nothing for 1 s.
+    trace = workloads.BandwidthTrace("tail", np.array([0.0, 1.0, 2.0]), np.array([20.0, 30.0, 0.0]))
+    clock = LinkClock(trace)
+    assert clock.period == 3.0
+    for start, size, done in [
+        (0.0, 50.0, 2.0),
+        (0.0, 100.0, 5.0),
+        (0.5, 40.0, 2.0),
+        (1.0, 80.0, 5.0),
+        (2.5, 50.0, 5.0),
+        (7.0, 30.0, 8.0),
+    ]:
+        np.testing.assert_allclose(clock.finish(start, size), done, err_msg=f"{start}, {size}")
+
+
 def test_a_dead_trace_delivers_only_nothing() -> None:
     dead = workloads.BandwidthTrace("dead", np.array([0.0]), np.array([0.0]))
     np.testing.assert_array_equal(LinkClock(dead).finish([1.0, 1.0], [0.0, 1.0]), [1.0, math.inf])

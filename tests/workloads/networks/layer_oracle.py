@@ -129,6 +129,37 @@ def mobilenet_v2_convs() -> list[Conv]:
     return [*convs, Conv(7, 320, 1280, 1)]
 
 
+def googlenet_convs() -> list[Conv]:
+    """torchvision's network: 3x3 kernels where Szegedy et al. 2015 have 5x5."""
+    convs = [
+        Conv(224, 3, 64, 7, stride=2, padding=3),
+        Conv(56, 64, 64, 1),
+        Conv(56, 64, 192, 3, padding=1),
+    ]
+    in_features = 192
+    for size, direct, reduce_2, conv_2, reduce_3, conv_3, projection in (
+        (28, 64, 96, 128, 16, 32, 32),
+        (28, 128, 128, 192, 32, 96, 64),
+        (14, 192, 96, 208, 16, 48, 64),
+        (14, 160, 112, 224, 24, 64, 64),
+        (14, 128, 128, 256, 24, 64, 64),
+        (14, 112, 144, 288, 32, 64, 64),
+        (14, 256, 160, 320, 32, 128, 128),
+        (7, 256, 160, 320, 32, 128, 128),
+        (7, 384, 192, 384, 48, 128, 128),
+    ):
+        convs += [
+            Conv(size, in_features, direct, 1),
+            Conv(size, in_features, reduce_2, 1),
+            Conv(size, reduce_2, conv_2, 3, padding=1),
+            Conv(size, in_features, reduce_3, 1),
+            Conv(size, reduce_3, conv_3, 3, padding=1),
+            Conv(size, in_features, projection, 1),
+        ]
+        in_features = direct + conv_2 + conv_3 + projection
+    return convs
+
+
 def convolve(
     x: np.ndarray, kernel: np.ndarray, *, stride: int, padding: int, groups: int = 1
 ) -> np.ndarray:

@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 
 from offload_jax import workloads
+from offload_jax.workloads.networks.googlenet import CeilMaxPool, Inception
 from offload_jax.workloads.networks.layers import (
     Convolution,
     GlobalAveragePool,
@@ -30,6 +31,7 @@ NETWORKS = [
     (workloads.resnet18, 11_689_512, 12),
     (workloads.resnet50, 25_557_032, 20),
     (workloads.mobilenet_v2, 3_504_872, 21),
+    (workloads.googlenet, 6_624_904, 18),
 ]
 
 
@@ -204,6 +206,37 @@ def test_inverted_residual_equals_loops(
         y = _convolution(layer, y, stride=layer_stride)
     expected = y + x if has_shortcut else y
     np.testing.assert_allclose(_run(block, x[None])[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_inception_equals_loops() -> None:
+    module = _random(lambda rngs: Inception(3, (2, 3, 4, 1, 2, 3), rngs=rngs), seed=6)
+    x = np.random.default_rng(7).normal(size=(5, 6, 3))
+
+    def branch(layers: Any, x: np.ndarray) -> np.ndarray:
+        for layer in layers:
+            x = np.maximum(_convolution(layer, x), 0)
+        return x
+
+    pooled = layer_oracle.max_pool(x, window=3, stride=1, padding=1)
+    expected = [
+        branch([module.branch1], x),
+        branch(module.branch2, x),
+        branch(module.branch3, x),
+        branch([module.branch4[1]], pooled),
+    ]
+    outputs = _run(module, x[None])[0]
+    assert outputs.shape == (5, 6, module.out_features)
+    np.testing.assert_allclose(outputs, np.concatenate(expected, axis=-1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("window", "padding"), [(3, (1, 0)), (2, (0, 1))])
+def test_pooling_may_reach_over_the_end(window: int, padding: tuple[int, int]) -> None:
+    x = np.random.default_rng(0).uniform(-2, -1, size=(8, 9, 2))
+    pooled = _run(CeilMaxPool(window=window, stride=2), x[None])[0]
+    filled = np.pad(x, ((0, padding[0]), (0, padding[1]), (0, 0)), constant_values=-np.inf)
+    expected = layer_oracle.max_pool(filled, window=window, stride=2, padding=0)
+    assert pooled.shape == (4, (9 - window + 1) // 2 + 1, 2)
+    np.testing.assert_allclose(pooled, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

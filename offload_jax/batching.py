@@ -1,0 +1,160 @@
+"""Leading batch dimensions: their common shape, selecting from them, working through in chunks."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, PartitionSpec
+
+from offload_jax.validation import broadcast_shapes, is_traced
+
+BatchedType = TypeVar("BatchedType", bound="Batched")
+
+
+class Batched:
+    """A dataclass of arrays whose leading dimensions are a batch and broadcast by NumPy's rules.
+
+    Attributes:
+      own_axes: how many trailing axes of each field are its own, by name in the order of fields.
+    """
+
+    own_axes: ClassVar[Mapping[str, int]]
+
+    @property
+    def batch_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The leading dimensions of each field."""
+        shapes = {name: getattr(self, name).shape for name in self.own_axes}
+        return {name: shape[: len(shape) - self.own_axes[name]] for name, shape in shapes.items()}
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """The broadcast shape of all leading dimensions."""
+        return broadcast_shapes(self.batch_shapes)
+
+    def __len__(self) -> int:
+        if not self.batch_shape:
+            raise TypeError(f"a single {type(self).__name__} has no length")
+        return self.batch_shape[0]
+
+    def __getitem__(self: BatchedType, index: Any) -> BatchedType:
+        """Selects from the batch: `problem[3]`, `problem[:100]`, `problem[mask]`."""
+        if not is_traced(index):
+            # NumPy says what is out of range, where JAX would take the last one.
+            np.broadcast_to(np.zeros((), bool), self.batch_shape)[index]
+        axes = index if isinstance(index, tuple) else (index,)
+        to_the_end = any(axis is Ellipsis for axis in axes)
+
+        def select(leaf: Any, own_axes: int) -> Any:
+            return leaf[(*axes, *[slice(None)] * (own_axes if to_the_end else 0))]
+
+        return _map_fields(select, broadcast_batch(self))
+
+    def __iter__(self: BatchedType) -> Iterator[BatchedType]:
+        rows = broadcast_batch(self)
+        return (rows[i] for i in range(len(rows)))
+
+
+def broadcast_batch(source: BatchedType) -> BatchedType:
+    """Gives every field its full batch shape."""
+    batch = source.batch_shape
+
+    def expand(value: Any, own_axes: int) -> Any:
+        library = jnp if isinstance(value, jax.Array) else np
+        return library.broadcast_to(value, batch + value.shape[value.ndim - own_axes :])
+
+    return _map_fields(expand, source)
+
+
+def _map_fields(function: Callable[[Any, int], Any], source: BatchedType) -> BatchedType:
+    fields = {name: function(getattr(source, name), own) for name, own in source.own_axes.items()}
+    return dataclasses.replace(source, **fields)  # type: ignore[type-var]
+
+
+def lift(value: Any, rank: int) -> Any:
+    """Adds axes of length 1 in front; JAX can be told to refuse to add them by itself."""
+    return value.reshape((1,) * (rank - value.ndim) + value.shape)
+
+
+def map_chunks(
+    function: Callable[..., Any], source: Batched, *per_row: Any, chunk_rows: int
+) -> Any:
+    """Works through a batch of any shape a chunk at a time, so that memory does not grow with it.
+
+    Args:
+      function: maps `source` and `per_row`, cut to one batch axis `[n]` (1 where all rows share a
+        field), to a pytree of arrays `[n, ...]`.
+      source: leading dimensions free.
+      *per_row: further arrays that broadcast with the leading dimensions of `source`.
+      chunk_rows: n; fewer if the batch is smaller.
+
+    Returns:
+      What `function` returns, with the leading dimensions `[*batch, ...]`.
+    """
+    batch = np.broadcast_shapes(source.batch_shape, *(jnp.shape(value) for value in per_row))
+    own_axes = [*source.own_axes.values(), *[0] * len(per_row)]
+    leaves, structure = jax.tree.flatten((source, *per_row))
+    leaves = [jnp.asarray(leaf) for leaf in leaves]
+    size = math.prod(batch)
+    chunk = max(1, min(size, chunk_rows))
+    num_chunks = max(1, math.ceil(size / chunk))
+
+    def flatten(leaf: jax.Array, own: int) -> jax.Array:
+        """Merges the leading dimensions into one, of length 1 where the batch shares the leaf."""
+        tail = leaf.shape[leaf.ndim - own :]
+        if math.prod(leaf.shape[: leaf.ndim - own]) == 1:
+            return leaf.reshape(1, *tail)
+        if size == 0:
+            return jnp.zeros((1, *tail), leaf.dtype)
+        leaf = jnp.broadcast_to(leaf, batch + tail).reshape(size, *tail)
+        # The last chunk repeats the last row; what it gives is dropped.
+        padding = [(0, num_chunks * chunk - size)] + [(0, 0)] * own
+        return jnp.pad(leaf, padding, mode="edge")
+
+    def run(leaves: list[jax.Array]) -> Any:
+        flat = [flatten(leaf, own) for leaf, own in zip(leaves, own_axes, strict=True)]
+
+        def run_chunk(number: jax.Array) -> Any:
+            def cut(leaf: jax.Array) -> jax.Array:
+                if len(leaf) == 1:
+                    return leaf
+                return jax.lax.dynamic_slice_in_dim(leaf, number * chunk, chunk)
+
+            found = function(*jax.tree.unflatten(structure, map(cut, flat)))
+            return jax.tree.map(lambda v: jnp.broadcast_to(v, (chunk, *v.shape[1:])), found)
+
+        found = jax.lax.map(run_chunk, jnp.arange(num_chunks))
+        return jax.tree.map(
+            lambda v: v.reshape(-1, *v.shape[2:])[:size].reshape(*batch, *v.shape[2:]), found
+        )
+
+    return without_explicit_axes(run, _batch_spec(leaves, own_axes, batch))(leaves)
+
+
+def without_explicit_axes(function: Callable, spec: PartitionSpec) -> Callable:
+    """`function`, where a mesh of explicit axes is set, with their sharding left to the compiler.
+
+    Args:
+      function: arrays to a pytree of arrays.
+      spec: how the mesh shards what it returns; the same for all of it.
+    """
+    if AxisType.Explicit not in jax.sharding.get_abstract_mesh().axis_types:
+        return function
+    automatic = jax.sharding.auto_axes(function, out_sharding=spec)
+    return functools.wraps(function)(lambda *arrays: automatic(*jax.tree.map(jnp.asarray, arrays)))
+
+
+def _batch_spec(leaves: list[jax.Array], own_axes: list[int], batch: tuple[int, ...]) -> Any:
+    """By which axes of the mesh the leading dimensions are sharded: each as its first leaf is."""
+    spec: list[Any] = [None] * len(batch)
+    for leaf, own in zip(leaves, own_axes, strict=True):
+        names = tuple(jax.typeof(leaf).sharding.spec)
+        names = (*names, *[None] * (leaf.ndim - len(names)))[: leaf.ndim - own]
+        for axis, name in enumerate(reversed(names), 1):
+            if name is not None and spec[-axis] is None:
+                spec[-axis] = name
+    return PartitionSpec(*spec)

@@ -1,0 +1,160 @@
+"""The machine of `machine.py` as loops over one request, compiled by numba, in float64.
+
+Functions that only read and write arrays are compiled without numba's reference counting (`plain`):
+it would count every array at every call, which takes four times as long as the simulation itself.
+They cannot allocate, so what they write on comes from outside.
+"""
+
+import math
+import typing
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+_OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
+compiled = numba.njit(**_OPTIONS)
+plain = numba.njit(**_OPTIONS, _nrt=False)  # type: ignore[call-overload]
+
+
+class Bench(NamedTuple):
+    """What the machine writes on.
+
+    Attributes:
+      free: `[L]` when each link is free.
+      busy: `[S]` until when each server is busy.
+      finish: `[N]` when each task is done.
+      position: int `[N]` where each task stands in the order.
+      place: int `[N]` where each task ran.
+      copies: `[N, K]` when a result is at a place, -1 where it was not sent; `[1, K]` if unused.
+      edges: int `[N]` scratch.
+    """
+
+    free: np.ndarray
+    busy: np.ndarray
+    finish: np.ndarray
+    position: np.ndarray
+    place: np.ndarray
+    copies: np.ndarray
+    edges: np.ndarray
+
+
+@compiled
+@typing.no_type_check
+def new_bench(request):
+    num_tasks, num_places = request.seconds.shape
+    return Bench(
+        np.zeros(request.startup.size),
+        np.zeros(request.first_server[num_places]),
+        np.zeros(num_tasks),
+        np.zeros(num_tasks, np.int64),
+        np.zeros(num_tasks, np.int64),
+        np.full((num_tasks if request.send_once else 1, num_places), -1.0),
+        np.zeros(num_tasks, np.int64),
+    )
+
+
+@plain
+@typing.no_type_check
+def reset(bench):
+    for link in range(bench.free.size):
+        bench.free[link] = 0.0
+    for server in range(bench.busy.size):
+        bench.busy[server] = 0.0
+    for u in range(bench.copies.shape[0]):
+        for k in range(bench.copies.shape[1]):
+            bench.copies[u, k] = -1.0
+
+
+@plain
+@typing.no_type_check
+def _move(request, bench, begin, num_bytes, origin, target):
+    """Books the hops of a transfer one after the other; gives when the data is there."""
+    pair = origin * request.seconds.shape[1] + target
+    first, last = request.first_hop[pair], request.first_hop[pair + 1]
+    if first == last:
+        return math.inf
+    here = begin
+    for h in range(first, last):
+        link = request.hops[h]
+        start = here
+        if request.serial[link] and bench.free[link] > here:
+            start = bench.free[link]
+        end = start + num_bytes * request.seconds_per_byte[link]
+        bench.free[link] = end
+        here = end + request.startup[link]
+    return here
+
+
+@plain
+@typing.no_type_check
+def book(request, bench, task, target):
+    """Books a task at a place, and all that has to move for it.
+
+    Its position must have been written; all that it needs must have been booked.
+
+    Returns:
+      When it starts and when its output is home.
+    """
+    home = request.home[task]
+    ready = request.release[task]
+    if request.input[task] > 0.0 and home != target:
+        ready = _move(request, bench, ready, request.input[task], home, target)
+    # What it needs arrives in the order in which that was booked.
+    first = request.first_edge[task]
+    count = request.first_edge[task + 1] - first
+    for i in range(count):
+        edge = first + i
+        position = bench.position[request.source[edge]]
+        while i > 0 and bench.position[request.source[bench.edges[i - 1]]] > position:
+            bench.edges[i] = bench.edges[i - 1]
+            i -= 1
+        bench.edges[i] = edge
+    for i in range(count):
+        edge = bench.edges[i]
+        num_bytes = request.data[edge]
+        u = request.source[edge]
+        origin = bench.place[u]
+        arrived = bench.finish[u]
+        if num_bytes > 0.0 and origin != target:
+            if not request.send_once:
+                arrived = _move(request, bench, arrived, num_bytes, origin, target)
+            else:
+                if bench.copies[u, target] < 0.0:
+                    bench.copies[u, target] = _move(
+                        request, bench, arrived, num_bytes, origin, target
+                    )
+                arrived = bench.copies[u, target]
+        if arrived > ready:
+            ready = arrived
+    duration = request.seconds[task, target]
+    start = ready
+    first, last = request.first_server[target], request.first_server[target + 1]
+    if duration > 0.0 and last > first:
+        server = first
+        for s in range(first + 1, last):
+            if bench.busy[s] < bench.busy[server]:
+                server = s
+        if bench.busy[server] > start:
+            start = bench.busy[server]
+        bench.busy[server] = start + duration
+    finish = start + duration
+    bench.finish[task] = finish
+    bench.place[task] = target
+    if request.output[task] > 0.0 and home != target:
+        return start, _move(request, bench, finish, request.output[task], target, home)
+    return start, finish
+
+
+@plain
+@typing.no_type_check
+def simulate(request, bench, place, order):
+    """The makespan of a decision; `bench.finish` holds when each task is done."""
+    reset(bench)
+    makespan = 0.0
+    for i in range(order.size):
+        task = order[i]
+        bench.position[task] = i
+        _, back = book(request, bench, task, place[task])
+        makespan = max(makespan, max(back, bench.finish[task]))
+    return makespan

@@ -1,0 +1,260 @@
+"""`GraphCosts`: what every solver for task graphs works on, and what fills it."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from offload_jax.graphs.problem import (
+    GraphProblem,
+    as_bool_array,
+    batch_shapes,
+    check_axes,
+    check_booleans,
+    data_on_edges,
+    validate,
+    validate_depends,
+)
+from offload_jax.validation import (
+    COST,
+    FINITE,
+    Array,
+    ArrayLike,
+    as_float_array,
+    broadcast_shapes,
+    check_kind,
+    check_values,
+    is_traced,
+    require,
+)
+
+Route = tuple[int, ...] | None
+"""Numbers of the links that lead from one place to another, in order; None where nothing does."""
+
+AXES: dict[str, tuple[str, ...]] = {
+    "seconds": ("N", "K"),
+    "depends": ("N", "N"),
+    "data": ("N", "N"),
+    "input": ("N",),
+    "output": ("N",),
+    "release": ("N",),
+    "home": ("N",),
+    "seconds_per_byte": ("L",),
+    "startup": ("L",),
+}
+
+
+def _as_places(name: str, value: Any) -> Any:
+    if isinstance(value, (bool, int, list, tuple)):
+        value = np.asarray(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "iu":
+        raise ValueError(f"{name}: must hold integers, got dtype {value.dtype}")
+    return value.astype(np.int32) if isinstance(value, np.ndarray) else value
+
+
+_CONVERSIONS = {"depends": as_bool_array, "home": _as_places}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, init=False)
+class GraphCosts:
+    """A task graph on K places joined by L one-way links; what every solver works on.
+
+    Leading dimensions are free and broadcast. Routes, servers and the kind of links are the same
+    for the whole batch.
+
+    Attributes:
+      seconds: `[..., N, K]` running time of each task at each place; `inf` forbids the place.
+      depends: bool `[..., N, N]` True at [u, v] where v needs u; only where u < v.
+      data: `[..., N, N]` bytes from u to v, read only where `depends`.
+      input: `[..., N]` bytes that `home` holds and the task needs before it starts.
+      output: `[..., N]` bytes of the task's result that must reach `home`.
+      release: `[..., N]` seconds before which the task and its input are not there.
+      home: int `[..., N]` the place that holds the input and takes the output.
+      seconds_per_byte: `[..., L]` of each link; `inf` is a link that is down.
+      startup: `[..., L]` seconds that follow a transfer without occupying the link; not paid for
+        0 bytes.
+      routes: `routes[j][k]`, the links from place j to place k; empty where j = k.
+      servers: how many tasks each of the K places runs at a time; None is any number.
+      serial: for each of the L links, whether it carries one transfer at a time.
+      send_once: whether row u of `data` is one result, equal on all its edges, that goes to a place
+        once.
+    """
+
+    seconds: Array
+    depends: Array
+    data: Array
+    input: Array
+    output: Array
+    release: Array
+    home: Array
+    seconds_per_byte: Array
+    startup: Array
+    routes: tuple[tuple[Route, ...], ...] = dataclasses.field(metadata={"static": True})
+    servers: tuple[int | None, ...] = dataclasses.field(metadata={"static": True})
+    serial: tuple[bool, ...] = dataclasses.field(metadata={"static": True})
+    send_once: bool = dataclasses.field(metadata={"static": True})
+
+    def __init__(
+        self,
+        seconds: ArrayLike,
+        depends: ArrayLike,
+        data: ArrayLike,
+        input: ArrayLike,
+        output: ArrayLike,
+        release: ArrayLike,
+        home: ArrayLike,
+        seconds_per_byte: ArrayLike,
+        startup: ArrayLike,
+        routes: Sequence[Sequence[Route]],
+        servers: Sequence[int | None],
+        serial: Sequence[bool],
+        send_once: bool = False,
+    ) -> None:
+        given = locals()
+        for name in AXES:
+            convert = _CONVERSIONS.get(name, as_float_array)
+            object.__setattr__(self, name, convert(name, given[name]))
+        fixed = tuple(tuple(None if r is None else tuple(r) for r in row) for row in routes)
+        object.__setattr__(self, "routes", fixed)
+        object.__setattr__(self, "servers", tuple(servers))
+        object.__setattr__(self, "serial", tuple(serial))
+        object.__setattr__(self, "send_once", send_once)
+
+    @property
+    def num_tasks(self) -> int:
+        """N, the number of tasks."""
+        return np.shape(self.seconds)[-2]
+
+    @property
+    def num_places(self) -> int:
+        """K, the number of places."""
+        return np.shape(self.seconds)[-1]
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """The broadcast shape of all leading dimensions."""
+        return broadcast_shapes(batch_shapes(self, {n: len(tail) for n, tail in AXES.items()}))
+
+
+# Links of a `GraphProblem`: device to edge and back, edge to cloud and back.
+_ROUTES: tuple[tuple[Route, ...], ...] = (((), (0,), (0, 2)), ((1,), (), (2,)), ((3, 1), (3,), ()))
+
+
+def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCosts:
+    """The costs of a problem: one CPU on the device, `edge_servers` at the edge, a free cloud.
+
+    Each of the four links (device to edge, edge to device, edge to cloud, cloud to edge) carries
+    one transfer at a time at full rate; what goes between device and cloud takes both hops. Works
+    inside `jit` and `vmap`.
+
+    Args:
+      problem: leading dimensions free.
+      library: `jax.numpy`, or `numpy` for float64 on the host.
+
+    Returns:
+      Costs of the same batch shape, K = 3 places and L = 4 links, without start-up delays.
+    """
+    dtype = np.float64 if library is np else None
+
+    def array(value: Any) -> Any:
+        return library.asarray(value, dtype=dtype)
+
+    cycles = array(problem.cycles)
+    rank = len(problem.batch_shape) + 1
+
+    def seconds(speed: Any) -> Any:
+        speed = array(speed)[..., None]
+        # Leading axes for broadcasting, which JAX can be told to refuse to add by itself.
+        lifted = [v.reshape((1,) * (rank - v.ndim) + v.shape) for v in (cycles, speed)]
+        return lifted[0] / lifted[1]
+
+    device, edge = seconds(problem.device_speed), seconds(problem.edge_speed)
+    places = library.broadcast_arrays(device, edge, library.zeros((1,) * rank, device.dtype))
+    rates = []
+    for bandwidth in (problem.device_edge_bandwidth, problem.edge_cloud_bandwidth):
+        bandwidth = array(bandwidth)
+        alive = bandwidth > 0
+        rates += [library.where(alive, 1.0 / library.where(alive, bandwidth, 1.0), math.inf)] * 2
+    release = array(problem.release)
+    return GraphCosts(
+        seconds=library.stack(places, -1),
+        depends=problem.depends,
+        data=array(problem.data),
+        input=array(problem.input),
+        output=array(problem.output),
+        release=library.broadcast_to(release, (*release.shape[:-1], problem.num_tasks)),
+        home=np.zeros(problem.num_tasks, np.int32),
+        seconds_per_byte=library.stack(library.broadcast_arrays(*rates), -1),
+        startup=np.zeros(4, np.float32),
+        routes=_ROUTES,
+        servers=(1, problem.edge_servers, None),
+        serial=(True,) * 4,
+        send_once=problem.send_once,
+    )
+
+
+def as_costs(source: GraphProblem | GraphCosts, *, library: ModuleType = jnp) -> GraphCosts:
+    """The costs of a problem, see `graph_costs`, or costs as they are."""
+    return graph_costs(source, library=library) if isinstance(source, GraphProblem) else source
+
+
+def check_source(source: GraphProblem | GraphCosts) -> None:
+    """Validates a problem or costs; while tracing, what can be.
+
+    Raises:
+      ValueError: names the field, the rule and the first bad index.
+    """
+    if isinstance(source, GraphCosts):
+        validate_costs(source)
+    elif isinstance(source, GraphProblem):
+        validate(source)
+    else:
+        kind = type(source).__name__
+        raise ValueError(f"problem: must be a GraphProblem or GraphCosts, got {kind}")
+
+
+def validate_costs(costs: GraphCosts) -> None:
+    """Checks shapes, values, routes and servers.
+
+    Raises:
+      ValueError: names the field, the rule, the first bad index and its value.
+    """
+    for name in AXES:
+        if name != "depends":
+            check_kind(name, getattr(costs, name))
+    check_booleans("depends", costs.depends)
+    check_axes(costs, AXES, {"L": len(costs.serial)})
+    num_places = costs.num_places
+    if len(costs.servers) != num_places:
+        raise ValueError(f"servers: needs {num_places} entries, got {len(costs.servers)}")
+    for place, number in enumerate(costs.servers):
+        if number is not None and number < 1:
+            raise ValueError(f"servers[{place}] = {number}: must be at least 1, or None")
+    if len(costs.routes) != num_places or any(len(row) != num_places for row in costs.routes):
+        raise ValueError(f"routes: needs {num_places} rows of {num_places} routes")
+    for j, row in enumerate(costs.routes):
+        for k, route in enumerate(row):
+            if j == k and route != ():
+                raise ValueError(f"routes[{j}][{k}] = {route}: staying uses no link, it must be ()")
+            if j != k and route == ():
+                raise ValueError(
+                    f"routes[{j}][{k}] = (): needs a link, or None where there is none"
+                )
+            for link in route or ():
+                if not 0 <= link < len(costs.serial):
+                    raise ValueError(f"routes[{j}][{k}]: unknown link {link}")
+    fields = {name: getattr(costs, name) for name in AXES if name not in ("depends", "home")}
+    fields["data"] = data_on_edges(costs.depends, costs.data)
+    rules = dict.fromkeys(fields, FINITE) | {"seconds": COST, "seconds_per_byte": COST}
+    check_values(fields, rules)
+    if not is_traced(costs.home):
+        home = np.asarray(costs.home)
+        good = (home >= 0) & (home < num_places)
+        require("home", home, good, f"places are 0..{num_places - 1}")
+    validate_depends(costs.depends)

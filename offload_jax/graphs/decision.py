@@ -1,0 +1,128 @@
+"""Decisions about task graphs, the schedules they give, and what solvers return."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int8
+
+from offload_jax.validation import Array, broadcast_shapes, is_traced, require
+
+
+class Decision(NamedTuple):
+    """Where every task runs, and in which order tasks take processors and links.
+
+    Attributes:
+      place: int8 `[..., N]` the place of each task.
+      order: int32 `[..., N]` a permutation of the tasks in which each follows what it needs.
+    """
+
+    place: Int8[Array, "*batch N"]
+    order: Int[Array, "*batch N"]
+
+
+class Transfers(NamedTuple):
+    """Start and finish of every hop, H hops at most; NaN where none is.
+
+    Attributes:
+      input_start, input_finish: `[..., N, H]` from home to the task's place.
+      data_start, data_finish: `[..., N, N, H]` from task u's place to task v's at [u, v].
+      output_start, output_finish: `[..., N, H]` from the task's place home.
+    """
+
+    input_start: Float[Array, "*batch N H"]
+    input_finish: Float[Array, "*batch N H"]
+    data_start: Float[Array, "*batch N N H"]
+    data_finish: Float[Array, "*batch N N H"]
+    output_start: Float[Array, "*batch N H"]
+    output_finish: Float[Array, "*batch N H"]
+
+
+class Schedule(NamedTuple):
+    """What a decision gives.
+
+    Attributes:
+      makespan: `[...]` seconds until all tasks are done and all outputs are home.
+      start: `[..., N]` seconds at which each task starts.
+      finish: `[..., N]` seconds at which it is done.
+      place: int8 `[..., N]` where it runs.
+      order: int32 `[..., N]` the order in which tasks took processors and links.
+      transfers: every hop of every transfer, if asked for.
+    """
+
+    makespan: Float[Array, "*batch"]
+    start: Float[Array, "*batch N"]
+    finish: Float[Array, "*batch N"]
+    place: Int8[Array, "*batch N"]
+    order: Int[Array, "*batch N"]
+    transfers: Transfers | None = None
+
+
+class GraphSolution(NamedTuple):
+    """What a solver found.
+
+    Attributes:
+      place: int8 `[..., N]` the place of each task.
+      order: int32 `[..., N]` the order of the tasks.
+      cost: `[...]` seconds; of "cpsat" the makespan of its own schedule, of every other method that
+        of `simulate` for `place` and `order`.
+      lower_bound: `[...]` seconds; no schedule is faster.
+      optimal: bool `[...]` True only where `cost` is proven to be the least of all schedules.
+      schedule: the solver's own, where it is not what `simulate` gives.
+    """
+
+    place: Int8[Array, "*batch N"]
+    order: Int[Array, "*batch N"]
+    cost: Float[Array, "*batch"]
+    lower_bound: Float[Array, "*batch"]
+    optimal: Bool[Array, "*batch"]
+    schedule: Schedule | None = None
+
+
+def check_decision(depends: Array, num_places: int, place: Array, order: Array) -> None:
+    """Refuses a decision that cannot be carried out; while tracing, one of the wrong shape.
+
+    Raises:
+      ValueError: names the field, the rule and the first bad index.
+    """
+    place, order = (v if hasattr(v, "dtype") else np.asarray(v) for v in (place, order))
+    num_tasks = np.shape(depends)[-1]
+    for name, value in (("place", place), ("order", order)):
+        if np.ndim(value) == 0 or np.shape(value)[-1] != num_tasks:
+            raise ValueError(f"{name}: last axis must be N = {num_tasks}, got {np.shape(value)}")
+        if not jnp.issubdtype(jnp.result_type(value), jnp.integer):
+            raise ValueError(f"{name}: must hold integers, got dtype {jnp.result_type(value)}")
+    broadcast_shapes(
+        {
+            "depends": np.shape(depends)[:-2],
+            "place": np.shape(place)[:-1],
+            "order": np.shape(order)[:-1],
+        }
+    )
+    if is_traced(depends, place, order):
+        return
+    place, order, depends = np.asarray(place), np.asarray(order), np.asarray(depends)
+    known = (place >= 0) & (place < num_places)
+    require("place", place, known, f"places are 0..{num_places - 1}")
+    known = (order >= 0) & (order < num_tasks)
+    require("order", order, known, f"tasks are 0..{num_tasks - 1}")
+    position = np.full(order.shape, -1)
+    np.put_along_axis(position, order, np.arange(num_tasks), -1)
+    if (position < 0).any():
+        *row, task = (int(i) for i in np.argwhere(position < 0)[0])
+        raise ValueError(f"order{row or ''}: task {task} is missing, another one is there twice")
+    for u, v in np.argwhere(depends.any(axis=tuple(range(depends.ndim - 2)))):
+        wrong = depends[..., u, v] & (position[..., u] > position[..., v])
+        if wrong.any():
+            row = [int(i) for i in np.argwhere(wrong)[0]]
+            raise ValueError(f"order{row or ''}: task {v} stands before task {u}, which it needs")
+
+
+def concrete(name: str, *trees: object) -> None:
+    """Refuses traced values for what runs on the host.
+
+    Raises:
+      ValueError: something is traced.
+    """
+    if is_traced(*trees):
+        raise ValueError(f"{name}: runs on the host and cannot be traced")

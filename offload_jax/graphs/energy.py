@@ -1,0 +1,112 @@
+"""Energy of the device over a schedule of a task graph."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from offload_jax.graphs.costs import graph_costs
+from offload_jax.graphs.decision import Schedule
+from offload_jax.graphs.problem import GraphProblem, validate
+from offload_jax.graphs.simulate import simulate_costs
+from offload_jax.network import Place
+from offload_jax.objectives import PowerModel
+
+
+def energy(
+    problem: GraphProblem, schedule: Schedule, power: PowerModel | None = None
+) -> Float[Array, "*batch"]:
+    """Joules that the device spends.
+
+    Its CPU costs `switched_capacitance` * speed² a cycle, its radio `transmit_watts` and
+    `receive_watts` while it sends and receives, and `idle_watts` count for all of the makespan in
+    which neither works. A chain written as a graph has the energy that it had.
+
+    Args:
+      problem: leading dimensions free.
+      schedule: of the problem; without transfers it is simulated again from place and order.
+      power: the device's power model; the default one if None.
+
+    Returns:
+      `[...]` joules, `inf` where the makespan is.
+
+    Raises:
+      ValueError: the problem is invalid.
+    """
+    validate(problem)
+    return _energy(problem, schedule, PowerModel() if power is None else power)
+
+
+@jax.jit
+def _energy(problem: GraphProblem, schedule: Schedule, power: PowerModel) -> Array:
+    if schedule.transfers is None:
+        schedule = simulate_costs(
+            graph_costs(problem), schedule.place, schedule.order, transfers=True
+        )
+    place = jnp.asarray(schedule.place)
+    local = place == Place.DEVICE
+    speed = jnp.asarray(problem.device_speed)[..., None]
+    lifted = speed.reshape((1,) * (place.ndim - speed.ndim) + speed.shape)
+    cycles = jnp.asarray(problem.cycles)
+    cycles = cycles.reshape((1,) * (place.ndim - cycles.ndim) + cycles.shape)
+    joules = jnp.where(local, power.switched_capacitance * lifted**2 * cycles, 0.0)
+    working: list[tuple[Any, Any]] = [(jnp.where(local, schedule.start, jnp.nan), schedule.finish)]
+    total = jnp.sum(joules, axis=-1)
+    for watts, hops in zip(
+        (power.transmit_watts, power.receive_watts), _radio(place, schedule.transfers), strict=True
+    ):
+        for start, finish in hops:
+            total = total + watts * jnp.nansum(finish - start, axis=-1)
+            working.append((start, finish))
+    idle = schedule.makespan - _union(working)
+    total = total + power.idle_watts * idle
+    return jnp.where(jnp.isfinite(schedule.makespan), total, jnp.inf)
+
+
+def _radio(place: Array, hops: Any) -> tuple[list[tuple], list[tuple]]:
+    """Start and finish `[..., M]` of what the device sends, and of what it receives."""
+    device = place == Place.DEVICE
+    last = (place == Place.CLOUD).astype(jnp.int32)
+    batch = place.shape[:-1]
+
+    def first_hop(values: Any) -> Array:
+        return values[..., 0]
+
+    def last_hop(values: Any, which: Array) -> Array:
+        return jnp.where(which == 0, values[..., 0], values[..., 1])
+
+    def flat(start: Array, finish: Array, counts: Array) -> tuple[Array, Array]:
+        return tuple(  # type: ignore[return-value]
+            jnp.where(counts, value, jnp.nan).reshape(*batch, -1) for value in (start, finish)
+        )
+
+    from_device, to_device = device[..., :, None], device[..., None, :]
+    away = ~(from_device & to_device)
+    sending = [
+        flat(first_hop(hops.input_start), first_hop(hops.input_finish), ~device),
+        flat(first_hop(hops.data_start), first_hop(hops.data_finish), from_device & away),
+    ]
+    origin = last[..., :, None]
+    receiving = [
+        flat(
+            last_hop(hops.data_start, origin),
+            last_hop(hops.data_finish, origin),
+            to_device & away,
+        ),
+        flat(last_hop(hops.output_start, last), last_hop(hops.output_finish, last), ~device),
+    ]
+    return sending, receiving
+
+
+def _union(intervals: list[tuple[Any, Any]]) -> Array:
+    """Length of the union of intervals; those with a NaN are none."""
+    start, finish = (jnp.concatenate(part, axis=-1) for part in zip(*intervals, strict=True))
+    none = jnp.isnan(start) | jnp.isnan(finish)
+    start, finish = jnp.where(none, 0.0, start), jnp.where(none, 0.0, finish)
+    order = jnp.argsort(start, axis=-1)
+    start, finish = (jnp.take_along_axis(part, order, -1) for part in (start, finish))
+    reached = jax.lax.cummax(finish, axis=finish.ndim - 1)
+    before = jnp.concatenate([jnp.zeros_like(reached[..., :1]), reached[..., :-1]], axis=-1)
+    return jnp.sum(jnp.maximum(finish - jnp.maximum(start, before), 0.0), axis=-1)

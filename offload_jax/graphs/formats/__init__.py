@@ -1,0 +1,1 @@
+"""File formats of task graphs; `read` is the way in."""

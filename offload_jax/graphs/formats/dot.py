@@ -1,0 +1,221 @@
+"""Task graphs in DOT, the language of Graphviz: as daggen writes them, or with weights.
+
+The part of the language that holds a graph is read: node and edge statements, chains of edges,
+attributes and their defaults, subgraphs as mere grouping, comments. A subgraph as the end of an
+edge and HTML strings are refused.
+"""
+
+import dataclasses
+import itertools
+import math
+import re
+from typing import NamedTuple
+
+from offload_jax.graphs.task_graph import TaskGraph
+
+_TOKEN = re.compile(
+    r"""
+    (?P<skip> \s+ | //[^\n]* | /\*.*?\*/ | ^\#[^\n]* )
+  | (?P<string> "(?:[^"\\]|\\.)*" )
+  | (?P<word> -?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?!\w) | \w+ )
+  | (?P<sign> -> | -- | [{}\[\];,=:] )
+    """,
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
+)
+_KEYWORDS = ("node", "edge", "graph", "subgraph", "strict", "digraph")
+
+
+class _Token(NamedTuple):
+    text: str
+    kind: str
+    line: int
+
+
+@dataclasses.dataclass
+class _Statement:
+    attributes: dict[str, str]
+    line: int
+
+
+def parse(text: str, reference_speed: float, cycles_per_byte: float) -> TaskGraph:
+    """Makes a graph of the text of a DOT file.
+
+    Args:
+      text: the file.
+      reference_speed: cycles per second of a node's `Weight`.
+      cycles_per_byte: cycles per byte of a node's `size`, which makes the file one of daggen.
+
+    Returns:
+      The graph; `read` says what becomes of which attribute.
+
+    Raises:
+      ValueError: names the line, or the tasks of a cycle.
+    """
+    parser = _Parser(text)
+    parser.parse()
+    nodes, edges = parser.nodes, parser.edges
+    if not nodes:
+        raise ValueError("the graph has no nodes")
+    for (u, v), statement in edges.items():
+        for end in (u, v):
+            if end not in nodes:
+                raise ValueError(f"line {statement.line}: edge {u} -> {v}: unknown task {end!r}")
+    daggen = any("size" in statement.attributes for statement in nodes.values())
+    key = "size" if daggen else "weight"
+    work = {name: _value(node, key, f"node {name}") for name, node in nodes.items()}
+    data = {(u, v): _value(edge, key, f"edge {u} -> {v}") for (u, v), edge in edges.items()}
+    if not daggen:
+        return TaskGraph.from_edges(
+            [seconds * reference_speed for seconds in work.values()],
+            list(data),
+            list(data.values()),
+            names=list(nodes),
+        )
+    senders, readers = {u for u, _ in edges}, {v for _, v in edges}
+    return TaskGraph.from_edges(
+        [size * cycles_per_byte for size in work.values()],
+        list(data),
+        list(data.values()),
+        input=[0.0 if name in readers else size for name, size in work.items()],
+        output=[
+            0.0
+            if name in senders or "expect_size" not in node.attributes
+            else _value(node, "expect_size", f"node {name}")
+            for name, node in nodes.items()
+        ],
+        names=list(nodes),
+        send_once=len({(u, size) for (u, _), size in data.items()}) == len(senders),
+    )
+
+
+def _value(statement: _Statement, key: str, what: str) -> float:
+    where = f"line {statement.line}: {what}"
+    text = statement.attributes.get(key)
+    if text is None:
+        raise ValueError(f"{where} has no {key}")
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{where}: {key} = {text!r} is not a number") from None
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{where}: {key} = {text} must be finite and not negative")
+    return value
+
+
+class _Parser:
+    """Reads statements into `nodes` by name and `edges` by their ends, attributes in lower case."""
+
+    def __init__(self, text: str) -> None:
+        self.nodes: dict[str, _Statement] = {}
+        self.edges: dict[tuple[str, str], _Statement] = {}
+        self._defaults: dict[str, dict[str, str]] = {"node": {}, "edge": {}, "graph": {}}
+        self._tokens = _tokens(text)
+        self._next = 0
+
+    def parse(self) -> None:
+        self._accept("strict")
+        if self._accept("graph"):
+            raise self._error("the graph has no directions", back=1)
+        self._expect("digraph")
+        if self._peek().kind != "sign":
+            self._name()
+        self._expect("{")
+        depth = 1
+        while depth:
+            if self._accept("}"):
+                depth -= 1
+            elif self._accept("subgraph"):
+                if not self._at("{"):
+                    self._name()
+            elif self._accept("{"):
+                depth += 1
+            elif not self._accept(";"):
+                self._statement()
+        if self._peek().kind != "end":
+            raise self._error("there is something after the end of the graph")
+
+    def _statement(self) -> None:
+        first = self._peek()
+        if first.kind == "word" and first.text.lower() in self._defaults:
+            self._next += 1
+            self._defaults[first.text.lower()].update(self._attributes())
+            return
+        names = [self._name()]
+        if self._accept("="):
+            self._name()
+            return
+        while self._accept("->"):
+            names.append(self._name())
+        attributes = self._attributes()
+        for ends in itertools.pairwise(names):
+            if ends in self.edges:
+                raise ValueError(
+                    f"line {first.line}: edge {' -> '.join(ends)} is there twice, first in line"
+                    f" {self.edges[ends].line}"
+                )
+            self.edges[ends] = _Statement({**self._defaults["edge"], **attributes}, first.line)
+        if len(names) == 1:
+            if names[0] in self.nodes:
+                raise ValueError(
+                    f"line {first.line}: node {names[0]} is there twice, first in line"
+                    f" {self.nodes[names[0]].line}"
+                )
+            attributes = {**self._defaults["node"], **attributes}
+            self.nodes[names[0]] = _Statement(attributes, first.line)
+
+    def _name(self) -> str:
+        token = self._peek()
+        if token.kind not in ("word", "string") or (
+            token.kind == "word" and token.text.lower() in _KEYWORDS
+        ):
+            raise self._error(f"expected a name, found {token.text!r}")
+        self._next += 1
+        while self._accept(":"):
+            self._name()
+        return token.text
+
+    def _attributes(self) -> dict[str, str]:
+        attributes = {}
+        while self._accept("["):
+            while not self._accept("]"):
+                key = self._name()
+                self._expect("=")
+                attributes[key.lower()] = self._name()
+                if not self._accept(","):
+                    self._accept(";")
+        return attributes
+
+    def _peek(self) -> _Token:
+        return self._tokens[self._next]
+
+    def _at(self, text: str) -> bool:
+        token = self._peek()
+        return token.kind != "string" and token.text.lower() == text
+
+    def _accept(self, text: str) -> bool:
+        found = self._at(text)
+        self._next += found
+        return found
+
+    def _expect(self, text: str) -> None:
+        if not self._accept(text):
+            raise self._error(f"expected {text!r}, found {self._peek().text!r}")
+
+    def _error(self, message: str, *, back: int = 0) -> ValueError:
+        return ValueError(f"line {self._tokens[self._next - back].line}: {message}")
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens, position, line = [], 0, 1
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ValueError(f"line {line}: cannot read {text[position : position + 20]!r}")
+        found, kind = match.group(), str(match.lastgroup)
+        if kind == "string":
+            tokens.append(_Token(re.sub(r'\\(["\\])', r"\1", found[1:-1]), kind, line))
+        elif kind != "skip":
+            tokens.append(_Token(found, kind, line))
+        line += found.count("\n")
+        position = match.end()
+    return [*tokens, _Token("the end of the file", "end", line)]

@@ -1,0 +1,184 @@
+"""Rules that decide with the machine in view, in JAX: greedy, one place, perturbed greedy."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from offload_jax.graphs.booking import book, by_task, in_order, over_rows
+from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.machine import Hardware, Outlook, State, hardware, run
+from offload_jax.graphs.ranks import Means, by_decreasing, is_empty, mean_costs, upward_ranks
+from offload_jax.graphs.simulate import simulate_rows
+from offload_jax.validation import ArrayLike
+
+# Standard deviations of the logarithms of what `perturbed` multiplies.
+RANK_NOISE, RATE_NOISE = 0.5, 0.7
+
+
+def rank_order(costs: GraphCosts) -> Array:
+    """int32 `[..., N]` the tasks by decreasing upward rank."""
+    return _rank_order(costs, static=hardware(costs))
+
+
+@functools.partial(jax.jit, static_argnames="static")
+def _rank_order(costs: GraphCosts, *, static: Hardware) -> Array:
+    def order(rows: int, costs: GraphCosts) -> Array:
+        order = by_decreasing(upward_ranks(mean_costs(costs, static), costs.depends))
+        return jnp.broadcast_to(order, (rows, order.shape[1]))
+
+    return over_rows(order, costs, batch=costs.batch_shape)
+
+
+def greedy(costs: GraphCosts) -> Decision:
+    """By decreasing upward rank, each task to the place where it is done first.
+
+    Done is when its output is home, if it has one. Contention is that of `simulate`; ties go to the
+    lowest place.
+    """
+    return _greedy(costs, static=hardware(costs))
+
+
+@functools.partial(jax.jit, static_argnames="static")
+def _greedy(costs: GraphCosts, *, static: Hardware) -> Decision:
+    def decide(rows: int, costs: GraphCosts) -> Decision:
+        means = mean_costs(costs, static)
+        order = by_decreasing(upward_ranks(means, costs.depends))
+        return Decision(greedy_places(static, rows, costs, order, means), order)
+
+    return _typed(over_rows(decide, costs, batch=costs.batch_shape), costs)
+
+
+def greedy_places(
+    static: Hardware, rows: int, costs: GraphCosts, order: Array, means: Means
+) -> Array:
+    """Places `[rows, N]`, task after task in the given order.
+
+    Only places with a live route from and to a task's home are looked at, so that a dead link
+    leaves everything at home.
+    """
+    live = [in_order(usable, order, rows) for usable in means.live]
+
+    def earliest(memory: tuple, state: State, outlook: Outlook, live: list[Array]) -> tuple:
+        del state
+        best, place = jnp.full(rows, jnp.inf), jnp.zeros(rows, jnp.int32)
+        for k, back in enumerate(outlook.back):
+            earlier = live[k] & (back < best)
+            place = jnp.where(earlier, k, place)
+            best = jnp.where(earlier, back, best)
+        return memory, place, None
+
+    _, state, _, _ = run(static, book(costs, order, rows), earliest, (), live)
+    return by_task(state.place, order)
+
+
+def _typed(decision: Decision, costs: GraphCosts) -> Decision:
+    shape = (*costs.batch_shape, costs.num_tasks)
+    place = jnp.broadcast_to(decision.place, shape).astype(jnp.int8)
+    return Decision(place, jnp.broadcast_to(decision.order, shape).astype(jnp.int32))
+
+
+def random(costs: GraphCosts, key: Array) -> Decision:
+    """Uniform places; the order is that of ranks over random running times."""
+    shape = (*costs.batch_shape, costs.num_tasks)
+    place_key, order_key = jax.random.split(key)
+    static = hardware(costs)
+    place = jax.random.randint(place_key, shape, 0, costs.num_places, jnp.int8)
+    seconds = jax.random.exponential(order_key, shape)
+
+    def order(rows: int, costs: GraphCosts, seconds: Array) -> Array:
+        means = mean_costs(costs, static)
+        means = means._replace(
+            seconds=seconds, moving=0 * means.moving, returning=0 * means.returning
+        )
+        return by_decreasing(upward_ranks(means, costs.depends))
+
+    order = over_rows(order, costs, seconds, batch=costs.batch_shape)
+    return Decision(place_filled(costs, place), order)
+
+
+def place_filled(costs: GraphCosts, place: Array) -> Array:
+    """int8 `[..., N]`: the places, and 0 for empty tasks."""
+    return jnp.where(is_empty(costs), 0, place).astype(jnp.int8)
+
+
+def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Any]:
+    """The best of `greedy` and of `num - 1` greedy decisions about noisy copies of the request.
+
+    Copy i multiplies w and c of the rank by log-normal noise of `RANK_NOISE`, and every second one
+    the rates of processors and links that greedy decides by by noise of `RATE_NOISE`. All are
+    simulated on the request as it is. Copy i depends on `fold_in(key, i)` alone, so the result gets
+    no worse with `num`.
+
+    Args:
+      costs: leading dimensions free.
+      key: JAX random key.
+      num: copies, at least 1; static.
+
+    Returns:
+      The decision of least makespan, the first among equals, and its makespan `[...]`.
+    """
+    if num < 1:
+        raise ValueError(f"num = {num}: must be at least 1")
+    return _perturbed(costs, key, num, static=hardware(costs))
+
+
+@functools.partial(jax.jit, static_argnames="static")
+def _perturbed(
+    costs: GraphCosts, key: Array, num: ArrayLike, *, static: Hardware
+) -> tuple[Decision, Any]:
+    batch = costs.batch_shape
+
+    def decide(rows: int, costs: GraphCosts, row: Array) -> tuple[Decision, Any]:
+        means = mean_costs(costs, static)
+
+        def attempt(i: Array) -> tuple[Decision, Any]:
+            keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
+            noisy, world = _copy(costs, means, keys, i)
+            order = by_decreasing(upward_ranks(noisy, costs.depends))
+            place = greedy_places(static, rows, world, order, means)
+            makespan = simulate_rows(static, False, rows, costs, place, order).makespan
+            return Decision(place, jnp.broadcast_to(order, place.shape)), makespan
+
+        def better(i: Array, best: tuple[Decision, Array]) -> tuple[Decision, Any]:
+            found, makespan = attempt(i)
+            wins = makespan < best[1]
+            decision = jax.tree.map(lambda a, b: jnp.where(wins[:, None], a, b), found, best[0])
+            return decision, jnp.where(wins, makespan, best[1])
+
+        return jax.lax.fori_loop(1, num, better, attempt(jnp.zeros((), jnp.int32)))
+
+    size = 1
+    for length in batch:
+        size *= length
+    numbers = jnp.arange(size, dtype=jnp.int32).reshape(*batch, 1)
+    decision, makespan = over_rows(decide, costs, numbers, batch=batch)
+    return _typed(decision, costs), makespan
+
+
+def _copy(costs: GraphCosts, means: Means, keys: Array, number: Array) -> tuple[Means, GraphCosts]:
+    """Copy `number` of the rows: what the rank is computed from, and what greedy sees."""
+    rank_scale = jnp.where(number > 0, RANK_NOISE, 0.0)
+    rate_scale = jnp.where((number > 0) & (number % 2 == 0), RATE_NOISE, 0.0)
+
+    def noise(which: int, shape: tuple[int, ...], scale: Array) -> Array:
+        def draw(key: Array) -> Array:
+            return jax.random.normal(jax.random.fold_in(key, which), shape, jnp.float32)
+
+        return jnp.exp(scale * jax.vmap(draw)(keys))
+
+    num_tasks, num_places, num_links = costs.num_tasks, costs.num_places, len(costs.serial)
+    noisy = means._replace(
+        seconds=means.seconds * noise(0, (num_tasks,), rank_scale),
+        moving=means.moving * noise(1, (num_tasks, num_tasks), rank_scale),
+    )
+    world = dataclasses.replace(
+        costs,
+        seconds=costs.seconds * noise(2, (1, num_places), rate_scale),
+        seconds_per_byte=costs.seconds_per_byte * noise(3, (num_links,), rate_scale),
+    )
+    return noisy, world

@@ -1,0 +1,383 @@
+"""The machine that carries out decisions, as one scan in JAX: processors, links and their queues.
+
+Tasks are booked one after the other. For each, *all* K places are tried on the present state of
+links and servers, a function chooses one of them, and the state it leads to is kept. `simulate`
+chooses what it was told, `greedy` what is done first, a learned policy what a network says; they
+are all this one loop.
+
+The batch is the last axis of every array and tasks stand in the order in which they are booked, so
+a step is a few passes over contiguous vectors: N steps, and in step i one for each of the i tasks
+before, whether or not it is needed; which ones are differs from row to row.
+"""
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from offload_jax.graphs.costs import GraphCosts
+
+
+class Hardware(NamedTuple):
+    """What is the same for all rows; hashable.
+
+    Attributes:
+      routes, servers, serial, send_once: as in `GraphCosts`.
+      home: the one place where all inputs lie and all outputs go, None if tasks differ.
+    """
+
+    routes: tuple[tuple[tuple[int, ...] | None, ...], ...]
+    servers: tuple[int | None, ...]
+    serial: tuple[bool, ...]
+    send_once: bool
+    home: int | None
+
+    @property
+    def num_places(self) -> int:
+        return len(self.servers)
+
+    @property
+    def num_hops(self) -> int:
+        """H, the hops of the longest route, at least 1."""
+        return max(1, *(len(route or ()) for row in self.routes for route in row))
+
+
+class Booking(NamedTuple):
+    """The tasks of all rows, in booking order; position first, batch last.
+
+    Attributes:
+      seconds: `[N, K, B]`.
+      needs: `[N, N, B]` bytes that the task in position i gets from the one in position j at
+        [i, j]; -1 where it needs nothing of it.
+      input, output, release: `[N, B]`.
+      home: `[N, B]`, not read where the hardware has one home.
+      seconds_per_byte, startup: `[L, B]` or `[L, 1]`.
+    """
+
+    seconds: Array
+    needs: Array
+    input: Array
+    output: Array
+    release: Array
+    home: Array
+    seconds_per_byte: Array
+    startup: Array
+
+
+class Outlook(NamedTuple):
+    """What would become of a task at each of the K places, entries `[B]`.
+
+    Attributes:
+      ready: seconds at which all that it needs has arrived.
+      start: seconds at which it starts.
+      finish: seconds at which it is done.
+      back: seconds at which its output is home.
+      free: K tuples of L, when each link is free after it.
+    """
+
+    ready: tuple[Array, ...]
+    start: tuple[Array, ...]
+    finish: tuple[Array, ...]
+    back: tuple[Array, ...]
+    free: tuple[tuple[Array, ...], ...]
+
+
+class State(NamedTuple):
+    """What the machine has booked so far.
+
+    Attributes:
+      place: int `[N, B]` of the tasks before; others unset.
+      finish: `[N, B]` likewise.
+      free: L entries `[B]`, when each link is free.
+      busy: for each place, until when each of its servers is busy, entries `[B]`.
+      copies: K entries `[N, B]`, when the result of a task is at a place, -1 where it was not sent;
+        empty without `send_once`.
+    """
+
+    place: Array
+    finish: Array
+    free: tuple[Array, ...]
+    busy: tuple[tuple[Array, ...], ...]
+    copies: tuple[Array, ...]
+
+
+class Hops(NamedTuple):
+    """Start and finish of the hops of one transfer, `[H, B]`; NaN where none is."""
+
+    start: Array
+    finish: Array
+
+
+class Log(NamedTuple):
+    """The hops of all that moves for one task.
+
+    Attributes:
+      input: its input.
+      data: `[N, H, B]` what comes from the tasks before, by their positions.
+      output: its output.
+    """
+
+    input: Hops
+    data: Hops
+    output: Hops
+
+
+Choose = Callable[[Any, State, Outlook, Any], tuple[Any, Array, Any]]
+"""(memory, state, outlook, what `xs` holds of this task) -> (memory, place `[B]`, to stack)."""
+
+
+def hardware(costs: GraphCosts) -> Hardware:
+    """The static part of costs; `home` is static where it is known to be one place."""
+    home = None
+    if not isinstance(costs.home, jax.Array):
+        places = set(costs.home.ravel().tolist())
+        home = places.pop() if len(places) == 1 else None
+    return Hardware(costs.routes, costs.servers, costs.serial, costs.send_once, home)
+
+
+def run(
+    hardware: Hardware,
+    booking: Booking,
+    choose: Choose,
+    memory: Any,
+    xs: Any,
+    *,
+    with_log: bool = False,
+) -> tuple[Any, State, Any, Log | None]:
+    """Books all tasks.
+
+    Args:
+      hardware: the static part.
+      booking: N tasks, B rows.
+      choose: places a task.
+      memory: what `choose` carries from task to task.
+      xs: arrays `[N, ...]` that `choose` gets a row of.
+      with_log: whether to keep every hop.
+
+    Returns:
+      The last memory, the last state, what `choose` gave to stack, and the hops `[N, ...]` by the
+      position of the task that they are for.
+    """
+    num_tasks, num_places, batch = booking.seconds.shape
+    dtype = booking.seconds.dtype
+    zero = jnp.zeros(batch, dtype)
+    state = State(
+        place=jnp.zeros((num_tasks, batch), jnp.int32),
+        finish=jnp.zeros((num_tasks, batch), dtype),
+        free=(zero,) * len(hardware.serial),
+        busy=tuple((zero,) * (number or 0) for number in hardware.servers),
+        copies=(jnp.full((num_tasks, batch), -1, dtype),) * (num_places * hardware.send_once),
+    )
+
+    def step(carry: tuple[Any, State], inputs: tuple) -> tuple[tuple[Any, State], Any]:
+        memory, state = carry
+        index, task, x = inputs
+        outlook, copies, logs = _look(hardware, booking, state, index, task, with_log)
+        memory, place, stacked = choose(memory, state, outlook, x)
+        log = jax.tree.map(lambda *entries: chosen(place, entries), *logs) if with_log else None
+        state = _book(hardware, state, outlook, copies, index, task, place)
+        return (memory, state), (stacked, log)
+
+    tasks = booking._replace(seconds_per_byte=(), startup=())  # type: ignore[arg-type]
+    (memory, state), (stacked, log) = jax.lax.scan(
+        step, (memory, state), (jnp.arange(num_tasks), tasks, xs)
+    )
+    return memory, state, stacked, log
+
+
+def _look(
+    hardware: Hardware,
+    booking: Booking,
+    state: State,
+    index: Array,
+    task: Booking,
+    with_log: bool,
+) -> tuple[Outlook, list[Array], list[Log | None]]:
+    """Tries a task at every place.
+
+    Returns:
+      What would become of it, by place; with `send_once` the copies that this would leave; with a
+      log the hops that it would take.
+    """
+    places = range(hardware.num_places)
+    num_tasks, _, batch = booking.seconds.shape
+    home = [_is_at(task.home, j) if hardware.home is None else hardware.home == j for j in places]
+    move = functools.partial(_move_to, hardware, booking)
+    none = jnp.full((num_tasks, hardware.num_hops, batch), math.nan, booking.seconds.dtype)
+    carry, inputs = [], []
+    for k in places:
+        ready, free, hops = move(k, home, task.release, task.input, task.input > 0, state.free)
+        carry.append((ready, free, state.copies[k : k + 1], Hops(none, none) if with_log else None))
+        inputs.append(hops)
+
+    def gather(j: Array, carry: list[tuple]) -> list[tuple]:
+        """What comes from the task in position j, at every place."""
+        num_bytes, finish = task.needs[j], state.finish[j]
+        origin = [_is_at(state.place[j], p) for p in places]
+        after = []
+        for k, (ready, free, copies, log) in enumerate(carry):
+            moves = num_bytes > 0
+            if hardware.send_once:
+                there = copies[0][j]
+                moves = moves & (there < 0)
+            arrived, free, hops = move(k, origin, finish, num_bytes, moves, free)
+            if hardware.send_once:
+                away = (num_bytes > 0) & ~origin[k]
+                arrived = jnp.where(away & ~moves, there, arrived)
+                copies = (copies[0].at[j].set(jnp.where(away, arrived, there)),)
+            ready = jnp.maximum(ready, jnp.where(num_bytes >= 0, arrived, 0))
+            if with_log:
+                log = jax.tree.map(lambda entry, new: entry.at[j].set(new), log, hops)
+            after.append((ready, free, copies, log))
+        return after
+
+    carry = jax.lax.fori_loop(0, index, gather, carry)
+    columns: list[tuple] = []
+    logs: list[Log | None] = []
+    for k, (ready, free, _, log) in enumerate(carry):
+        duration = task.seconds[k]
+        start = ready
+        if state.busy[k]:
+            first = functools.reduce(jnp.minimum, state.busy[k])
+            start = jnp.where(duration > 0, jnp.maximum(ready, first), ready)
+        finish = start + duration
+        back, free, hops = _send_home(hardware, booking, k, home, finish, task.output, free)
+        columns.append((ready, start, finish, back, free))
+        logs.append(Log(inputs[k], log, hops) if with_log else None)
+    outlook = Outlook(*zip(*columns, strict=True))
+    return outlook, [copies[0] for _, _, copies, _ in carry if hardware.send_once], logs
+
+
+def _book(
+    hardware: Hardware,
+    state: State,
+    outlook: Outlook,
+    copies: list[Array],
+    index: Array,
+    task: Booking,
+    place: Array,
+) -> State:
+    """The state once the task runs at `place` `[B]`."""
+    finish = chosen(place, outlook.finish)
+    busy = []
+    for k, servers in enumerate(state.busy):
+        occupied = _is_at(place, k) & (task.seconds[k] > 0)
+        after = list(servers)
+        if servers:
+            first = functools.reduce(jnp.minimum, servers)
+            for s, until in enumerate(servers):
+                takes = occupied & (until == first)
+                after[s] = jnp.where(takes, finish, until)
+                occupied = occupied & ~takes
+        busy.append(tuple(after))
+    return State(
+        place=state.place.at[index].set(place),
+        finish=state.finish.at[index].set(finish),
+        free=tuple(chosen(place, times) for times in zip(*outlook.free, strict=True)),
+        busy=tuple(busy),
+        copies=tuple(
+            jnp.where(_is_at(place, k), new, old)
+            for k, (new, old) in enumerate(zip(copies, state.copies, strict=True))
+        ),
+    )
+
+
+def _is_at(place: Array, k: int) -> Array:
+    return place == k
+
+
+def chosen(place: Array, entries: Sequence[Array]) -> Array:
+    """Of entries `[..., B]`, one for each place, that of the place of each row."""
+    result = entries[-1]
+    for k in reversed(range(len(entries) - 1)):
+        result = jnp.where(_is_at(place, k), entries[k], result)
+    return result
+
+
+class _Passage:
+    """A transfer on its way: each row takes some of the hops that it is led past."""
+
+    def __init__(
+        self,
+        hardware: Hardware,
+        booking: Booking,
+        begin: Array,
+        num_bytes: Array,
+        free: Sequence[Array],
+    ) -> None:
+        self.hardware, self.booking, self.num_bytes = hardware, booking, num_bytes
+        self.here, self.free = begin, list(free)
+        self.starts = [jnp.full_like(num_bytes, math.nan)] * hardware.num_hops
+        self.finishes = list(self.starts)
+
+    def hop(self, number: int, link: int, uses: Array) -> None:
+        """Hop `number` of the rows that use it leads over `link`."""
+        serial = self.hardware.serial[link]
+        start = jnp.maximum(self.here, self.free[link]) if serial else self.here
+        finish = start + self.num_bytes * self.booking.seconds_per_byte[link]
+        if serial:
+            self.free[link] = jnp.where(uses, finish, self.free[link])
+        self.here = jnp.where(uses, finish + self.booking.startup[link], self.here)
+        self.starts[number] = jnp.where(uses, start, self.starts[number])
+        self.finishes[number] = jnp.where(uses, finish, self.finishes[number])
+
+    def stop(self, rows: Array) -> None:
+        """Nothing leads to where these rows want to go."""
+        self.here = jnp.where(rows, math.inf, self.here)
+
+    def end(self) -> tuple[Array, tuple[Array, ...], Hops]:
+        """When the data is there, when each link is free, and the hops taken."""
+        hops = Hops(jnp.stack(self.starts), jnp.stack(self.finishes))
+        return self.here, tuple(self.free), hops
+
+
+def _move_to(
+    hardware: Hardware,
+    booking: Booking,
+    target: int,
+    origin: Sequence[Any],
+    begin: Array,
+    num_bytes: Array,
+    moves: Array,
+    free: Sequence[Array],
+) -> tuple[Array, tuple[Array, ...], Hops]:
+    """Moves data to `target` from where `origin` says for each row.
+
+    Every hop of every route to `target` is passed in turn, first hops first.
+    """
+    users: dict[tuple[int, int], list[Array]] = {}
+    passage = _Passage(hardware, booking, begin, num_bytes, free)
+    for j, row in enumerate(hardware.routes):
+        for number, link in enumerate(row[target] or ()):
+            users.setdefault((number, link), []).append(origin[j])
+    for (number, link), rows in sorted(users.items(), key=lambda item: item[0]):
+        passage.hop(number, link, moves & functools.reduce(operator.or_, rows))
+    for j, row in enumerate(hardware.routes):
+        if row[target] is None:
+            passage.stop(moves & origin[j])
+    return passage.end()
+
+
+def _send_home(
+    hardware: Hardware,
+    booking: Booking,
+    origin: int,
+    home: Sequence[Any],
+    begin: Array,
+    num_bytes: Array,
+    free: Sequence[Array],
+) -> tuple[Array, tuple[Array, ...], Hops]:
+    """Moves an output from a place to each row's home."""
+    passage = _Passage(hardware, booking, begin, num_bytes, free)
+    for target, route in enumerate(hardware.routes[origin]):
+        rows = (num_bytes > 0) & home[target]
+        for number, link in enumerate(route or ()):
+            passage.hop(number, link, rows)
+        if route is None:
+            passage.stop(rows)
+    return passage.end()

@@ -1,0 +1,102 @@
+"""Costs of a task graph on a network: any number of places, servers and links."""
+
+import math
+
+import numpy as np
+
+from offload_jax.graphs.costs import GraphCosts, Route
+from offload_jax.graphs.task_graph import TaskGraph
+from offload_jax.network import Network
+from offload_jax.validation import ArrayLike
+
+
+def network_costs(
+    task: TaskGraph, network: Network, *, release: ArrayLike = 0.0, home: ArrayLike = 0
+) -> GraphCosts:
+    """Writes a task graph on a network as what solvers work on, in float64 on the host.
+
+    Every link of the network becomes two, one for each direction. A place runs as many tasks at a
+    time as its processor has servers; at infinite speed tasks take no time, and so need none. Data
+    takes the route of least seconds per byte, among equals the one of fewest hops. Half a round
+    trip follows each hop without occupying the link; 0 bytes do not pay it.
+
+    Args:
+      task: cycles and bytes.
+      network: places and links; speeds and bandwidths may be arrays `[...]` that broadcast.
+      release: `[..., N]` seconds before which a task and its input are not there.
+      home: int `[..., N]` the place that holds a task's input and takes its output, so that tasks
+        of many users who share an edge are one graph.
+
+    Returns:
+      Costs with the batch shape of the network.
+
+    Raises:
+      ValueError: bandwidths make rows of the batch take different routes; solve those apart.
+    """
+    num_tasks, num_places = len(task.names), len(network.places)
+    speeds = _stacked([place.speed for place in network.places])
+    hops = list(network.hops())
+    bandwidth = _stacked([hop.bandwidth for hop in hops])
+    rate = np.full_like(bandwidth, math.inf)
+    np.divide(1.0, bandwidth, out=rate, where=bandwidth > 0)
+    depends, data = task.dense()
+    return GraphCosts(
+        seconds=task.cycles[:, None] / speeds[..., None, :],
+        depends=depends,
+        data=data,
+        input=task.input,
+        output=task.output,
+        release=np.broadcast_to(release, (*np.shape(release)[:-1], num_tasks)),
+        home=np.broadcast_to(home, (*np.shape(home)[:-1], num_tasks)),
+        seconds_per_byte=rate,
+        startup=_stacked([hop.round_trip_time for hop in hops]) / 2,
+        routes=_routes([(hop.source, hop.target) for hop in hops], rate, num_places),
+        servers=tuple(place.servers for place in network.places),
+        serial=tuple(link.serial for link in network.links for _ in range(2)),
+        send_once=task.send_once,
+    )
+
+
+def _stacked(values: list[ArrayLike]) -> np.ndarray:
+    """`[..., len(values)]`."""
+    if not values:
+        return np.zeros(0)
+    return np.stack(np.broadcast_arrays(*(np.asarray(v, np.float64) for v in values)), axis=-1)
+
+
+def _routes(
+    ends: list[tuple[int, int]], rate: np.ndarray, num_places: int
+) -> tuple[tuple[Route, ...], ...]:
+    """Routes that are the same for all rows of `rate` `[..., L]`."""
+    rows = rate.reshape(-1, rate.shape[-1]) if rate.size else np.zeros((1, 0))
+    routes = _routes_of_row(ends, rows[0], num_places)
+    for number, row in enumerate(rows[1:], 1):
+        if _routes_of_row(ends, row, num_places) != routes:
+            raise ValueError(
+                f"bandwidth: row {number} of the batch has other routes than row 0; routes are the"
+                " same for a batch, so make costs for each apart"
+            )
+    return routes
+
+
+def _routes_of_row(
+    ends: list[tuple[int, int]], rate: np.ndarray, num_places: int
+) -> tuple[tuple[Route, ...], ...]:
+    """Floyd and Warshall's all-pairs shortest paths by (dead hops, seconds per byte, hops)."""
+    best: list[list[tuple[int, float, int, Route]]] = [
+        [(0, 0.0, 0, ()) if j == k else (num_places, 0.0, 0, None) for k in range(num_places)]
+        for j in range(num_places)
+    ]
+    for link, (j, k) in enumerate(ends):
+        dead = int(rate[link] == math.inf)
+        best[j][k] = min(best[j][k], (dead, 0.0 if dead else float(rate[link]), 1, (link,)))
+    for middle in range(num_places):
+        for j in range(num_places):
+            for k in range(num_places):
+                first, second = best[j][middle], best[middle][k]
+                if first[3] is None or second[3] is None or middle in (j, k):
+                    continue
+                detour = (first[0] + second[0], first[1] + second[1], first[2] + second[2])
+                if detour < best[j][k][:3]:
+                    best[j][k] = (*detour, first[3] + second[3])
+    return tuple(tuple(entry[3] for entry in row) for row in best)

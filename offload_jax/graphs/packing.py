@@ -1,0 +1,123 @@
+"""Single requests as the plain arrays that compiled loops take."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from offload_jax.graphs.costs import AXES, GraphCosts
+
+
+class Request(NamedTuple):
+    """Costs of one request in float64, the graph as lists of edges by reader.
+
+    Attributes:
+      seconds: `[N, K]`.
+      first_edge: int `[N + 1]`; the edges into task v are `first_edge[v] : first_edge[v + 1]`.
+      source: int `[M]` the task that each edge comes from, increasing for one reader.
+      data: `[M]` bytes.
+      input, output, release: `[N]`.
+      home: int `[N]`.
+      seconds_per_byte, startup: `[L]`.
+      first_hop: int `[K K + 1]`; from place j to k lead `first_hop[j K + k]` and what follows.
+      hops: int `[H]` links.
+      first_server: int `[K + 1]`; a place with as many servers as one likes has none here.
+      serial: bool `[L]`.
+      send_once: bool.
+    """
+
+    seconds: np.ndarray
+    first_edge: np.ndarray
+    source: np.ndarray
+    data: np.ndarray
+    input: np.ndarray
+    output: np.ndarray
+    release: np.ndarray
+    home: np.ndarray
+    seconds_per_byte: np.ndarray
+    startup: np.ndarray
+    first_hop: np.ndarray
+    hops: np.ndarray
+    first_server: np.ndarray
+    serial: np.ndarray
+    send_once: bool
+
+
+def unpack_rows(costs: GraphCosts) -> Iterator[Request]:
+    """The requests of a batch, one by one; concrete costs."""
+    batch = costs.batch_shape
+    fields = {}
+    for name, axes in AXES.items():
+        value = np.asarray(getattr(costs, name))
+        tail = value.shape[value.ndim - len(axes) :]
+        fields[name] = np.broadcast_to(value, (*batch, *tail)).reshape(math.prod(batch), *tail)
+    static = _static_arrays(costs)
+    for row in range(math.prod(batch)):
+        yield pack_fields(
+            **{name: value[row] for name, value in fields.items()},
+            static=static,
+            send_once=costs.send_once,
+        )
+
+
+class Static(NamedTuple):
+    """The last fields of a request but one, which rows share."""
+
+    first_hop: np.ndarray
+    hops: np.ndarray
+    first_server: np.ndarray
+    serial: np.ndarray
+
+
+def _static_arrays(costs: GraphCosts) -> Static:
+    routes = [list(route or ()) for row in costs.routes for route in row]
+    return Static(
+        _starts([len(route) for route in routes]),
+        np.array([link for route in routes for link in route], np.int64),
+        _starts([number or 0 for number in costs.servers]),
+        np.array(costs.serial, bool),
+    )
+
+
+def _starts(lengths: list[int] | np.ndarray) -> np.ndarray:
+    starts = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    return starts
+
+
+def pack_fields(
+    *,
+    seconds: np.ndarray,
+    depends: np.ndarray,
+    data: np.ndarray,
+    input: np.ndarray,
+    output: np.ndarray,
+    release: np.ndarray,
+    home: np.ndarray,
+    seconds_per_byte: np.ndarray,
+    startup: np.ndarray,
+    static: Static,
+    send_once: bool,
+) -> Request:
+    """One request from dense fields without batch dimensions."""
+    reader, source = np.nonzero(depends.T)
+    return Request(
+        _float64(seconds),
+        _starts(np.bincount(reader, minlength=len(seconds))),
+        source.astype(np.int64),
+        _float64(data[source, reader]),
+        _float64(input),
+        _float64(output),
+        _float64(release),
+        np.array(home, np.int64, order="C"),
+        _float64(seconds_per_byte),
+        _float64(startup),
+        *static,
+        bool(send_once),
+    )
+
+
+def _float64(values: np.ndarray) -> np.ndarray:
+    """A copy: numba compiles again for an array that is a read-only view."""
+    return np.array(values, np.float64, order="C")

@@ -1,0 +1,98 @@
+"""Policies for task graphs: callables from a `GraphProblem` to a `Decision`.
+
+Rules, solvers and networks have this one signature, so experiments and benchmarks treat them alike.
+`GraphCosts` are taken too. `local`, `edge`, `cloud`, `random`, `greedy` and `perturbed` run inside
+`jit` and `vmap`, the others on the host.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from offload_jax.graphs import greedy as _greedy
+from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
+from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.problem import GraphProblem
+from offload_jax.graphs.solve import solve
+from offload_jax.network import Place
+
+Request = GraphProblem | GraphCosts
+Policy = Callable[[GraphProblem], Decision]
+
+
+def _at(problem: Request, place: int) -> Decision:
+    check_source(problem)
+    costs = as_costs(problem)
+    order = _greedy.rank_order(costs)
+    return Decision(_greedy.place_filled(costs, jnp.full(order.shape, place)), order)
+
+
+def local(problem: Request) -> Decision:
+    """Everything on the device, by decreasing upward rank."""
+    return _at(problem, Place.DEVICE)
+
+
+def edge(problem: Request) -> Decision:
+    """Everything on the edge, by decreasing upward rank."""
+    return _at(problem, Place.EDGE)
+
+
+def cloud(problem: Request) -> Decision:
+    """Everything in the cloud, by decreasing upward rank."""
+    return _at(problem, Place.CLOUD)
+
+
+def random(problem: Request, *, key: jax.Array | None = None) -> Decision:
+    """Every task at a place drawn uniformly, in a random order that its needs allow.
+
+    Args:
+      problem: only its graph is used.
+      key: JAX random key, `jax.random.key(0)` if None: the same call decides the same.
+    """
+    check_source(problem)
+    return _greedy.random(as_costs(problem), jax.random.key(0) if key is None else key)
+
+
+def greedy(problem: Request) -> Decision:
+    """By decreasing upward rank, each task to the place where it, or its output, is done first."""
+    check_source(problem)
+    return _greedy.greedy(as_costs(problem))
+
+
+def perturbed(problem: Request, key: jax.Array | None = None, *, num: int = 64) -> Decision:
+    """The best of `greedy` and of `num - 1` greedy decisions about noisy copies of the request.
+
+    Args:
+      problem: leading dimensions free.
+      key: JAX random key, `jax.random.key(0)` if None. Copy i depends on it and on i alone.
+      num: how many are simulated, at least 1.
+    """
+    check_source(problem)
+    key = jax.random.key(0) if key is None else key
+    return _greedy.perturbed(as_costs(problem), key, num)[0]
+
+
+def heft(problem: Request) -> Decision:
+    """Heterogeneous earliest finish time (Topcuoglu et al. 2002)."""
+    return _solved(problem, "heft")
+
+
+def cpop(problem: Request) -> Decision:
+    """Critical path on a processor (Topcuoglu et al. 2002)."""
+    return _solved(problem, "cpop")
+
+
+def peft(problem: Request) -> Decision:
+    """Predict earliest finish time (Arabnejad and Barbosa 2014)."""
+    return _solved(problem, "peft")
+
+
+def search(problem: Request, *, time_limit: float | None = None) -> Decision:
+    """Annealing from perturbed greedy decisions; see `solve`."""
+    return _solved(problem, "search", time_limit)
+
+
+def _solved(problem: Request, method: str, time_limit: float | None = None) -> Decision:
+    found = solve(problem, method=method, time_limit=time_limit)
+    return Decision(found.place, found.order)

@@ -1,0 +1,249 @@
+"""The task graph problem: tasks that need each other's results, processors and links they share."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from offload_jax.network import Place
+from offload_jax.validation import (
+    BANDWIDTH,
+    FINITE,
+    POSITIVE,
+    Array,
+    ArrayLike,
+    as_float_array,
+    broadcast_shapes,
+    check_kind,
+    check_values,
+    is_traced,
+)
+
+# Trailing axes of each field; N stands for the number of tasks.
+AXES = {
+    "cycles": 1,
+    "data": 2,
+    "depends": 2,
+    "input": 1,
+    "output": 1,
+    "device_speed": 0,
+    "edge_speed": 0,
+    "device_edge_bandwidth": 0,
+    "edge_cloud_bandwidth": 0,
+    "release": 1,
+}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, init=False)
+class GraphProblem:
+    """One request that is a graph of tasks, or a batch of them.
+
+    Tasks are numbered so that none needs a later one. Leading batch dimensions are free and
+    broadcast against each other, so one graph under a thousand link conditions is one call. A task
+    without cycles, edges, bytes and release changes nothing: graphs of different sizes share a
+    batch by being filled up with such tasks.
+
+    Attributes:
+      cycles: `[..., N]` CPU cycles of each task.
+      data: `[..., N, N]` bytes from task u to task v at [u, v], read only where `depends`; 0 bytes
+        still order the two.
+      depends: bool `[..., N, N]` True at [u, v] where v needs u; only where u < v.
+      input: `[..., N]` bytes that the device holds and the task needs before it starts.
+      output: `[..., N]` bytes of the task's result that must reach the device.
+      device_speed: `[...]` cycles per second of the device, one task at a time.
+      edge_speed: `[...]` cycles per second of each CPU of the edge.
+      device_edge_bandwidth: `[...]` bytes per second, each way; 0 is a link that is down.
+      edge_cloud_bandwidth: `[...]` bytes per second, each way; 0 is a link that is down.
+      edge_servers: CPUs of the edge, the same for the batch.
+      release: `[..., N]` seconds before which a task and its input are not there.
+      send_once: False, every edge moves bytes of its own. True, row u of `data` is one result,
+        equal on all its edges; it goes to a place once, and later readers there wait for that copy.
+    """
+
+    cycles: Array
+    data: Array
+    depends: Array
+    input: Array
+    output: Array
+    device_speed: Array
+    edge_speed: Array
+    device_edge_bandwidth: Array
+    edge_cloud_bandwidth: Array
+    edge_servers: int = dataclasses.field(metadata={"static": True})
+    release: Array
+    send_once: bool = dataclasses.field(metadata={"static": True})
+
+    def __init__(
+        self,
+        cycles: ArrayLike,
+        data: ArrayLike,
+        depends: ArrayLike,
+        input: ArrayLike,
+        output: ArrayLike,
+        device_speed: ArrayLike,
+        edge_speed: ArrayLike,
+        device_edge_bandwidth: ArrayLike,
+        edge_cloud_bandwidth: ArrayLike,
+        edge_servers: int = 1,
+        release: ArrayLike = 0.0,
+        send_once: bool = False,
+    ) -> None:
+        given = locals()
+        for name in AXES:
+            convert = as_bool_array if name == "depends" else as_float_array
+            object.__setattr__(self, name, convert(name, given[name]))
+        object.__setattr__(self, "edge_servers", edge_servers)
+        object.__setattr__(self, "send_once", send_once)
+        if isinstance(self.release, np.ndarray) and not self.release.ndim:
+            every = np.broadcast_to(self.release, np.shape(self.cycles))
+            object.__setattr__(self, "release", every)
+
+    @property
+    def num_tasks(self) -> int:
+        """N, the number of tasks."""
+        return np.shape(self.cycles)[-1]
+
+    @property
+    def num_places(self) -> int:
+        """K, the number of places: device, edge and cloud."""
+        return len(Place)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """The broadcast shape of all leading dimensions."""
+        return broadcast_shapes(batch_shapes(self, AXES))
+
+    def __len__(self) -> int:
+        if not self.batch_shape:
+            raise TypeError("a single problem has no length")
+        return self.batch_shape[0]
+
+    def __getitem__(self, index: Any) -> "GraphProblem":
+        """Selects from the batch: `problem[3]`, `problem[:100]`, `problem[mask]`."""
+        batch = self.batch_shape
+        if not batch:
+            raise IndexError("a single problem has no rows to select")
+        if isinstance(index, (int, np.integer)) and not -batch[0] <= index < batch[0]:
+            raise IndexError(f"index {index} is out of range for a batch of {batch[0]} problems")
+        return jax.tree.map(lambda leaf: leaf[index], broadcast_batch(self))
+
+
+def as_bool_array(name: str, value: Any) -> Any:
+    """Converts lists of booleans, or of 0 and 1; leaves JAX arrays and pytree sentinels alone."""
+    if isinstance(value, jax.Array) or not (
+        isinstance(value, (bool, int, list, tuple, np.ndarray)) or hasattr(value, "__array__")
+    ):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
+        raise ValueError(f"{name}: must hold booleans, got dtype {array.dtype}")
+    return array.astype(bool)
+
+
+def batch_shapes(source: Any, axes: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    """The leading dimensions of every field, by name."""
+    shapes = {name: np.shape(getattr(source, name)) for name in axes}
+    return {name: shape[: len(shape) - axes[name]] for name, shape in shapes.items()}
+
+
+def broadcast_batch(problem: GraphProblem) -> GraphProblem:
+    """Gives every field its full batch shape."""
+    batch = problem.batch_shape
+    fields = {}
+    for name, trailing in AXES.items():
+        value: Any = getattr(problem, name)
+        tail = (problem.num_tasks,) * trailing
+        library = jax.numpy if isinstance(value, jax.Array) else np
+        fields[name] = library.broadcast_to(value, batch + tail)
+    return dataclasses.replace(problem, **fields)
+
+
+def validate(problem: GraphProblem) -> None:
+    """Checks the shapes and values of a problem, or of every problem of a batch.
+
+    Args:
+      problem: with concrete arrays. Under `jit` or `vmap` only shapes are known: validate before.
+
+    Raises:
+      ValueError: names the field, the rule, the first bad index and its value.
+    """
+    validate_shapes(problem)
+    rules = dict.fromkeys(AXES, FINITE)
+    rules |= {"device_speed": POSITIVE, "edge_speed": POSITIVE}
+    rules |= {"device_edge_bandwidth": BANDWIDTH, "edge_cloud_bandwidth": BANDWIDTH}
+    fields = {name: getattr(problem, name) for name in AXES if name != "depends"}
+    fields["data"] = data_on_edges(problem.depends, problem.data)
+    check_values(fields, rules)
+    validate_depends(problem.depends)
+
+
+def data_on_edges(depends: Any, data: Any) -> Any:
+    """`data` with 0 where no edge is, since nothing is said of the bytes there."""
+    if is_traced(depends, data):
+        return data
+    library = jax.numpy if isinstance(data, jax.Array) else np
+    return library.where(depends, data, 0.0)
+
+
+def check_booleans(name: str, value: Any) -> None:
+    """Refuses what is no array of booleans."""
+    if np.dtype(getattr(value, "dtype", float)).kind != "b":
+        raise ValueError(f"{name}: must hold booleans, got {value!r:.60}")
+
+
+def validate_shapes(problem: GraphProblem) -> None:
+    """The part of `validate` that needs no values and so also works while tracing."""
+    for name in AXES:
+        if name != "depends":
+            check_kind(name, getattr(problem, name))
+    check_booleans("depends", problem.depends)
+    check_axes(problem, {name: ("N",) * axes for name, axes in AXES.items()}, {})
+    whole = isinstance(problem.edge_servers, (int, np.integer))
+    if not whole or problem.edge_servers < 1:
+        raise ValueError(f"edge_servers = {problem.edge_servers}: must be an integer of at least 1")
+
+
+def check_axes(source: Any, axes: dict[str, tuple[str, ...]], sizes: dict[str, int]) -> None:
+    """Checks trailing axes and that leading ones broadcast.
+
+    Args:
+      source: holds the fields.
+      axes: the names of the trailing axes of each field.
+      sizes: known sizes by name; others are taken from the first field that has them.
+    """
+    for name, tail in axes.items():
+        shape = np.shape(getattr(source, name))
+        if len(shape) < len(tail):
+            raise ValueError(f"{name}: needs the axes [..., {', '.join(tail)}], got shape {shape}")
+        for letter, size in zip(tail, shape[len(shape) - len(tail) :], strict=True):
+            known = sizes.setdefault(letter, size)
+            if size == 0 and letter == "N":
+                raise ValueError(f"{name}: a task graph needs at least one task, got N = 0")
+            if size != known and not (name == "release" and size == 1):
+                raise ValueError(
+                    f"{name}: axes [..., {', '.join(tail)}] with {letter} = {known} do not fit"
+                    f" shape {shape}"
+                )
+    broadcast_shapes(batch_shapes(source, {name: len(tail) for name, tail in axes.items()}))
+
+
+def validate_depends(depends: Any) -> None:
+    """Refuses edges from a task to itself or to an earlier one, and so every cycle.
+
+    Raises:
+      ValueError: names the first such edge.
+    """
+    if is_traced(depends):
+        return
+    array = np.asarray(depends)
+    wrong = np.argwhere(np.tril(array))
+    if len(wrong):
+        index = [int(i) for i in wrong[0]]
+        u, v = index[-2:]
+        raise ValueError(
+            f"depends{index} is True: task {v} would need task {u}, but tasks must be numbered so"
+            " that each needs only earlier ones (which also rules out cycles);"
+            " TaskGraph.from_edges sorts them"
+        )

@@ -1,0 +1,189 @@
+"""What every check of input shares: arrays from anything, and errors that say where and why.
+
+An error names the field, the rule and the first bad index: `device_speed[3] = -1.0: must be finite
+and greater than 0`.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing
+
+if TYPE_CHECKING:
+    Array = jax.Array | np.ndarray
+    ArrayLike = numpy.typing.ArrayLike
+    Number = float | Array
+else:
+    # JAX rebuilds pytrees with whatever it likes in place of their arrays, such as `object()`, and
+    # a run-time checker of annotations has to bear that.
+    Array = ArrayLike = Number = Any
+
+
+class Rule(NamedTuple):
+    """What the values of a field must be.
+
+    Attributes:
+      holds: array to booleans, for NumPy and JAX alike.
+      wording: the rule as an error says it.
+    """
+
+    holds: Callable[[Any], Any]
+    wording: str
+
+
+FINITE = Rule(lambda v: (v >= 0) & (v < math.inf), "must be finite and not negative")
+POSITIVE = Rule(lambda v: (v > 0) & (v < math.inf), "must be finite and greater than 0")
+BANDWIDTH = FINITE._replace(wording=f"{FINITE.wording} (0 is a dead link)")
+COST = Rule(lambda v: v >= 0, "must not be negative or NaN (inf marks what is impossible)")
+
+
+def is_traced(*trees: Any) -> bool:
+    """True if any array of the trees has no values yet: inside `jit`, `vmap` and the like."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def as_float_array(name: str, value: Any) -> Any:
+    """Converts what NumPy can convert; leaves JAX arrays, tracers and pytree sentinels alone.
+
+    Args:
+      name: the field, for the error.
+      value: an array, a number, a list, or anything with `__array__`.
+
+    Raises:
+      ValueError: NumPy cannot make real numbers of it.
+    """
+    convertible = isinstance(value, (bool, int, float, list, tuple, np.ndarray, np.generic))
+    if isinstance(value, jax.Array) or not (convertible or hasattr(value, "__array__")):
+        return value
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "f":
+            return array
+        # Integers become floats here because JAX would otherwise wrap them at 32 bits.
+        if array.dtype.kind in "iu":
+            return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: cannot be converted to an array of numbers: {error}") from None
+    raise ValueError(f"{name}: must hold real numbers, got dtype {array.dtype}")
+
+
+def check_kind(name: str, value: Any) -> None:
+    """Refuses what is no array of real numbers.
+
+    Raises:
+      ValueError: names the field.
+    """
+    if not hasattr(value, "shape"):
+        raise ValueError(f"{name}: must be an array of numbers, got {value!r}")
+    if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
+        raise ValueError(f"{name}: must hold real numbers, got dtype {value.dtype}")
+
+
+def broadcast_shapes(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """The common batch shape of fields.
+
+    Args:
+      shapes: the batch dimensions of each field, by its name.
+
+    Raises:
+      ValueError: names the first field that does not fit the ones before it.
+    """
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        batch: tuple[int, ...] = ()
+        for name, shape in shapes.items():
+            try:
+                batch = np.broadcast_shapes(batch, shape)
+            except ValueError:
+                raise ValueError(
+                    f"{name}: batch dimensions {shape} do not broadcast with {batch} of the fields"
+                    " before it"
+                ) from None
+        raise
+
+
+def check_values(fields: Mapping[str, Array], rules: Mapping[str, Rule]) -> None:
+    """Checks concrete arrays as the kernels will see them.
+
+    Without x64, JAX narrows float64 to float32. What becomes 0 or `inf` by that is refused, since
+    solvers would take a large cost for an impossible one.
+
+    Args:
+      fields: arrays by name; traced ones are passed over, for they have no values yet.
+      rules: the rule of each field, by the same names.
+
+    Raises:
+      ValueError: names the first field that breaks its rule, with rule, index and value.
+    """
+    known = {n: v for n, v in fields.items() if not isinstance(v, jax.core.Tracer)}
+    # NumPy need not warn of what is refused below (and a warning turned into an error inside JAX's
+    # conversion crashes the process).
+    with np.errstate(over="ignore", under="ignore"), jax.ensure_compile_time_eval():
+        # Large tables come as NumPy arrays; to look at them there costs less than to move them.
+        tables = [
+            name
+            for name, value in known.items()
+            if rules[name].holds(math.inf) and not isinstance(value, jax.Array)
+        ]
+        rest = [name for name in known if name not in tables]
+        held = all(_holds_on_host(known[name], rules[name]) for name in tables)
+        if held and rest:
+            values = [known[name] for name in rest]
+            held = bool(_all_hold(values, rules=tuple(rules[name] for name in rest)))
+        if held:
+            return
+        for name, value in known.items():
+            given = np.asarray(value)
+            seen = np.asarray(jnp.asarray(given))
+            good = rules[name].holds(seen) & ~(np.isinf(seen) & np.isfinite(given))
+            require(name, given, good, rules[name].wording, seen=seen)
+    raise AssertionError("the fast check and the detailed check of values disagree")
+
+
+@functools.partial(jax.jit, static_argnames="rules")
+def _all_hold(values: list[Any], *, rules: tuple[Rule, ...]) -> jax.Array:
+    held = [jnp.all(rule.holds(value)) for value, rule in zip(values, rules, strict=True)]
+    return jnp.all(jnp.stack(held))
+
+
+def _holds_on_host(value: Any, rule: Rule) -> bool:
+    """Rules are intervals, and narrowing keeps order: the least and the largest value decide."""
+    if not value.size:
+        return True
+    dtype = jax.dtypes.canonicalize_dtype(value.dtype)
+    least, largest = value.min(), value.max()
+    if largest == math.inf and dtype != value.dtype:
+        # What is infinite only after narrowing hides behind what is so before.
+        largest = np.max(value, where=value < math.inf, initial=least)
+    seen = np.array([least, largest]).astype(dtype)
+    return bool(np.all(rule.holds(seen))) and bool(np.isinf(seen[1]) == np.isinf(largest))
+
+
+def require(name: str, values: ArrayLike, good: Any, rule: str, *, seen: Any = None) -> None:
+    """Raises at the first value that breaks a rule.
+
+    Args:
+      name: the field.
+      values: what was given.
+      good: booleans of the same shape.
+      rule: how the error words the rule.
+      seen: the values after narrowing, where that may have caused it.
+
+    Raises:
+      ValueError: not all are good; names field, index, value and rule.
+    """
+    bad = np.argwhere(~np.asarray(good))
+    if not len(bad):
+        return
+    values, index = np.asarray(values), tuple(int(i) for i in bad[0])
+    where = f"{name}{list(index)}" if index else name
+    note = ""
+    if seen is not None and 0 < values[index] < math.inf:
+        note = f" ({seen.dtype} rounds it to {seen[index]})"
+    raise ValueError(f"{where} = {values[index]}{note}: {rule}")

@@ -1,0 +1,419 @@
+"""The machine for task graphs once more, as plain float64 loops over one request.
+
+Nothing here is imported from the project. A `Graph` holds Python numbers; times are Python floats;
+an optimum of a tiny graph is found by looking at every semi-active schedule. A transfer is named
+("input", v), ("data", u, v) or ("output", v), and is a tuple of hops (link, start, finish), where
+finish is when the link is free again, before the link's start-up delay.
+"""
+
+import copy
+import itertools
+import math
+from typing import NamedTuple
+
+__all__ = [
+    "PAPER_ROUTES",
+    "Graph",
+    "Timetable",
+    "all_orders",
+    "best_decision",
+    "faults",
+    "graph_energy",
+    "joint_optimum",
+    "longest_path",
+    "rate_seconds",
+    "route_seconds",
+    "simulate_graph",
+    "table",
+    "three_places",
+]
+
+
+class Graph(NamedTuple):
+    """One request: N tasks, K places, L one-way links.
+
+    `seconds[v][k]`, `edges[u, v]` in bytes, `routes[j][k]` the links from j to k or None,
+    `servers[k]` a number or None for any number, `serial[l]` whether link l carries one transfer at
+    a time.
+    """
+
+    seconds: tuple
+    edges: dict
+    input: tuple
+    output: tuple
+    release: tuple
+    home: tuple
+    seconds_per_byte: tuple
+    startup: tuple
+    routes: tuple
+    servers: tuple
+    serial: tuple
+    send_once: bool = False
+
+    @property
+    def tasks(self):
+        return range(len(self.seconds))
+
+    @property
+    def places(self):
+        return range(len(self.servers))
+
+    def needs(self, v):
+        return [u for u in self.tasks if (u, v) in self.edges]
+
+    def readers(self, u):
+        return [v for v in self.tasks if (u, v) in self.edges]
+
+    def is_empty(self, v):
+        """No work, no edges, no bytes and no release."""
+        return not (
+            any(self.seconds[v])
+            or self.needs(v)
+            or self.readers(v)
+            or self.input[v]
+            or self.output[v]
+            or self.release[v]
+        )
+
+
+class Timetable(NamedTuple):
+    """A schedule: `start[v]`, `finish[v]`, `place[v]`, transfers by name, and the makespan."""
+
+    start: tuple
+    finish: tuple
+    place: tuple
+    transfers: dict
+    makespan: float
+
+
+PAPER_ROUTES = (((), (0,), (0, 2)), ((1,), (), (2,)), ((3, 1), (3,), ()))
+
+
+def rate_seconds(bandwidth):
+    """Seconds per byte; a dead link never delivers."""
+    return math.inf if bandwidth == 0 else 1.0 / float(bandwidth)
+
+
+def three_places(
+    cycles, edges, input, output, p1, p2, b1, b2, edge_servers=1, release=None, send_once=False
+):
+    """Device, edge and a cloud that takes no time; device-edge-cloud links, both ways at once."""
+    return Graph(
+        seconds=tuple((float(c) / p1, float(c) / p2, 0.0) for c in cycles),
+        edges=dict(edges),
+        input=tuple(input),
+        output=tuple(output),
+        release=tuple(release or [0.0] * len(cycles)),
+        home=(0,) * len(cycles),
+        seconds_per_byte=(rate_seconds(b1), rate_seconds(b1), rate_seconds(b2), rate_seconds(b2)),
+        startup=(0.0,) * 4,
+        routes=PAPER_ROUTES,
+        servers=(1, edge_servers, None),
+        serial=(True,) * 4,
+        send_once=send_once,
+    )
+
+
+def table(seconds, edges):
+    """Classic examples: serial processors, links that never contend, one second a byte."""
+    number, places = len(seconds), range(len(seconds[0]))
+    pairs = [(j, k) for j in places for k in places if j != k]
+    return Graph(
+        seconds=tuple(tuple(map(float, row)) for row in seconds),
+        edges=dict(edges),
+        input=(0.0,) * number,
+        output=(0.0,) * number,
+        release=(0.0,) * number,
+        home=(0,) * number,
+        seconds_per_byte=(1.0,) * len(pairs),
+        startup=(0.0,) * len(pairs),
+        routes=tuple(
+            tuple((pairs.index((j, k)),) if j != k else () for k in places) for j in places
+        ),
+        servers=(1,) * len(places),
+        serial=(False,) * len(pairs),
+    )
+
+
+class Machine:
+    """What is booked so far while tasks are taken one after the other."""
+
+    def __init__(self, graph):
+        self.graph = graph
+        self.link_free = [0.0] * len(graph.serial)
+        self.server_free = [None if m is None else [0.0] * m for m in graph.servers]
+        self.start, self.finish, self.place, self.home_at = {}, {}, {}, {}
+        self.copies, self.transfers = {}, {}
+
+    def copy(self):
+        other = copy.copy(self)
+        for name in ("link_free", "start", "finish", "place", "home_at", "copies", "transfers"):
+            setattr(other, name, getattr(self, name).copy())
+        other.server_free = [free and free.copy() for free in self.server_free]
+        return other
+
+    def move(self, num_bytes, source, target, begin):
+        """Books a transfer hop by hop; when it is there, and its hops."""
+        if num_bytes == 0 or source == target:
+            return begin, ()
+        route = self.graph.routes[source][target]
+        if route is None:
+            return math.inf, ()
+        here, hops = begin, []
+        for link in route:
+            start = max(here, self.link_free[link]) if self.graph.serial[link] else here
+            end = start + num_bytes * self.graph.seconds_per_byte[link]
+            self.link_free[link] = end
+            hops.append((link, start, end))
+            here = end + self.graph.startup[link]
+        return here, tuple(hops)
+
+    def fetch(self, u, v, place):
+        """Brings u's result to v; a result that is sent once waits for the copy that is there."""
+        num_bytes = self.graph.edges[u, v]
+        key = (u, place) if self.graph.send_once else (u, v)
+        if key not in self.copies:
+            self.copies[key] = self.move(num_bytes, self.place[u], place, self.finish[u])
+        arrival, hops = self.copies[key]
+        if hops:
+            self.transfers["data", u, v] = hops
+        return arrival
+
+    def run(self, v, place):
+        """Takes one task: its input, its predecessors' data, itself, its output."""
+        graph, release = self.graph, self.graph.release[v]
+        arrival, hops = self.move(graph.input[v], graph.home[v], place, release)
+        if hops:
+            self.transfers["input", v] = hops
+        ready = max(release, arrival)
+        for u in self.place:  # in the order in which tasks were taken
+            if (u, v) in graph.edges:
+                ready = max(ready, self.fetch(u, v, place))
+        seconds, free = graph.seconds[v][place], self.server_free[place]
+        start = ready
+        if seconds > 0 and free is not None:
+            first = min(range(len(free)), key=lambda s: free[s])
+            start = max(ready, free[first])
+            free[first] = start + seconds
+        self.start[v], self.finish[v], self.place[v] = start, start + seconds, place
+        self.home_at[v], hops = self.move(graph.output[v], place, graph.home[v], start + seconds)
+        if hops:
+            self.transfers["output", v] = hops
+
+
+def simulate_graph(graph, place, order):
+    """The schedule that a decision gives."""
+    machine = Machine(graph)
+    for v in order:
+        missing = [u for u in graph.needs(v) if u not in machine.place]
+        assert not missing, f"task {v} comes before {missing}"
+        machine.run(v, place[v])
+    start = tuple(machine.start[v] for v in graph.tasks)
+    finish = tuple(machine.finish[v] for v in graph.tasks)
+    makespan = max([*finish, *machine.home_at.values()])
+    return Timetable(start, finish, tuple(place), machine.transfers, makespan)
+
+
+def all_orders(graph):
+    """Every permutation in which each task follows what it needs."""
+    for order in itertools.permutations(graph.tasks):
+        turn = {v: i for i, v in enumerate(order)}
+        if all(turn[u] < turn[v] for u, v in graph.edges):
+            yield order
+
+
+def best_decision(graph):
+    """Least makespan of any (place, order), by looking at all."""
+    least = math.inf
+    for place in itertools.product(graph.places, repeat=len(graph.tasks)):
+        for order in all_orders(graph):
+            least = min(least, simulate_graph(graph, place, order).makespan)
+    return least
+
+
+def longest_path(graph, place):
+    """Makespan of a placement if no one ever waits for a processor or a link."""
+    finish, end = {}, 0.0
+    for v in graph.tasks:
+        ready = graph.release[v] + route_seconds(graph, graph.input[v], graph.home[v], place[v])
+        for u in graph.needs(v):
+            way = route_seconds(graph, graph.edges[u, v], place[u], place[v])
+            ready = max(ready, finish[u] + way)
+        finish[v] = ready + graph.seconds[v][place[v]]
+        back = route_seconds(graph, graph.output[v], place[v], graph.home[v])
+        end = max(end, finish[v] + back)
+    return end
+
+
+def route_seconds(graph, num_bytes, source, target):
+    """Time of a transfer that waits for no one."""
+    if num_bytes == 0 or source == target:
+        return 0.0
+    route = graph.routes[source][target]
+    if route is None:
+        return math.inf
+    return sum(num_bytes * graph.seconds_per_byte[link] + graph.startup[link] for link in route)
+
+
+class _Operation(NamedTuple):
+    """A task or a hop: what it occupies, for how long, what must be over before, and a delay."""
+
+    resource: tuple | None
+    seconds: float
+    after: tuple
+    delay: float = 0.0
+    release: float = 0.0
+
+
+def _operations(graph, place):
+    """All operations of a placement by name, and what counts for the makespan."""
+    listed = {}
+
+    def move(name, num_bytes, source, target, after, release=0.0):
+        """Adds the hops; names what is over when the data has arrived."""
+        if num_bytes == 0 or source == target:
+            return after
+        route = graph.routes[source][target]
+        if route is None:
+            listed[(*name, 0)] = _Operation(None, math.inf, after)
+            return ((*name, 0),)
+        for i, link in enumerate(route):
+            resource = ("link", link) if graph.serial[link] else None
+            seconds = num_bytes * graph.seconds_per_byte[link]
+            listed[(*name, i)] = _Operation(resource, seconds, after, graph.startup[link], release)
+            after, release = ((*name, i),), 0.0
+        return after
+
+    for v in graph.tasks:
+        after = move(("input", v), graph.input[v], graph.home[v], place[v], (), graph.release[v])
+        for u in graph.needs(v):
+            name = ("data", u, place[v]) if graph.send_once else ("data", u, v)
+            ahead = (("task", u),)
+            after += move(name, graph.edges[u, v], place[u], place[v], ahead)
+        seconds = graph.seconds[v][place[v]]
+        limited = seconds > 0 and graph.servers[place[v]] is not None
+        resource = ("place", place[v]) if limited else None
+        listed["task", v] = _Operation(resource, seconds, after, 0.0, graph.release[v])
+        move(("output", v), graph.output[v], place[v], graph.home[v], (("task", v),))
+    return listed
+
+
+def joint_optimum(graph):
+    """Least makespan over places and over all sequences on every processor and link.
+
+    Operations are dispatched as early as possible in every order of non-decreasing start, which
+    reaches every semi-active schedule, and one of those is optimal.
+    """
+    best = math.inf
+    for place in itertools.product(graph.places, repeat=len(graph.tasks)):
+        operations = _operations(graph, place)
+        if any(operation.seconds == math.inf for operation in operations.values()):
+            continue
+        free = {("place", k): (0.0,) * m for k, m in enumerate(graph.servers) if m is not None}
+        free |= {("link", link): (0.0,) for link, _ in enumerate(graph.serial)}
+        best = _dispatch(operations, {}, free, 0.0, 0.0, best)
+    return best
+
+
+def _dispatch(operations, over, free, last, end, best):
+    """Tries every operation that may come next; `over` says when those dispatched are over."""
+    if len(over) == len(operations):
+        return min(best, end)
+    for name, operation in operations.items():
+        if name in over or not all(other in over for other in operation.after):
+            continue
+        start = max([operation.release, *(over[other] for other in operation.after)])
+        busy = free
+        if operation.resource is not None:
+            first, *others = sorted(free[operation.resource])
+            start = max(start, first)
+            busy = free | {operation.resource: (start + operation.seconds, *others)}
+        done = start + operation.seconds + operation.delay
+        if start < last or max(end, done) >= best:
+            continue
+        best = _dispatch(operations, over | {name: done}, busy, start, max(end, done), best)
+    return best
+
+
+def faults(graph, timetable, tolerance=1e-9):
+    """What is wrong with a schedule, whoever made it: an empty list if it can be carried out."""
+    found = []
+    place, start, finish = timetable.place, timetable.start, timetable.finish
+    slack = tolerance * max(1.0, timetable.makespan)
+
+    def want(true, what):
+        if not true:
+            found.append(what)
+
+    def follow(name, num_bytes, source, target, begin):
+        """Checks the hops of one transfer; when its data is there."""
+        hops = timetable.transfers.get(name, ())
+        if num_bytes == 0 or source == target:
+            want(not hops, f"{name}: hops without anything to move")
+            return begin
+        route = graph.routes[source][target]
+        if route is None or tuple(hop[0] for hop in hops) != route:
+            found.append(f"{name}: hops {hops} do not follow route {route}")
+            return math.inf
+        for link, left, arrived in hops:
+            seconds = num_bytes * graph.seconds_per_byte[link]
+            want(left >= begin - slack, f"{name}: link {link} at {left}, data there at {begin}")
+            want(abs(arrived - left - seconds) <= slack, f"{name}: link {link} not {seconds} s")
+            begin = arrived + graph.startup[link]
+        return begin
+
+    for v in graph.tasks:
+        if place[v] not in graph.places:
+            return [f"task {v}: no place {place[v]}"]
+        seconds = graph.seconds[v][place[v]]
+        want(abs(finish[v] - start[v] - seconds) <= slack, f"task {v}: runs not {seconds} s")
+        want(start[v] >= graph.release[v] - slack, f"task {v}: starts before its release")
+        there = follow(("input", v), graph.input[v], graph.home[v], place[v], graph.release[v])
+        want(start[v] >= there - slack, f"task {v}: starts before its input")
+        for u in graph.needs(v):
+            there = follow(("data", u, v), graph.edges[u, v], place[u], place[v], finish[u])
+            want(start[v] >= there - slack, f"task {v}: starts before the data of {u}")
+        back = follow(("output", v), graph.output[v], place[v], graph.home[v], finish[v])
+        want(max(finish[v], back) <= timetable.makespan + slack, f"task {v}: after the makespan")
+    hops = {}
+    for name, listed in timetable.transfers.items():
+        # All readers at a place share the one copy of a result that is sent once.
+        shared = graph.send_once and name[0] == "data"
+        key = ("data", name[1], "to", place[name[2]]) if shared else name
+        want(hops.setdefault(key, listed) == listed, f"{name}: sent a second time")
+    for link in range(len(graph.serial)):
+        if graph.serial[link]:
+            spans = [hop[1:] for listed in hops.values() for hop in listed if hop[0] == link]
+            want(_most_at_once(spans, slack) <= 1, f"link {link}: two transfers at once")
+    for k in graph.places:
+        if graph.servers[k] is not None:
+            spans = [(start[v], finish[v]) for v in graph.tasks if place[v] == k]
+            want(_most_at_once(spans, slack) <= graph.servers[k], f"place {k}: too many at once")
+    return found
+
+
+def _most_at_once(spans, slack):
+    """How many of these intervals hold at one moment; touching by less than `slack` is none."""
+    spans = [(a, b - slack) for a, b in spans if b - a > slack]
+    return max((sum(a <= t < b for a, b in spans) for t, _ in spans), default=0)
+
+
+def graph_energy(cycles, p1, timetable, power):
+    """Joules of the device: its CPU, its radio (links 0 and 1), and idling while neither works."""
+    if timetable.makespan == math.inf:
+        return math.inf
+    total, busy = 0.0, []
+    for v, place in enumerate(timetable.place):
+        if place == 0:
+            total += power.kappa * float(p1) ** 2 * float(cycles[v])
+            busy.append((timetable.start[v], timetable.finish[v]))
+    hops = {hop for listed in timetable.transfers.values() for hop in listed}
+    for link, start, finish in hops:
+        if link in (0, 1):
+            total += (power.transmit, power.receive)[link] * (finish - start)
+            busy.append((start, finish))
+    working, until = 0.0, 0.0
+    for start, finish in sorted(busy):
+        working += max(0.0, finish - max(start, until))
+        until = max(until, finish)
+    return total + power.idle * (timetable.makespan - working)

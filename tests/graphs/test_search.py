@@ -1,0 +1,99 @@
+"""Search: valid, reproducible, never worse than the rules, and as good as can be on tiny graphs."""
+
+import math
+
+import numpy as np
+import pytest
+
+import offload_jax as oj
+from offload_jax.graphs.search import search
+from tests import oracle
+from tests.graphs import cases
+
+RULES = ("greedy", "heft", "cpop", "peft")
+NUM = 12
+
+
+@pytest.fixture(name="requests", scope="module")
+def _requests() -> list[cases.Request]:
+    rng = np.random.default_rng(31)
+    return [cases.random_request(rng, NUM, exact=False) for _ in range(8)]
+
+
+def makespans(requests: list[cases.Request], found: tuple) -> np.ndarray:
+    """By the oracle, which also refuses an order that is none."""
+    place, order = (np.asarray(part).tolist() for part in found[:2])
+    graphs = [oracle.three_places(*request) for request in requests]
+    runs = [oracle.simulate_graph(*case) for case in zip(graphs, place, order, strict=True)]
+    return np.array([run.makespan for run in runs])
+
+
+def test_never_worse_than_a_rule(requests: list[cases.Request]) -> None:
+    problem = cases.as_problem(requests)
+    solution = oj.graphs.solve(problem, method="search")
+    np.testing.assert_allclose(solution.cost, makespans(requests, solution), rtol=1e-5)
+    for rule in RULES:
+        cost = np.asarray(oj.graphs.solve(problem, method=rule).cost)
+        assert (np.asarray(solution.cost) <= cost * (1 + 1e-6)).all(), rule
+        assert np.mean(cost / solution.cost) > 1.02
+    for place in range(3):
+        single = oj.graphs.simulate(problem, np.full(NUM, place), np.arange(NUM)).makespan
+        assert (np.asarray(solution.cost) <= np.asarray(single) * (1 + 1e-6)).all()
+
+
+def test_the_same_seed_finds_the_same(requests: list[cases.Request]) -> None:
+    costs = oj.graphs.graph_costs(cases.as_problem(requests))
+    first, again, other = (search(costs, num_simulations=500, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first.place, again.place)
+    np.testing.assert_array_equal(first.order, again.order)
+    assert (np.asarray(first.order) != other.order).any()
+    # Nor does it matter what else is in the batch.
+    alone = search(
+        oj.graphs.graph_costs(cases.as_problem(requests[5:6])), num_simulations=500, seed=1
+    )
+    np.testing.assert_array_equal(alone.place[0], first.place[5])
+    np.testing.assert_array_equal(alone.order[0], first.order[5])
+
+
+def test_more_simulations_find_more(requests: list[cases.Request]) -> None:
+    """Every budget is at least as good as the first simulation, and better on average than less."""
+    problem = cases.as_problem(requests)
+    costs = oj.graphs.graph_costs(problem)
+    found = [
+        makespans(requests, search(costs, num_simulations=number))
+        for number in (1, 64, 1000, 20000)
+    ]
+    greedy = np.asarray(oj.graphs.solve(problem, method="greedy").cost)
+    np.testing.assert_allclose(found[0], greedy, rtol=1e-5)
+    for longer in found[1:]:
+        assert (longer <= found[0] * (1 + 1e-9)).all()
+    means = [np.mean(f / found[-1]) for f in found]
+    assert means == sorted(means, reverse=True)
+    assert means[0] > means[1] > means[2]
+
+
+def test_within_a_time_limit(requests: list[cases.Request]) -> None:
+    problem = cases.as_problem(requests)
+    solution = oj.graphs.solve(problem, method="search", time_limit=0.01)
+    np.testing.assert_allclose(solution.cost, makespans(requests, solution), rtol=1e-5)
+    greedy = np.asarray(oj.graphs.solve(problem, method="greedy").cost)
+    assert (np.asarray(solution.cost) <= greedy * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("layout", cases.LAYOUTS.values(), ids=cases.LAYOUTS.keys())
+def test_the_best_decision_of_tiny_graphs(layout: cases.Layout) -> None:
+    """All places and orders of three tasks, also with dead links and forbidden places."""
+    rng = np.random.default_rng(32)
+    graphs = [cases.random_graph(rng, layout, 3) for _ in range(12)]
+    solution = oj.graphs.solve(cases.as_costs(graphs), method="search")
+    best = [oracle.best_decision(graph) for graph in graphs]
+    np.testing.assert_array_equal(solution.cost, best)
+    assert sum(b < math.inf for b in best) > 4
+
+
+def test_one_task() -> None:
+    request = cases.Request([8], {}, [1], [1], 1, 4, 1, 1)
+    solution = oj.graphs.solve(cases.as_problem(request), method="search")
+    assert float(solution.cost) == 4
+    assert solution.place.tolist() == [1]
+    assert solution.order.tolist() == [0]
