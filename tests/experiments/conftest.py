@@ -1,0 +1,77 @@
+"""One run of everything at tiny size; the tests look at what it leaves."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from experiments import reproduce
+from experiments.paper import presets, table1
+from experiments.paper.presets import DEFAULT, PAPER, Preset, Row
+from experiments.reporting.stage import Settings
+from experiments.studies import decision_map, decisions_over_time, real_tasks
+from offload_jax.chains.imitation_network import ImitationConfig
+
+
+def _tiny_row(row: Row) -> Row:
+    small: dict[str, Any] = {"num_epochs": 2, "batch_size": 50}
+    if isinstance(row.model, ImitationConfig):
+        small["recombined"] = 20 if row.training.recombined else 0
+    else:
+        small |= {"steps_per_epoch": 2, "replay_size": 600}
+    hidden = (4, 4) if row.model.hidden[0] == 256 and hasattr(row.model, "residual") else (4,)
+    return dataclasses.replace(
+        row,
+        model=dataclasses.replace(row.model, hidden=hidden),
+        training=dataclasses.replace(row.training, **small),
+        trainings=2 if row.requests == "narrow" else 1,
+    )
+
+
+TINY: Preset = dataclasses.replace(
+    DEFAULT,
+    rows={name: _tiny_row(row) for name, row in PAPER.rows.items()},
+    trainings_of_variants=1,
+    temperatures=(5.0,),
+    merged_to=(4,),
+    num_wide=100,
+    num_narrow=100,
+    num_test=100,
+    num_chains=100,
+    map_size=16,
+    num_replayed=6,
+)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Any:
+    """The preset "tiny", and AlexNet in place of all networks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(presets.PRESETS, "tiny", TINY)
+        for study in (real_tasks, decision_map, decisions_over_time):
+            patch.setattr(study, "NETWORKS", {"AlexNet": study.NETWORKS["AlexNet"]})
+        # The delays have tests of their own.
+        stages = tuple(stage for stage in reproduce.STAGES if stage is not table1.STAGE)
+        patch.setattr(reproduce, "STAGES", stages)
+        yield
+
+
+class Finished(NamedTuple):
+    settings: Settings
+    results: dict[str, Any]
+    report: str
+
+    def figures(self) -> set[str]:
+        return {path.stem for path in (self.settings.workdir / "figures").iterdir()}
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """`make reproduce` at tiny size, with one recorded trace."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    (folder / "traces").mkdir()
+    (folder / "traces" / "drive.log").write_text("0 1\n1 20\n2 0.2\n3 0\n4 5\n")
+    settings = Settings(folder, "tiny", trace_dir=folder / "traces", progress=False)
+    results = reproduce.run(settings)
+    return Finished(settings, results, Path(folder / "report.md").read_text())
