@@ -1,32 +1,114 @@
-"""How every script meets its user: one line for an error, and a clean stop on Ctrl-C."""
+"""How every script meets its user: the same flags, one-line errors, a clean stop on Ctrl-C."""
 
+import functools
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from absl import app
+from absl import app, flags
+
+PRESETS = ("default", "paper")
+"""Names of sizes and recipes: minutes, or the sizes of the paper (about an hour)."""
+
+_FLAGS: dict[str, tuple[Callable[..., Any], Any, str]] = {
+    "workdir": (flags.DEFINE_string, "runs/reproduce", "Where everything is written."),
+    "preset": (
+        functools.partial(flags.DEFINE_enum, enum_values=PRESETS),
+        PRESETS[0],
+        "Sizes and recipes.",
+    ),
+    "seed": (flags.DEFINE_integer, 0, "Seed of everything random."),
+    "objective": (
+        flags.DEFINE_string,
+        "latency",
+        "latency, energy, or the weights of a second and a joule: 1,0.5.",
+    ),
+    "progress": (flags.DEFINE_bool, True, "Show progress bars."),
+    "tensorboard": (flags.DEFINE_bool, False, "Write TensorBoard files of trainings too."),
+    "trace_dir": (flags.DEFINE_string, None, "Folder of recorded bandwidth traces."),
+}
 
 
-def run(main: Callable[[], None], *, resume: str = "run again to go on where it stopped") -> None:
-    """Parses flags, calls `main` and ends the process.
+def define(values: flags.FlagValues, *names: str, **defaults: Any) -> None:
+    """Defines flags that scripts share.
 
     Args:
-      main: the script; reads its flags itself.
-      resume: what to tell a user who interrupts it.
+      values: where; `run` and `execute` pass them on.
+      names: out of `workdir`, `preset`, `seed`, `objective`, `progress`, `tensorboard`,
+        `trace_dir`.
+      defaults: of these flags, where they are not the common ones.
+    """
+    for name in names:
+        add, default, text = _FLAGS[name]
+        add(name=name, default=defaults.get(name, default), help=text, flag_values=values)
+
+
+def run(
+    main: Callable[[flags.FlagValues], Any],
+    define: Callable[[flags.FlagValues], Any],
+    *,
+    resume: Callable[[], str] | str = "run again to go on where it stopped",
+) -> None:
+    """Defines flags, parses the command line, calls `main` with the flags and ends the process.
+
+    Args:
+      main: the script; an integer that it returns is the exit status.
+      define: defines its flags.
+      resume: see `execute`.
+    """
+    define(flags.FLAGS)
+    # jax reports at INFO every platform that it looked for and did not find.
+    logging.getLogger("jax").setLevel(logging.WARNING)
+    app.run(lambda argv: sys.exit(execute(main, flags.FLAGS, resume=resume)), flags_parser=_parse)
+
+
+def execute(
+    main: Callable[[flags.FlagValues], Any],
+    values: flags.FlagValues,
+    *,
+    resume: Callable[[], str] | str = "run again to go on where it stopped",
+) -> int:
+    """Calls `main`; what a user can cause becomes one line on stderr.
+
+    Args:
+      main: the script.
+      values: its parsed flags.
+      resume: what to tell a user who interrupts it, or whose disk is full.
+
+    Returns:
+      The exit status: what `main` returned, 1 after an error, 130 if interrupted.
     """
 
-    def call(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}")
-        # jax reports at INFO every platform that it looked for and did not find.
-        logging.getLogger("jax").setLevel(logging.WARNING)
-        try:
-            main()
-        except KeyboardInterrupt:
-            print(f"\ninterrupted; {resume}", file=sys.stderr)
-            sys.exit(130)
-        except (ValueError, OSError, RuntimeError) as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            sys.exit(1)
+    def hint() -> str:
+        return resume if isinstance(resume, str) else resume()
 
-    app.run(call)
+    try:
+        return main(values) or 0
+    except KeyboardInterrupt:
+        _say(f"interrupted; {hint()}")
+        return 130
+    except BlockingIOError as error:
+        _say(f"{error.filename}: {error.strerror}")
+    except OSError as error:
+        _say(f"{error.filename}: {error.strerror}; {hint()}")
+    except (ValueError, ArithmeticError, RuntimeError, ImportError) as error:
+        _say(str(error) or type(error).__name__)
+    return 1
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        (_, *rest) = flags.FLAGS(argv)
+    except flags.Error as error:
+        _say(str(error))
+        sys.exit(1)
+    if rest:
+        _say(f"unexpected argument {rest[0]!r}")
+        sys.exit(1)
+    return argv[:1]
+
+
+def _say(message: str) -> None:
+    print(f"{Path(sys.argv[0]).stem}: {' '.join(message.split())}", file=sys.stderr)

@@ -1,20 +1,8 @@
-"""The flag `--objective`, and what texts call an objective."""
-
-from absl import flags
+"""What the flag `--objective` means, and what texts call an objective."""
 
 import offload_jax as oj
 
 _NAMED = {"latency": oj.LATENCY, "energy": oj.ENERGY}
-
-
-def define(values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder[str]:
-    """Defines `--objective`; `parse` reads its value."""
-    return flags.DEFINE_string(
-        "objective",
-        "latency",
-        "latency, energy, or the weights of a second and a joule: 1,0.5.",
-        flag_values=values,
-    )
 
 
 def parse(text: str) -> oj.Objective:

@@ -1,0 +1,88 @@
+"""Results that are computed once and reused while nothing they depend on has changed."""
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import resource
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import offload_jax as oj
+from experiments.reporting.files import as_json, write_json
+
+_PACKAGES = ("offload_jax", "jax", "jaxlib", "numpy", "flax", "optax")
+
+
+def cached(
+    path: Path, config: Mapping[str, Any], compute: Callable[[], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Results under `path` if they were made from the same, else computes and stores them.
+
+    The same means: this config, these versions of packages, this back end, and the code of
+    `offload_jax` and of the file that `compute` stands in, byte for byte.
+
+    Args:
+      path: a JSON file.
+      config: everything else that the results depend on; JSON types, arrays, no more.
+      compute: gives the results, JSON types and NumPy or JAX scalars and arrays. What it
+        draws or prints would be missing the next time.
+
+    Returns:
+      The results as JSON gives them back, with `cpu_seconds`, what computing them took.
+
+    Raises:
+      ValueError: the file exists and is not a result file; it is left alone.
+    """
+    key = {"config": as_json(dict(config)), "versions": versions(compute)}
+    if path.exists():
+        try:
+            stored = json.loads(path.read_text())
+            if all(stored[name] == value for name, value in key.items()):
+                return stored["results"]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}: not a result file of this project ({error}); move it away"
+            ) from None
+    start = cpu_seconds()
+    results = as_json(dict(compute()))
+    results["cpu_seconds"] = round(cpu_seconds() - start, 2)
+    write_json(path, {**key, "results": results})
+    return results
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of those it waited for."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def total_cpu_seconds(results: Any) -> float:
+    """What all cached results inside `results` took to compute, whenever that was."""
+    if not isinstance(results, Mapping):
+        return 0.0
+    return sum(
+        value if name == "cpu_seconds" else total_cpu_seconds(value)
+        for name, value in results.items()
+    )
+
+
+def versions(compute: Callable[..., Any]) -> dict[str, str]:
+    """What makes the results of `compute`, besides its arguments."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    code = hashlib.sha256(_library_digest())
+    code.update(Path(inspect.getsourcefile(inspect.unwrap(compute)) or "").read_bytes())
+    return found | {"backend": jax.default_backend(), "code": code.hexdigest()}
+
+
+@functools.cache
+def _library_digest() -> bytes:
+    folder = Path(oj.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return digest.digest()

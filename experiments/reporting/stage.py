@@ -1,0 +1,111 @@
+"""An experiment: what it computes, draws and says. `experiments.reproduce` runs a list of them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+import offload_jax as oj
+from experiments.reporting import command_line, objective
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run was asked for.
+
+    Attributes:
+      workdir: gets `results/`, `figures/`, `checkpoints/`, `metrics/`.
+      preset: name of sizes and recipes; every family of experiments says what it means by it.
+      seed: of everything random.
+      objective: what is minimised.
+      trace_dir: folder of recorded bandwidth traces, or None.
+      progress: show progress bars.
+      tensorboard: write TensorBoard files of trainings too.
+    """
+
+    workdir: Path
+    preset: str = command_line.PRESETS[0]
+    seed: int = 0
+    objective: oj.Objective = oj.LATENCY
+    trace_dir: Path | None = None
+    progress: bool = True
+    tensorboard: bool = False
+
+    @classmethod
+    def from_flags(cls, values: flags.FlagValues) -> "Settings":
+        """What the command line says."""
+        return cls(
+            Path(values.workdir),
+            values.preset,
+            values.seed,
+            objective.parse(values.objective),
+            None if values.trace_dir is None else Path(values.trace_dir),
+            values.progress,
+            values.tensorboard,
+        )
+
+    @property
+    def quantity(self) -> str:
+        """What is minimised, in a word or two."""
+        return objective.quantity(self.objective)
+
+    def result(self, name: str) -> Path:
+        """The file of cached results."""
+        return self.workdir / "results" / f"{name}.json"
+
+    def figure(self, name: str) -> Path:
+        """The file of a figure."""
+        return self.workdir / "figures" / f"{name}.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One experiment.
+
+    Attributes:
+      name: what it is called on the terminal.
+      compute: gives the results, cached; takes the settings and the options below.
+      draw: draws all figures from the results; done in every run, so that a figure that was
+        deleted comes back.
+      section: the part of the report, as Markdown.
+      latency_only: whether it is about latency and left out for another objective.
+      options: flags of its own script: name -> type and help. A value that is not given is not
+        passed on.
+    """
+
+    name: str
+    compute: Callable[..., dict[str, Any]]
+    draw: Callable[[dict[str, Any], Settings], None]
+    section: Callable[[dict[str, Any], Settings], str]
+    latency_only: bool = False
+    options: Mapping[str, tuple[type, str]] = dataclasses.field(default_factory=dict)
+
+    def run(self, settings: Settings, **options: Any) -> tuple[dict[str, Any], str]:
+        """Computes what is missing and draws everything; gives results and section."""
+        results = self.compute(settings, **options)
+        self.draw(results, settings)
+        return results, self.section(results, settings)
+
+
+_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+SHARED_FLAGS = ("workdir", "preset", "seed", "objective", "trace_dir", "progress", "tensorboard")
+
+
+def script(stage: Stage) -> None:
+    """The command line of one stage: runs it and prints its section."""
+
+    def define(values: flags.FlagValues) -> None:
+        command_line.define(values, *SHARED_FLAGS)
+        for name, (kind, text) in stage.options.items():
+            _DEFINE[kind](name, None, text, flag_values=values)
+
+    def main(values: flags.FlagValues) -> None:
+        settings = Settings.from_flags(values)
+        if stage.latency_only and settings.objective != oj.LATENCY:
+            raise ValueError(f"--objective: {stage.name} are about latency only")
+        given = {name: values[name].value for name in stage.options}
+        print(stage.run(settings, **{k: v for k, v in given.items() if v is not None})[1])
+
+    command_line.run(main, define)
