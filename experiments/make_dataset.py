@@ -13,17 +13,15 @@ import sys
 import time
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags
 from tqdm import tqdm
 
 import offload_jax as oj
-from experiments.reporting.objective import define as define_objective
-from experiments.reporting.objective import parse as parse_objective
+from experiments.reporting import command_line, objective
 from offload_jax.chains.scenarios import Scenario
 from offload_jax.datasets import METHODS, DatasetConfig, Manifest
 
 _SCENARIOS = {"wide": oj.scenarios.WIDE, "narrow": oj.scenarios.NARROW}
-_INTERRUPTED = 130
 
 
 def find_scenario(
@@ -91,16 +89,15 @@ def run(
             bar.close()
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define(values: flags.FlagValues) -> None:
     """The command line."""
-    text, integer, number, choice, switch = (
-        functools.partial(define_flag, flag_values=values)
-        for define_flag in (
+    text, integer, number, choice = (
+        functools.partial(add, flag_values=values)
+        for add in (
             flags.DEFINE_string,
             flags.DEFINE_integer,
             flags.DEFINE_float,
             flags.DEFINE_enum,
-            flags.DEFINE_bool,
         )
     )
     text("scenario", "wide", "wide, narrow, or a JSON file.")
@@ -108,86 +105,52 @@ def define_flags(values: flags.FlagValues) -> None:
     number("bandwidth_floor", None, "Least bandwidth of both links, bytes per second.")
     integer("num", 100_000, "Samples.")
     integer("shard_size", 0, "Samples a file; 0 chooses.")
-    integer("seed", 0, "Seed of the samples.")
     choice("method", "auto", METHODS, "How labels are computed.")
-    define_objective(values)
     text("output", None, "Directory of the dataset.")
-    switch("progress", True, "Show a progress bar.")
+    command_line.define(values, "seed", "objective", "progress")
 
 
-def execute(values: flags.FlagValues) -> int:
-    """Runs with parsed flags; errors become one line on stderr.
+def main(values: flags.FlagValues) -> None:
+    """Writes what the flags ask for.
 
-    Returns:
-      The exit status: 0, 1 after an error, 130 if interrupted.
+    Raises:
+      ValueError, OSError, ImportError: as `run` and `find_scenario`.
     """
     if not values.output:
-        return _fail("--output: say which directory the dataset goes to")
-    output = Path(values.output)
-    try:
-        scenario = find_scenario(
-            values.scenario,
-            num_subtasks=values.num_subtasks,
-            bandwidth_floor=values.bandwidth_floor,
-        )
-        config = DatasetConfig(
-            values.num,
-            scenario,
-            values.seed,
-            values.method,
-            parse_objective(values.objective),
-            values.shard_size,
-        )
-        began = time.monotonic()
-        manifest = run(output, config, progress=values.progress)
-    except KeyboardInterrupt:
-        _fail(f"interrupted; {_standing(output)}")
-        return _INTERRUPTED
-    except BlockingIOError as error:
-        return _fail(f"{error.filename}: {error.strerror}")
-    except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}; {_standing(output)}")
-    except (ValueError, ImportError) as error:
-        return _fail(str(error))
+        raise ValueError("--output: say which directory the dataset goes to")
+    scenario = find_scenario(
+        values.scenario,
+        num_subtasks=values.num_subtasks,
+        bandwidth_floor=values.bandwidth_floor,
+    )
+    config = DatasetConfig(
+        values.num,
+        scenario,
+        values.seed,
+        values.method,
+        objective.parse(values.objective),
+        values.shard_size,
+    )
+    began = time.monotonic()
+    manifest = run(values.output, config, progress=values.progress)
     size = sum(shard.bytes for shard in manifest.shards.values())
     print(
-        f"{output}: {manifest.num_finished} samples in {len(manifest.shards)} shards,"
+        f"{values.output}: {manifest.num_finished} samples in {len(manifest.shards)} shards,"
         f" {size / 1e6:.1f} MB, {time.monotonic() - began:.1f} s"
     )
-    return 0
 
 
-def _standing(output: Path) -> str:
+def standing(values: flags.FlagValues) -> str:
+    """What an interrupted run left."""
     try:
-        manifest = oj.datasets.read_manifest(output)
+        manifest = oj.datasets.read_manifest(values.output)
     except (ValueError, OSError):
         return "nothing was finished"
     return (
         f"{manifest.num_finished} of {manifest.config.num} samples are finished and usable in"
-        f" {output}; the same command goes on from there"
+        f" {values.output}; the same command goes on from there"
     )
 
 
-def _fail(message: str) -> int:
-    print(f"make_dataset: {message}", file=sys.stderr)
-    return 1
-
-
-def parse(argv: list[str]) -> list[str]:
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(_fail(" ".join(str(error).split())))
-
-
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        sys.exit(_fail(f"unexpected argument {argv[1]!r}"))
-    sys.exit(execute(flags.FLAGS))
-
-
 if __name__ == "__main__":
-    define_flags(flags.FLAGS)
-    # JAX tells at level INFO which kinds of devices the machine lacks.
-    flags.FLAGS.verbosity = logging.WARNING  # type: ignore[assignment]
-    app.run(main, flags_parser=parse)
+    command_line.run(main, define, resume=standing)

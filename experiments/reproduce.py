@@ -2,158 +2,112 @@
 
 import platform
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 from absl import flags
-from tabulate import tabulate
 
 import offload_jax as oj
-from experiments.paper import figure5, figure6, random_chains, report_learned, table1
-from experiments.paper.presets import PRESETS, Preset
-from experiments.reporting import command_line, objective
-from experiments.reporting.artifacts import write_text
+from experiments.paper import figure5, figure6, random_chains, table1
+from experiments.reporting import command_line, comparison, tables
+from experiments.reporting.files import write_text
+from experiments.reporting.results import cpu_seconds, total_cpu_seconds
+from experiments.reporting.stage import SHARED_FLAGS, Settings
 from experiments.studies import decision_map, decisions_over_time, pareto, real_tasks, resize_study
 from offload_jax import workloads
 
-Stage = tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]
-
-# Seconds for each measurement of the delays.
-_DELAY_DURATION = 0.3
-
-
-def stages(workdir: Path, *, preset: Preset, seed: int, trace_dir: Path | None) -> list[Stage]:
-    """Name, computation and report section of every experiment, in order."""
-    goal = preset.objective
-    every: list[Stage] = [
-        (
-            "random chains",
-            lambda: random_chains.run(workdir, num=preset.num_test, seed=seed, objective=goal),
-            random_chains.section,
-        ),
-        (
-            "real tasks",
-            lambda: real_tasks.run(workdir, trace_dir=trace_dir, objective=goal),
-            real_tasks.section,
-        ),
-        (
-            "decision maps",
-            lambda: decision_map.run(workdir, objective=goal),
-            decision_map.section,
-        ),
-        (
-            "figure 5",
-            lambda: figure5.run(preset, workdir, seed=seed),
-            report_learned.figure5_section,
-        ),
-        (
-            "figure 6",
-            lambda: figure6.run(preset, workdir, seed=seed),
-            report_learned.figure6_section,
-        ),
-        # From here on the trained policies take part.
-        (
-            "fronts",
-            lambda: pareto.run(workdir, seed=seed),
-            pareto.section,
-        ),
-        (
-            "chains of other lengths",
-            lambda: resize_study.run(workdir, seed=seed, objective=goal),
-            resize_study.section,
-        ),
-        (
-            "decisions over time",
-            lambda: decisions_over_time.run(workdir, trace_dir=trace_dir, seed=seed),
-            decisions_over_time.section,
-        ),
-        (
-            "table 1",
-            lambda: table1.run(workdir, duration=_DELAY_DURATION),
-            table1.section,
-        ),
-    ]
-    if goal != oj.LATENCY:
-        # These two are about latency; see their documentation.
-        every = [stage for stage in every if stage[0] not in ("decisions over time", "table 1")]
-    return every
+STAGES = (
+    # Exact, and done within the first minute.
+    random_chains.STAGE,
+    real_tasks.STAGE,
+    decision_map.STAGE,
+    # These train, and the trained policies take part in what follows.
+    figure5.STAGE,
+    figure6.STAGE,
+    pareto.STAGE,
+    resize_study.STAGE,
+    decisions_over_time.STAGE,
+    table1.STAGE,
+)
 
 
-def run(
-    workdir: Path, *, preset: Preset, seed: int = 0, trace_dir: Path | None = None
-) -> dict[str, Any]:
-    """Runs all stages and writes `report.md`.
+def run(settings: Settings) -> dict[str, Any]:
+    """Runs all stages; writes `report.md` when the last one is done.
 
-    Args:
-      workdir: gets `results/`, `figures/` and `report.md`.
-      preset: sizes and recipes of what is trained, and the number of test requests.
-      seed: of everything random.
-      trace_dir: folder of recorded bandwidth traces, or None.
+    Until then the report of what is done stands in `report.partial.md`, and the `report.md` of an
+    earlier run stays as it is.
 
     Returns:
       The results of each stage by name.
 
     Raises:
-      ValueError: the traces are malformed, before any work; or `workdir` holds foreign files.
+      ValueError: the traces are malformed, before any work; or the folder holds foreign files.
     """
-    if trace_dir is not None:
-        workloads.read_trace_dir(trace_dir)
+    if settings.trace_dir is not None:
+        workloads.read_trace_dir(settings.trace_dir)
+    partial = settings.workdir / "report.partial.md"
     results, sections = {}, []
-    for name, compute, section in stages(workdir, preset=preset, seed=seed, trace_dir=trace_dir):
-        start = time.monotonic()
-        results[name] = compute()
-        sections.append(section(results[name]))
-        print(f"{name}: done in {time.monotonic() - start:.1f} s", file=sys.stderr)
-        # After every stage, so that an interrupted run leaves a report of what it finished.
-        write_text(workdir / "report.md", _header(seed, preset) + "\n".join(sections))
+    for stage in STAGES:
+        if stage.latency_only and settings.objective != oj.LATENCY:
+            continue
+        start = cpu_seconds()
+        results[stage.name], section = stage.run(settings)
+        sections.append(section)
+        print(f"{stage.name}: done, {cpu_seconds() - start:.1f} s of CPU", file=sys.stderr)
+        write_text(partial, _header(settings) + "\n".join([*sections, _times(results)]))
+    partial.replace(settings.workdir / "report.md")
     return results
 
 
-def _header(seed: int, preset: Preset) -> str:
+def _header(settings: Settings) -> str:
     return (
         "# Reproduction report\n\n"
-        f"Preset {preset.name}, objective {objective.quantity(preset.objective)}, seed {seed},"
-        f" {preset.num_test} test requests, jax"
+        f"Preset {settings.preset}, objective {settings.quantity}, seed {settings.seed}, jax"
         f" {jax.__version__} on {jax.devices()[0].platform}, Python {platform.python_version()}."
-        " Every figure below was computed by this run or by"
-        " an earlier one with the same settings in this folder.\n\n"
+        " Everything here was computed by this run or, with the same settings and code, by an"
+        " earlier one in this folder.\n\n"
     )
 
 
-def main_table(results: dict[str, Any]) -> str:
+def _times(results: dict[str, Any]) -> str:
+    seconds = {name: total_cpu_seconds(each) for name, each in results.items()}
+    rows = [[name, each] for name, each in seconds.items()]
+    rows.append(["total", sum(seconds.values())])
+    return (
+        "## Time\n\nSeconds of CPU (user and system) that computing the results took; figures"
+        " and the start of the process come on top.\n\n"
+        + tables.markdown(["stage", "CPU s"], rows, digits=1)
+        + "\n"
+    )
+
+
+def main_table(results: dict[str, Any], settings: Settings) -> str:
     """What `make reproduce` prints at the end: cost over the optimum on wide requests."""
     columns = ("ratio_of_means", "mean", "median", "p99")
-    learned = results["figure 5"] | {
-        f"{name} (1K narrow)": row
-        for name, row in results["figure 6"].items()
-        if name in ("kd_dil", "kd_dil_paper", "baseline_dil", "drl_small")
-    }
-    rows = [
-        [name.replace("_", " "), *(row[column] for column in columns)]
-        for name, row in learned.items()
-        if "ratio_of_means" in row
+    rows = figure5.rows_of(results[figure5.STAGE.name], figure5.LITERAL)
+    rows |= figure6.rows_of(results[figure6.STAGE.name])
+    cells = [
+        [comparison.title(name), *(rows[name][column] for column in columns)]
+        for name in sorted(rows, key=lambda name: rows[name]["ratio_of_means"])
+        if not name.startswith(("kd_student_one", "kd_matched"))
     ]
-    rows.sort(key=lambda row: row[1])
-    headers = ["latency / optimal", *(column.replace("_", " ") for column in columns)]
-    return tabulate(rows, headers, "simple", floatfmt=".3f")
+    headers = [
+        f"{settings.quantity} / optimal",
+        *(column.replace("_", " ") for column in columns),
+    ]
+    return tables.plain(headers, cells)
 
 
-def main() -> None:
-    workdir = Path(_WORKDIR.value)
-    trace_dir = None if _TRACE_DIR.value is None else Path(_TRACE_DIR.value)
-    preset = PRESETS[_PRESET.value].for_objective(objective.parse(_OBJECTIVE.value))
-    results = run(workdir, preset=preset, seed=_SEED.value, trace_dir=trace_dir)
-    print(main_table(results))
-    print(f"\nreport: {workdir / 'report.md'}")
+def main(values: flags.FlagValues) -> None:
+    settings = Settings.from_flags(values)
+    results = run(settings)
+    print(main_table(results, settings))
+    print(f"\nreport: {settings.workdir / 'report.md'}, {cpu_seconds():.0f} s of CPU")
+
+
+def define(values: flags.FlagValues) -> None:
+    command_line.define(values, *SHARED_FLAGS)
 
 
 if __name__ == "__main__":
-    _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where everything goes.")
-    _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything random.")
-    _PRESET = flags.DEFINE_enum("preset", "quick", list(PRESETS), "Sizes and recipes.")
-    _OBJECTIVE = objective.define()
-    _TRACE_DIR = flags.DEFINE_string("trace_dir", None, "Folder of recorded bandwidth traces.")
-    command_line.run(main)
+    command_line.run(main, define)

@@ -1,99 +1,112 @@
-"""Figure 5: normalized latency of the large network and everything it is compared with.
+"""Figure 5: normalized latency of the large networks and everything they are compared with.
 
-Writes results/figure5.json and figures/figure5.png, teacher_curve.png, dqn_curve.png; trains what
-is missing.
+Writes figures/figure5.png, teacher_curve.png, dqn_curve.png; trains what is missing.
 """
 
-import dataclasses
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import offload_jax as oj
-from experiments.paper import learned, script, train_dqn, train_teacher
-from experiments.paper.presets import Preset
-from experiments.reporting import artifacts, charts, objective
-from offload_jax.learning import checkpoints
+from experiments.paper import evaluation, presets, random_chains
+from experiments.paper.evaluation import FLOORED, LITERAL
+from experiments.paper.training import trained
+from experiments.reporting import comparison, tables
+from experiments.reporting.stage import Settings, Stage, script
 
-FLOOR = 0.5e6
-"""Bytes per second: with bandwidths from here up, the mean latency of every policy exists."""
+CLAIMS = (
+    ("large_dil_paper", "greedy"),
+    ("large_dil_paper", "drl"),
+    ("large_dil_paper", "drl_raw"),
+    ("large_dil_paper_shared", "large_dil_paper"),
+    ("large_dil", "drl"),
+)
+"""Who the paper, or this project, says is better than whom."""
 
 
-def run(
-    preset: Preset,
-    workdir: Path,
-    *,
-    seed: int = 0,
-    progress: bool = True,
-    tensorboard: bool = False,
-) -> dict[str, Any]:
-    """Evaluates all policies on the wide test requests, and with the bandwidths floored.
-
-    Args:
-      preset: recipes and sizes.
-      workdir: where checkpoints, metrics and results go.
-      seed: of requests and weights.
-      progress: show progress bars.
-      tensorboard: write TensorBoard files too.
+def compute(settings: Settings) -> dict[str, Any]:
+    """Policies without training, and the rows of the preset that are trained on wide requests.
 
     Returns:
-      Name of the policy to its metrics; `floor`: the same on requests with floored bandwidths. The
-      intervals come from ten parts of the test set.
+      `untrained`: scenario -> policy -> metrics; `test_requests`; `trained`: name -> what
+      `training.trained` gives.
     """
-    options: dict[str, Any] = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
-    teachers = train_teacher.run(preset, workdir, **options)
-    training = train_dqn.run(preset, workdir, **options)
-    names = ["large_dil_paper", "large_dil_paper_shared", "large_dil", "drl"]
-    if preset.dqn_raw is not None:
-        names.append("drl_raw")
-    if preset.teacher_stream is not None:
-        names.insert(3, "large_dil_stream")
-    loaded: dict[str, Any] = {
-        name: oj.policies.load(workdir / "checkpoints" / name) for name in names
+    rows, untrained = presets.of(settings).rows, random_chains.compute(settings)
+    return {
+        "untrained": untrained["scenarios"],
+        "test_requests": untrained["requests"],
+        "trained": {
+            name: trained(name, row, settings)
+            for name, row in rows.items()
+            if row.requests == "wide"
+        },
     }
 
-    def compute() -> dict[str, Any]:
-        policies = {**oj.policies.untrained(seed, preset.objective), **loaded}
-        wide = learned.test_set(preset.num_test)
-        floored = learned.test_set(preset.num_test, floor=FLOOR)
-        results: dict[str, Any] = {
-            name: learned.evaluate_in_parts(policy, wide, preset.objective)
-            for name, policy in policies.items()
-        }
-        results["floor"] = {
-            name: learned.evaluate_in_parts(policy, floored, preset.objective)
-            for name, policy in policies.items()
-        }
-        return results
 
-    config = {
-        "num_test": preset.num_test,
-        "seed": seed,
-        "objective": dataclasses.asdict(preset.objective),
-        "weights": {name: checkpoints.digest(policy.params) for name, policy in loaded.items()},
-    }
-    results = artifacts.cached(workdir / "results" / "figure5.json", config, compute)
-    floor = results["floor"]
-    rows = {name: metrics for name, metrics in results.items() if name != "floor"}
-    charts.bars(
-        workdir / "figures" / "figure5.png",
-        {"literal bandwidths": rows, "bandwidths from 0.5 MB/s": floor},
-        title=f"All policies, {preset.num_wide:,} training requests",
-        quantity=objective.quantity(preset.objective),
-    )
-    charts.curves(
-        workdir / "figures" / "teacher_curve.png",
-        {name: metrics["curve"] for name, metrics in teachers.items()},
-        metric="loss",
-        label="training loss (each network its own)",
-    )
-    charts.curves(
-        workdir / "figures" / "dqn_curve.png",
-        {name: metrics["curve"] for name, metrics in training.items()},
-        metric="reward",
-        label="mean reward of the actions tried",
-    )
-    return results
+def rows_of(results: Mapping[str, Any], scenario: str) -> dict[str, Any]:
+    """Metrics of every policy in one scenario."""
+    learned = {name: entry[scenario] for name, entry in results["trained"].items()}
+    return results["untrained"][scenario] | learned
 
+
+def draw(results: Mapping[str, Any], settings: Settings) -> None:
+    """The bars, and how the networks learnt."""
+    learned = results["trained"]
+    comparison.bars(
+        settings.figure("figure5"),
+        {
+            "literal bandwidths": rows_of(results, LITERAL),
+            "bandwidths from 0.5 MB/s": rows_of(results, FLOORED),
+        },
+        quantity=settings.quantity,
+        heading=f"All policies, {_num_requests(results)} training requests",
+    )
+    for file, metric, quantity in (
+        ("teacher_curve", "loss", "training loss (each network its own)"),
+        ("dqn_curve", "reward", "mean reward of the actions tried"),
+    ):
+        lines = {
+            name: entry["curve"].get(metric, ())
+            for name, entry in learned.items()
+            if ("reward" in entry["curve"]) == (metric == "reward")
+        }
+        comparison.curves(settings.figure(file), lines, quantity=quantity)
+
+
+def _num_requests(results: Mapping[str, Any]) -> str:
+    return f"{next(iter(results['trained'].values()))['requests']:,}"
+
+
+def section(results: Mapping[str, Any], settings: Settings) -> str:
+    """The part of the report about figure 5, as Markdown."""
+    literal = rows_of(results, LITERAL)
+    per_subtask = [
+        [comparison.title(name), *(f"{100 * x:.1f} %" for x in row["accuracy_per_subtask"])]
+        for name, row in literal.items()
+    ]
+    return "\n".join(
+        [
+            f"## Figure 5: policies trained on {_num_requests(results)} wide requests\n",
+            "The paper's figure for the large network is 1.095. Intervals of trained policies are"
+            f" over their trainings, those of others over {evaluation.PARTS} parts of the"
+            f" {results['test_requests']:,} test requests."
+            f" {', '.join(evaluation.NO_MEAN).capitalize()} have none at the literal bandwidths:"
+            " their mean does not exist there (docs/model.md).\n",
+            "![Figure 5](figures/figure5.png)\n",
+            "### Literal bandwidths\n",
+            comparison.table(literal),
+            "\n### Bandwidths from 0.5 MB/s\n",
+            comparison.table(rows_of(results, FLOORED)),
+            "\n### Orders\n",
+            comparison.claims(literal, CLAIMS),
+            "\n### Agreement with the optimum, subtask by subtask\n",
+            tables.markdown(["policy", *map(str, range(evaluation.NUM_SUBTASKS))], per_subtask),
+            "\nLoss and reward of the first training:\n",
+            "![Learning curves of the large networks](figures/teacher_curve.png)\n",
+            "![Learning curve of deep Q-learning](figures/dqn_curve.png)\n",
+        ]
+    )
+
+
+STAGE = Stage("figure 5", compute, section, draw)
 
 if __name__ == "__main__":
-    script.main(run)
+    script(STAGE)

@@ -1,118 +1,125 @@
-"""Figure 6: the small networks, trained on 1 000 narrow requests and tested on wide ones.
+"""Figure 6: the small networks, trained on few narrow requests and tested on wide ones.
 
-Writes results/figure6.json and figures/figure6.png, student_curve.png, temperatures.png; trains
-what is missing.
+Writes figures/figure6.png, student_curve.png, temperatures.png; trains what is missing, the large
+network that teaches included.
 """
 
-import dataclasses
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import offload_jax as oj
-from experiments.paper import distill_student, learned, script, train_dqn
-from experiments.paper.presets import Preset
-from experiments.reporting import artifacts, charts, objective
+from experiments.paper import presets, random_chains
+from experiments.paper.evaluation import LITERAL, NARROW
+from experiments.paper.training import trained
+from experiments.reporting import comparison, plots
+from experiments.reporting.stage import Settings, Stage, script
+
+_STUDENTS = ("kd_dil", "kd_dil_paper", "baseline_dil")
+_UNTRAINED = ("optimal", "greedy", "greedy_with_return")
+CLAIMS = tuple(
+    (student, other)
+    for student in ("kd_dil_paper", "kd_dil")
+    for other in ("baseline_dil", "greedy", "greedy_with_return", "drl_small")
+)
 
 
-def run(
-    preset: Preset,
-    workdir: Path,
-    *,
-    seed: int = 0,
-    progress: bool = True,
-    tensorboard: bool = False,
-) -> dict[str, Any]:
-    """Puts the students, DRL on 1 000 requests, and both greedy variants side by side.
-
-    Args:
-      preset: recipes and sizes.
-      workdir: where checkpoints, metrics and results go.
-      seed: the first of `preset.num_seeds`.
-      progress: show progress bars.
-      tensorboard: write TensorBoard files too.
+def compute(settings: Settings) -> dict[str, Any]:
+    """The rows that are trained on narrow requests, the heuristics, and DRL on wide ones.
 
     Returns:
-      Name of the policy to its metrics, means and intervals over seeds; `orderings`: the claims
-      "KD-DIL is better than ..." with both intervals, and whether they are apart.
+      `untrained`: scenario -> policy -> metrics; `trained`: name -> what `training.trained` gives.
     """
-    options: dict[str, Any] = {"seed": seed, "progress": progress, "tensorboard": tensorboard}
-    students = distill_student.run(preset, workdir, **options)
-    dqn = train_dqn.run(preset, workdir, **options)
-
-    def compute() -> dict[str, Any]:
-        wide = learned.test_set(preset.num_test)
-        untrained = oj.policies.untrained(seed, preset.objective)
-        results: dict[str, Any] = {
-            name: learned.evaluate_in_parts(untrained[name], wide, preset.objective)
-            for name in ("optimal", "greedy", "greedy_with_return")
-        }
-        for name, metrics in {"drl_small": dqn["drl_small"], **students}.items():
-            results[name] = {key: value for key, value in metrics.items() if key != "curve"}
-        results["orderings"] = {
-            student: {
-                other: compare(results[student], results[other])
-                for other in ("baseline_dil", "greedy", "greedy_with_return", "drl_small")
-            }
-            for student in ("kd_dil_paper", "kd_dil")
-        }
-        return results
-
-    config = {
-        "num_test": preset.num_test,
-        "seed": seed,
-        "objective": dataclasses.asdict(preset.objective),
-        "students": {name: metrics["per_seed"] for name, metrics in students.items()},
-        "dqn": dqn["drl_small"]["per_seed"],
+    rows = presets.student_rows(presets.of(settings))
+    return {
+        "untrained": random_chains.compute(settings)["scenarios"],
+        "trained": {name: trained(name, row, settings) for name, row in rows.items()},
     }
-    results = artifacts.cached(workdir / "results" / "figure6.json", config, compute)
-    rows = {name: metrics for name, metrics in results.items() if name != "orderings"}
-    students_shown = ("kd_dil", "kd_dil_paper", "baseline_dil")
-    shown = ("optimal", *students_shown, "drl_small", "greedy", "greedy_with_return")
-    charts.bars(
-        workdir / "figures" / "figure6.png",
+
+
+def rows_of(results: Mapping[str, Any], scenario: str = LITERAL) -> dict[str, Any]:
+    """Metrics of every policy in one scenario."""
+    untrained = results["untrained"][scenario]
+    learned = {name: entry[scenario] for name, entry in results["trained"].items()}
+    return {name: untrained[name] for name in _UNTRAINED} | learned
+
+
+def draw(results: Mapping[str, Any], settings: Settings) -> None:
+    """The bars, how the students learnt, and the sweep over T."""
+    rows = rows_of(results)
+    shown = (*_UNTRAINED, *_STUDENTS, "drl_small")
+    comparison.bars(
+        settings.figure("figure6"),
         {"wide test requests": {name: rows[name] for name in shown}},
-        title=f"Small networks, {preset.num_narrow:,} narrow training requests",
-        quantity=objective.quantity(preset.objective),
+        quantity=settings.quantity,
+        heading=f"Small networks, {_num_requests(results)} narrow training requests",
     )
-    charts.curves(
-        workdir / "figures" / "student_curve.png",
-        {name: students[name]["curve"] for name in students_shown},
-        metric="loss",
-        label="training loss (each student its own), first seed",
+    comparison.curves(
+        settings.figure("student_curve"),
+        {name: results["trained"][name]["curve"].get("loss", ()) for name in _STUDENTS},
+        quantity="training loss (each student its own)",
     )
-    charts.temperatures(
-        workdir / "figures" / "temperatures.png",
-        rows,
-        preset.temperatures,
-        quantity=objective.quantity(preset.objective),
+    _draw_temperatures(rows, settings)
+
+
+def _draw_temperatures(rows: comparison.Rows, settings: Settings) -> None:
+    """The two readings of the student's temperature over T; at T = 1 they are the same."""
+    temperatures = presets.of(settings).temperatures
+    with plots.figure(settings.figure("temperatures")) as (_, axes):
+        for text, prefix in (
+            ("student at temperature 1", "kd_student_one"),
+            ("student at T, factor T²", "kd_matched"),
+        ):
+            names = [f"{prefix}_{temperature:g}" for temperature in temperatures]
+            points = [_row_at(rows, name, t) for name, t in zip(names, temperatures, strict=True)]
+            axes.errorbar(
+                temperatures,
+                [row["ratio_of_means"] for row in points],
+                [row.get("ratio_of_means_interval", 0.0) for row in points],
+                capsize=3,
+                marker="o",
+                label=text,
+            )
+        axes.axhline(
+            rows["baseline_dil"]["ratio_of_means"], color="0.4", ls="--", label="exact labels"
+        )
+        axes.set_xlabel("temperature T of the teacher's labels")
+        axes.set_ylabel(f"mean {settings.quantity} / mean optimal {settings.quantity}")
+        axes.legend()
+
+
+def _row_at(rows: comparison.Rows, name: str, temperature: float) -> Mapping[str, Any]:
+    if name in rows:
+        return rows[name]
+    return rows["kd_student_one_1" if temperature == 1.0 else "kd_dil_paper"]
+
+
+def _num_requests(results: Mapping[str, Any]) -> str:
+    return f"{results['trained']['kd_dil_paper']['requests']:,}"
+
+
+def section(results: Mapping[str, Any], settings: Settings) -> str:
+    """The part of the report about figure 6, as Markdown."""
+    rows = rows_of(results)
+    return "\n".join(
+        [
+            f"## Figure 6: policies trained on {_num_requests(results)} narrow requests, tested on"
+            " wide ones\n",
+            "Means and intervals over trainings. A seed draws the same requests for every policy,"
+            " so orders are compared seed by seed.\n",
+            "![Figure 6](figures/figure6.png)\n",
+            comparison.table(rows),
+            "\n### Orders\n",
+            comparison.claims(rows, CLAIMS),
+            "\n### Tested on narrow requests\n",
+            comparison.table(rows_of(results, NARROW)),
+            "\n### Temperature of the labels\n",
+            "The student learns at temperature 1, or at that of the labels with the factor T².\n",
+            "![Temperature of the labels](figures/temperatures.png)\n",
+            "![Learning curves of the students](figures/student_curve.png)\n",
+        ]
     )
-    return results
 
 
-def compare(better: dict[str, Any], worse: dict[str, Any]) -> dict[str, Any]:
-    """Whether one ratio of means is below another with 95 % intervals that do not touch.
-
-    Heuristics do not depend on the seed; they have no interval here. Where both were trained on the
-    same seeds, and so on the same requests, the mean difference and its interval are given too.
-    """
-    means = [entry["ratio_of_means"] for entry in (better, worse)]
-    widths = [
-        entry.get("ratio_of_means_interval", 0.0) if "per_seed" in entry else 0.0
-        for entry in (better, worse)
-    ]
-    result = {
-        "better": means[0] < means[1],
-        "intervals_apart": bool(means[0] + widths[0] < means[1] - widths[1]),
-        "intervals": [[m - w, m + w] for m, w in zip(means, widths, strict=True)],
-    }
-    per_seed = [entry.get("per_seed", ()) for entry in (better, worse)]
-    if len(per_seed[0]) == len(per_seed[1]) > 1:
-        paired = [{"difference": b - w} for b, w in zip(*per_seed, strict=True)]
-        difference = learned.summarize(paired)
-        result["difference"] = difference["difference"]
-        result["difference_interval"] = difference["difference_interval"]
-    return result
-
+STAGE = Stage("figure 6", compute, section, draw)
 
 if __name__ == "__main__":
-    script.main(run)
+    script(STAGE)

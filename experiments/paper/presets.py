@@ -1,8 +1,10 @@
-"""What the learned experiments train: recipes, sizes, seeds."""
+"""What the experiments train and how large they are."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
-import offload_jax as oj
+from experiments.reporting.stage import Settings
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.chains.symmetry import is_symmetric
@@ -10,81 +12,110 @@ from offload_jax.learning.deep_q_learning import DqnTraining
 from offload_jax.learning.distillation import Variations
 from offload_jax.learning.imitation import ImitationTraining
 
-NUM_TEST = 10_000
+PAPER_TEMPERATURE = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One way to train a policy: a row of a table.
+
+    Attributes:
+      model: the network.
+      training: the recipe, an `ImitationTraining` or a `DqnTraining`.
+      trainings: repetitions, each with requests and weights of its own seed.
+      requests: "wide" (section 5.1) or "narrow" (section 5.2).
+      labels: "exact"; "fresh", exact ones of new requests all the time; "teacher", those of the
+        large network; "variations", the same of variations of the requests.
+      temperature: of the teacher's labels.
+    """
+
+    model: ImitationConfig | QNetworkConfig
+    training: Any
+    trainings: int
+    requests: str = "wide"
+    labels: str = "exact"
+    temperature: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """One way to run all learned experiments.
+    """One way to run all experiments on chains.
 
     Attributes:
-      name: goes into configurations.
+      rows: what is trained and kept as a checkpoint, by name.
+      trainings_of_variants: repetitions of the variants of `student_rows`.
+      temperatures: T of the sweep over the teacher's labels.
+      variations: how narrow requests are varied.
       num_wide: wide training requests (100 000 in section 5.1).
       num_narrow: narrow training requests (1 000 in section 5.2).
-      num_test: wide test requests (10 000).
-      num_seeds: repetitions of everything that trains on narrow requests.
-      num_seeds_compared: repetitions of the students whose order is a claim of the paper.
-      teacher_paper: recipe of the large network as the paper has it.
-      teacher_shared: recipe of a single network with the paper's features and loss.
-      teacher: recipe of the large network at its best.
-      teacher_stream: the same on a stream of new requests, None to leave it out.
-      student: recipe of students on fixed labels.
-      student_variations: recipe of students on variations labelled by the teacher.
-      temperatures: T of the sweep.
-      dqn: deep Q-learning on wide requests.
-      dqn_raw: the same with the paper's features, None to leave it out.
-      dqn_small: deep Q-learning on narrow requests.
-      objective: what all policies and labels minimise; set by `for_objective`.
+      num_test: test requests of each scenario (10 000).
+      num_chains: chains that the studies beyond the paper look at.
+      map_size: points along an axis of the decision maps.
+      num_replayed: requests replayed on each bandwidth trace.
+      delay_duration: seconds for each measurement of the delays.
     """
 
-    name: str
-    teacher_paper: ImitationTraining
-    teacher_shared: ImitationTraining
-    teacher: ImitationTraining
-    teacher_stream: ImitationTraining | None
-    student: ImitationTraining
-    student_variations: ImitationTraining
-    dqn: DqnTraining
-    dqn_raw: DqnTraining | None
-    dqn_small: DqnTraining
-    num_seeds: int
-    num_seeds_compared: int
+    rows: Mapping[str, Row]
+    trainings_of_variants: int
     temperatures: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0)
+    variations: Variations = Variations(spread=3.0, resize=2.0)
     num_wide: int = 100_000
     num_narrow: int = 1_000
-    num_test: int = NUM_TEST
-    teacher_paper_model: ImitationConfig = ImitationConfig()
-    teacher_shared_model: ImitationConfig = ImitationConfig(sharing="shared")
-    teacher_model: ImitationConfig = ImitationConfig(
-        feature_set="times", sharing="shared", activation="gelu", residual=True, symmetric=True
-    )
-    student_model: ImitationConfig = ImitationConfig(feature_set="physical", hidden=(32, 32))
-    q_model: QNetworkConfig = QNetworkConfig(feature_set="physical")
-    variations: Variations = Variations(spread=3.0, resize=2.0)
-    objective: oj.Objective = oj.LATENCY
+    num_test: int = 10_000
+    num_chains: int = 10_000
+    map_size: int = 1000
+    num_replayed: int = 200
+    delay_duration: float = 0.3
 
-    def for_objective(self, objective: oj.Objective) -> "Preset":
-        """The same sizes and recipes for another objective."""
-        names = ("teacher_paper", "teacher_shared", "student", "q")
-        changes = {
-            f"{name}_model": dataclasses.replace(
-                getattr(self, f"{name}_model"), objective=objective
-            )
-            for name in names
-        }
-        symmetric = self.teacher_model.symmetric and is_symmetric(objective)
-        changes["teacher_model"] = dataclasses.replace(
-            self.teacher_model, objective=objective, symmetric=symmetric
+
+def student_rows(preset: Preset) -> dict[str, Row]:
+    """The rows of figure 6: those of the preset on narrow requests, and variants of them.
+
+    `..._raw` sees the paper's features. `kd_student_one_T` learns at temperature 1, `kd_matched_T`
+    at that of the labels with the factor T² (Hinton et al. 2015); the paper does not say which it
+    means. Variants leave no checkpoint.
+    """
+    rows = {name: row for name, row in preset.rows.items() if row.requests == "narrow"}
+    for name in ("baseline_dil", "kd_dil_paper"):
+        raw = dataclasses.replace(rows[name].model, feature_set="raw")
+        rows[f"{name}_raw"] = dataclasses.replace(
+            rows[name], model=raw, trainings=preset.trainings_of_variants
         )
-        return dataclasses.replace(self, objective=objective, **changes)
+    paper = dataclasses.replace(rows["kd_dil_paper"], trainings=preset.trainings_of_variants)
+    for temperature in preset.temperatures:
+        row = dataclasses.replace(paper, temperature=temperature)
+        if temperature != PAPER_TEMPERATURE:
+            rows[f"kd_student_one_{temperature:g}"] = row
+        if temperature != 1.0:
+            matched = dataclasses.replace(paper.training, temperature=temperature)
+            rows[f"kd_matched_{temperature:g}"] = dataclasses.replace(row, training=matched)
+    return rows
 
+
+def of(settings: Settings) -> Preset:
+    """The preset that was asked for, with networks for the objective that was asked for."""
+    preset, rows = PRESETS[settings.preset], {}
+    for name, row in preset.rows.items():
+        model = dataclasses.replace(row.model, objective=settings.objective)
+        if isinstance(model, ImitationConfig) and not is_symmetric(settings.objective):
+            model = dataclasses.replace(model, symmetric=False)
+        rows[name] = dataclasses.replace(row, model=model)
+    return dataclasses.replace(preset, rows=rows)
+
+
+_LARGE = ImitationConfig(
+    feature_set="times", sharing="shared", activation="gelu", residual=True, symmetric=True
+)
+_STUDENT = ImitationConfig(feature_set="physical", hidden=(32, 32))
+_Q = QNetworkConfig(feature_set="physical")
+_Q_RAW = dataclasses.replace(_Q, feature_set="raw")
 
 _PAPER = ImitationTraining(
     num_epochs=40, batch_size=1000, learning_rate=3e-3, weight_decay=1.5, average_decay=0.99
 )
 _SHARED = ImitationTraining(num_epochs=20, batch_size=1000, weight_decay=1.0, average_decay=0.99)
-_TEACHER = ImitationTraining(
-    num_epochs=40,
+_BEST = ImitationTraining(
+    num_epochs=120,
     batch_size=1000,
     learning_rate=2e-3,
     average_decay=0.995,
@@ -92,11 +123,12 @@ _TEACHER = ImitationTraining(
     expected_cost_weight=10.0,
     recombined=1000,
 )
-_STUDENT = ImitationTraining(
+_FRESH = dataclasses.replace(_BEST, recombined=0, batch_size=2000)
+_FIXED = ImitationTraining(
     num_epochs=300, batch_size=100, learning_rate=3e-3, weight_decay=1.0, average_decay=0.99
 )
-_STUDENT_VARIATIONS = ImitationTraining(
-    num_epochs=1000,
+_VARIED = ImitationTraining(
+    num_epochs=4000,
     batch_size=500,
     learning_rate=5e-3,
     average_decay=0.99,
@@ -104,32 +136,52 @@ _STUDENT_VARIATIONS = ImitationTraining(
     expected_cost_weight=10.0,
 )
 
-QUICK = Preset(
-    name="quick",
-    teacher_paper=_PAPER,
-    teacher_shared=_SHARED,
-    teacher=_TEACHER,
-    teacher_stream=None,
-    student=_STUDENT,
-    student_variations=_STUDENT_VARIATIONS,
-    dqn=DqnTraining(num_epochs=40),
-    dqn_raw=None,
-    dqn_small=DqnTraining(num_epochs=10),
-    num_seeds=5,
-    num_seeds_compared=8,
+PAPER = Preset(
+    {
+        "large_dil_paper": Row(ImitationConfig(), _PAPER, 3),
+        "large_dil_paper_shared": Row(ImitationConfig(sharing="shared"), _SHARED, 3),
+        "large_dil": Row(_LARGE, _BEST, 3),
+        "large_dil_stream": Row(_LARGE, _FRESH, 3, labels="fresh"),
+        "drl": Row(_Q, DqnTraining(num_epochs=40), 3),
+        "drl_raw": Row(_Q_RAW, DqnTraining(num_epochs=40), 3),
+        "baseline_dil": Row(_STUDENT, _FIXED, 10, "narrow"),
+        "kd_dil_paper": Row(_STUDENT, _FIXED, 10, "narrow", "teacher", PAPER_TEMPERATURE),
+        "kd_dil": Row(_STUDENT, _VARIED, 10, "narrow", "variations"),
+        "drl_small": Row(_Q, DqnTraining(num_epochs=10), 10, "narrow"),
+    },
+    trainings_of_variants=8,
 )
-"""What `make reproduce` runs: the sizes of the paper."""
+"""The sizes of the paper, every recipe until it no longer improves; about an hour."""
 
-FULL = dataclasses.replace(
-    QUICK,
-    name="full",
-    teacher=dataclasses.replace(_TEACHER, num_epochs=120),
-    teacher_stream=dataclasses.replace(_TEACHER, num_epochs=120, recombined=0, batch_size=2000),
-    student_variations=dataclasses.replace(_STUDENT_VARIATIONS, num_epochs=4000),
-    dqn_raw=QUICK.dqn,
-    num_seeds=8,
-    num_seeds_compared=10,
+# Epochs, trainings, and examples a step.
+_SMALLER = {
+    "large_dil_paper": (4, 1, 500),
+    "large_dil_paper_shared": (5, 1, 1000),
+    "large_dil": (5, 1, 500),
+    "large_dil_stream": (5, 1, 1000),
+    "drl": (12, 1, 512),
+    "drl_raw": (12, 1, 512),
+    "baseline_dil": (300, 3, 100),
+    "kd_dil_paper": (300, 3, 100),
+    "kd_dil": (300, 3, 500),
+    "drl_small": (4, 3, 512),
+}
+
+
+def _smaller(row: Row, num_epochs: int, trainings: int, batch_size: int) -> Row:
+    changes = {"num_epochs": num_epochs, "batch_size": batch_size}
+    if isinstance(row.training, ImitationTraining) and row.training.recombined:
+        changes["recombined"] = batch_size
+    training = dataclasses.replace(row.training, **changes)
+    return dataclasses.replace(row, training=training, trainings=trainings)
+
+
+DEFAULT = dataclasses.replace(
+    PAPER,
+    rows={name: _smaller(row, *_SMALLER[name]) for name, row in PAPER.rows.items()},
+    trainings_of_variants=2,
+    delay_duration=0.1,
 )
-"""Best quality, more seeds."""
+"""Every policy and figure in a few minutes: fewer epochs and fewer trainings."""
 
-PRESETS = {preset.name: preset for preset in (QUICK, FULL)}
+PRESETS = {"default": DEFAULT, "paper": PAPER}

@@ -1,160 +1,125 @@
 """Policies that need no training on random chains: wide and narrow, literal and floored bandwidth.
 
-Settles which of the paper's claims about Local, Edge and Cloud hold under which aggregate.
+Settles which of the paper's claims about Local, Edge and Cloud hold under which aggregate. Writes
+results/random_chains.json and figures/random_chains.png.
 """
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from absl import flags
-from tabulate import tabulate
 from tqdm.auto import tqdm
 
 import offload_jax as oj
-from experiments.reporting import command_line
-from experiments.reporting.artifacts import cached
-from experiments.reporting.objective import define, parse, quantity
-from experiments.reporting.plotting import PALETTE, figure
-
-BANDWIDTH_FLOOR = 0.5e6
-AGGREGATES = oj.metrics.NormalizedLatency._fields
-
-
-def settings() -> dict[str, oj.scenarios.Scenario]:
-    """The four test distributions by name."""
-    return {
-        scenario.name: scenario
-        for base in (oj.scenarios.WIDE, oj.scenarios.NARROW)
-        for scenario in (base, base.with_bandwidth_floor(BANDWIDTH_FLOOR))
-    }
+from experiments.paper import evaluation, presets
+from experiments.paper.evaluation import AGGREGATES, FLOORED, LITERAL
+from experiments.reporting import plots, tables
+from experiments.reporting.comparison import label
+from experiments.reporting.results import cached
+from experiments.reporting.stage import Settings, Stage, script
 
 
-def run(
-    workdir: Path,
-    *,
-    num: int = 10_000,
-    seed: int = 0,
-    objective: oj.Objective = oj.LATENCY,
-) -> dict[str, Any]:
+def compute(settings: Settings, *, num: int | None = None) -> dict[str, Any]:
     """Evaluates every untrained policy in the four settings.
 
     Args:
-      workdir: gets `results/random_chains.json` and `figures/random_chains.png`.
-      num: samples a setting.
-      seed: of the samples and of the random policy.
-      objective: what is compared.
+      settings: of the run; the seed is that of the random policy.
+      num: requests a setting, in place of the preset's.
 
     Returns:
-      Setting -> policy -> `mean_cost` (seconds, for latency) and the five aggregates of the
-      normalised cost.
+      `scenarios`: setting -> policy -> metrics; `requests`: how many of each.
     """
+    num = num or presets.of(settings).num_test
+    policies = oj.policies.untrained(settings.seed, settings.objective)
 
-    def compute() -> dict[str, Any]:
-        results: dict[str, Any] = {}
-        for name, scenario in tqdm(settings().items(), desc="random chains"):
-            problem = oj.scenarios.sample(jax.random.key(seed), scenario, num)
-            results[name] = {
-                policy_name: _evaluate(problem, policy(problem), objective)
-                for policy_name, policy in oj.policies.untrained(seed, objective).items()
-            }
-        return results
+    def evaluate(scenario: str) -> dict[str, Any]:
+        problem = evaluation.sample_requests(scenario, num)
+        floored = scenario.endswith(FLOORED.removeprefix(LITERAL))
+        return {
+            name: evaluation.evaluate(
+                policy,
+                problem,
+                settings.objective,
+                parts=evaluation.PARTS if floored or name not in evaluation.NO_MEAN else 1,
+            )
+            for name, policy in policies.items()
+        }
+
+    def compute_all() -> dict[str, Any]:
+        names = tqdm(evaluation.scenarios(), desc="random chains", disable=not settings.progress)
+        return {"requests": num, "scenarios": {name: evaluate(name) for name in names}}
 
     config = {
-        "num": num,
-        "seed": seed,
-        "objective": dataclasses.asdict(objective),
-        "settings": [dataclasses.asdict(scenario) for scenario in settings().values()],
+        "requests": num,
+        "seed": settings.seed,
+        "objective": dataclasses.asdict(settings.objective),
+        "scenarios": [dataclasses.asdict(each) for each in evaluation.scenarios().values()],
     }
-    results = cached(workdir / "results" / "random_chains.json", config, compute)
-    draw(results, workdir / "figures" / "random_chains.png", quantity(objective))
-    return results
+    return cached(settings.result("random_chains"), config, compute_all)
 
 
-def _evaluate(
-    problem: oj.ChainProblem, decision: jax.Array, objective: oj.Objective
-) -> dict[str, float]:
-    ratios = oj.metrics.normalized_latency(problem, decision, objective=objective)
-    cost = np.asarray(oj.evaluate(oj.chain_costs(problem, objective), decision), np.float64)
-    return {"mean_cost": float(cost.mean())} | {
-        name: float(value) for name, value in ratios._asdict().items()
-    }
-
-
-def draw(results: Mapping[str, Any], path: Path, what: str) -> None:
+def draw(results: Mapping[str, Any], settings: Settings) -> None:
     """Bars of every policy in the wide setting, literal and floored, two aggregates."""
-    wide, floored = list(settings())[:2]
     bars = [
-        (f"{label}, {aggregate.replace('_', ' ')}", setting, aggregate)
-        for setting, label in ((wide, "literal"), (floored, "bandwidth ≥ 0.5 MB/s"))
+        (f"{text}, {aggregate.replace('_', ' ')}", scenario, aggregate)
+        for scenario, text in ((LITERAL, "literal"), (FLOORED, "bandwidth ≥ 0.5 MB/s"))
         for aggregate in ("ratio_of_means", "median")
     ]
-    names = list(results[wide])
+    names = list(results["scenarios"][LITERAL])
     width = 0.8 / len(bars)
-    with figure(path, size=(8.5, 4.2)) as (_, axes):
-        for i, (label, setting, aggregate) in enumerate(bars):
-            heights = [results[setting][name][aggregate] for name in names]
+    with plots.figure(settings.figure("random_chains"), size=(8.5, 4.2)) as (_, axes):
+        for i, (text, scenario, aggregate) in enumerate(bars):
+            heights = [results["scenarios"][scenario][name][aggregate] for name in names]
             offset = (i - (len(bars) - 1) / 2) * width
-            axes.bar(np.arange(len(names)) + offset, heights, width, label=label, color=PALETTE[i])
+            axes.bar(np.arange(len(names)) + offset, heights, width, label=text)
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.9)
-        axes.set_xticks(range(len(names)), [name.replace("_with_", "\nwith ") for name in names])
-        axes.set_ylabel(f"{what} / optimal {what} (log)")
+        plots.plain_numbers(axes.yaxis, ticks=[1, 2, 5, 10, 20])
+        axes.set_xticks(range(len(names)), [label(name) for name in names])
+        axes.set_ylabel(f"{settings.quantity} / optimal {settings.quantity}")
         axes.legend()
 
 
-def section(results: Mapping[str, Any]) -> str:
+def section(results: Mapping[str, Any], settings: Settings) -> str:
     """The part of the report about random chains, as Markdown."""
+    aggregates = [name.replace("_", " ") for name in AGGREGATES]
     parts = [
         "## Random chains\n",
-        "Cost (latency in seconds, unless another objective was asked for) over that of the exact"
-        " optimum, without any training. All aggregates are stated because"
-        " they disagree: with bandwidths that reach 0 the mean latency of edge, cloud and random"
-        " does not exist, so their ratio of means never settles.\n",
+        f"{settings.quantity.capitalize()} over that of the exact optimum on"
+        f" {results['requests']:,} requests, without any training. All aggregates are stated"
+        " because they disagree: with bandwidths that reach 0 the mean of"
+        f" {', '.join(evaluation.NO_MEAN)} does not exist, so their ratio of means never"
+        " settles.\n",
         "![Policies on random chains](figures/random_chains.png)\n",
     ]
-    for setting, rows in results.items():
+    for scenario, rows in results["scenarios"].items():
         table = [
             [name, row["mean_cost"], *(row[aggregate] for aggregate in AGGREGATES)]
             for name, row in rows.items()
         ]
-        headers = ["policy", "mean cost", *(name.replace("_", " ") for name in AGGREGATES)]
-        parts += [f"### {setting}\n", tabulate(table, headers, "pipe", floatfmt=".3f"), ""]
-    parts += ["### The paper's claims about fixed places\n", _claims(results), ""]
+        headers = ["policy", f"mean {settings.quantity}", *aggregates]
+        parts += [f"### {scenario}\n", tables.markdown(headers, table), ""]
+    claims = [
+        [scenario, f"{less} < {more}", *_verdicts(rows[less], rows[more])]
+        for scenario, rows in results["scenarios"].items()
+        for less, more in (("edge", "local"), ("edge", "cloud"))
+    ]
+    parts += [
+        "### The paper's claims about fixed places\n",
+        tables.markdown(["setting", "claim", *aggregates], claims),
+        "",
+    ]
     return "\n".join(parts)
 
 
-def _claims(results: Mapping[str, Any]) -> str:
-    claims = [("Edge < Local", "edge", "local"), ("Edge < Cloud", "edge", "cloud")]
-    table = []
-    for setting, rows in results.items():
-        for claim, less, more in claims:
-            verdicts = [
-                "holds" if rows[less][aggregate] < rows[more][aggregate] else "fails"
-                for aggregate in AGGREGATES
-            ]
-            table.append([setting, claim, *verdicts])
-    return tabulate(
-        table, ["setting", "claim", *(name.replace("_", " ") for name in AGGREGATES)], "pipe"
-    )
+def _verdicts(less: Mapping[str, float], more: Mapping[str, float]) -> list[str]:
+    return ["holds" if less[name] < more[name] else "fails" for name in AGGREGATES]
 
 
-def main() -> None:
-    results = run(
-        Path(_WORKDIR.value),
-        num=_NUM.value,
-        seed=_SEED.value,
-        objective=parse(_OBJECTIVE.value),
-    )
-    print(section(results))
-
+STAGE = Stage(
+    "random chains", compute, section, draw, options={"num": (int, "Requests a setting.")}
+)
 
 if __name__ == "__main__":
-    _WORKDIR = flags.DEFINE_string("workdir", "runs/random_chains", "Where results go.")
-    _NUM = flags.DEFINE_integer("num", 10_000, "Samples a setting.", lower_bound=1)
-    _SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples.")
-    _OBJECTIVE = define()
-    command_line.run(main)
+    script(STAGE)

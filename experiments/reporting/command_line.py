@@ -49,7 +49,7 @@ def run(
     main: Callable[[flags.FlagValues], Any],
     define: Callable[[flags.FlagValues], Any],
     *,
-    resume: Callable[[], str] | str = "run again to go on where it stopped",
+    resume: Callable[[flags.FlagValues], str] | None = None,
 ) -> None:
     """Defines flags, parses the command line, calls `main` with the flags and ends the process.
 
@@ -68,21 +68,21 @@ def execute(
     main: Callable[[flags.FlagValues], Any],
     values: flags.FlagValues,
     *,
-    resume: Callable[[], str] | str = "run again to go on where it stopped",
+    resume: Callable[[flags.FlagValues], str] | None = None,
 ) -> int:
     """Calls `main`; what a user can cause becomes one line on stderr.
 
     Args:
       main: the script.
       values: its parsed flags.
-      resume: what to tell a user who interrupts it, or whose disk is full.
+      resume: says how to go on after an interruption or on a full disk, if not by running again.
 
     Returns:
       The exit status: what `main` returned, 1 after an error, 130 if interrupted.
     """
 
     def hint() -> str:
-        return resume if isinstance(resume, str) else resume()
+        return "run again to go on where it stopped" if resume is None else resume(values)
 
     try:
         return main(values) or 0

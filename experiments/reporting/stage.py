@@ -67,9 +67,9 @@ class Stage:
     Attributes:
       name: what it is called on the terminal.
       compute: gives the results, cached; takes the settings and the options below.
+      section: the part of the report, as Markdown.
       draw: draws all figures from the results; done in every run, so that a figure that was
         deleted comes back.
-      section: the part of the report, as Markdown.
       latency_only: whether it is about latency and left out for another objective.
       options: flags of its own script: name -> type and help. A value that is not given is not
         passed on.
@@ -77,19 +77,24 @@ class Stage:
 
     name: str
     compute: Callable[..., dict[str, Any]]
-    draw: Callable[[dict[str, Any], Settings], None]
     section: Callable[[dict[str, Any], Settings], str]
+    draw: Callable[[dict[str, Any], Settings], None] | None = None
     latency_only: bool = False
     options: Mapping[str, tuple[type, str]] = dataclasses.field(default_factory=dict)
 
     def run(self, settings: Settings, **options: Any) -> tuple[dict[str, Any], str]:
         """Computes what is missing and draws everything; gives results and section."""
         results = self.compute(settings, **options)
-        self.draw(results, settings)
+        if self.draw is not None:
+            self.draw(results, settings)
         return results, self.section(results, settings)
 
 
-_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+_DEFINE: dict[type, Callable[..., Any]] = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
 SHARED_FLAGS = ("workdir", "preset", "seed", "objective", "trace_dir", "progress", "tensorboard")
 
 

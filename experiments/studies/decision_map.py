@@ -4,10 +4,10 @@ A million exact solves in one compiled call: the problem's fields broadcast, so 
 once and the plane is two vectors. Writes results/decision_map.json and figures/decision_map*.png.
 """
 
+import base64
 import dataclasses
-import itertools
-import shutil
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,13 @@ from typing import Any
 import jax
 import matplotlib
 import numpy as np
-from absl import flags
 from matplotlib.colors import BoundaryNorm, ListedColormap
-from tabulate import tabulate
 
 import offload_jax as oj
-from experiments.reporting import command_line
-from experiments.reporting.artifacts import cached
-from experiments.reporting.objective import define, parse, quantity
-from experiments.reporting.plotting import figure
+from experiments.paper import presets
+from experiments.reporting import plots, tables
+from experiments.reporting.results import cached
+from experiments.reporting.stage import Settings, Stage, script
 from offload_jax import workloads
 
 NETWORKS = {"MobileNetV2": workloads.mobilenet_v2, "AlexNet": workloads.alexnet}
@@ -162,68 +160,69 @@ def regions(decisions: np.ndarray) -> tuple[np.ndarray, list[dict[str, Any]]]:
 
 
 def describe(region: Mapping[str, Any]) -> str:
-    """`3D 17E`: three subtasks on the device, then 17 on the edge."""
+    """What a legend calls a region: `3D 17E`, `all edge`, `4 others`."""
     decision: Sequence[int] | None = region["decision"]
     if decision is None:
         return f"{region['number']} others"
-    runs = [(place, len(list(group))) for place, group in itertools.groupby(decision)]
-    if len(runs) == 1:
-        return f"all {oj.Place(runs[0][0]).name.lower()}"
-    return " ".join(f"{length}{oj.Place(place).name[0]}" for place, length in runs)
+    if len(set(decision)) == 1:
+        return f"all {oj.Place(decision[0]).name.lower()}"
+    return tables.describe(decision)
 
 
-def run(
-    workdir: Path,
-    *,
-    size: int = 1000,
-    networks: Sequence[str] = tuple(NETWORKS),
-    objective: oj.Objective = oj.LATENCY,
+def pack(number: np.ndarray) -> str:
+    """A map of small numbers as text; neighbours are alike, so it is short."""
+    return base64.b64encode(zlib.compress(number.astype(np.uint8).tobytes())).decode()
+
+
+def unpack(text: str) -> np.ndarray:
+    """The square that was packed."""
+    flat = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    return flat.reshape(int(flat.size**0.5), -1)
+
+
+def compute(
+    settings: Settings, *, size: int | None = None, networks: Sequence[str] = tuple(NETWORKS)
 ) -> dict[str, Any]:
-    """Solves and draws every map.
+    """Solves every map.
 
     Args:
-      workdir: gets `results/decision_map.json` and `figures/decision_map*.png`.
-      size: points along each axis.
-      networks: names out of `NETWORKS`; a random task is always drawn too.
-      objective: what placements minimise.
+      settings: of the run.
+      size: points along each axis, in place of the preset's.
+      networks: names out of `NETWORKS`; a random task is always looked at too.
 
     Returns:
-      For each map: the number of solves, seconds with and without compiling, the regions by size.
+      `maps`: for each map the number of solves, seconds with and without compiling, the regions by
+      size, what the axes show, and the packed region of every point.
     """
-    folder = workdir / "figures"
+    size = size or presets.of(settings).map_size
 
-    def compute() -> dict[str, Any]:
-        results = {}
+    def compute_all() -> dict[str, Any]:
+        maps = {}
         for name, (problem_of, values, axes) in planes(size, networks).items():
-            decisions, first, again = solve_plane(problem_of, values, objective)
+            decisions, first, again = solve_plane(problem_of, values, settings.objective)
             number, rows = regions(decisions)
-            axes = {**axes, "best": _BEST.get(quantity(objective), "Cheapest")}
-            draw(number, rows, axes, title=name, path=folder / file_name(name))
-            results[name] = {
+            maps[name] = {
                 "solves": number.size,
                 "seconds_with_compilation": first,
                 "seconds": again,
                 "regions": rows,
+                "axes": axes,
+                "map": pack(number),
             }
-        return results
+        return {"maps": maps}
 
-    return cached(
-        workdir / "results" / "decision_map.json",
-        {
-            "size": size,
-            "networks": list(networks),
-            "objective": dataclasses.asdict(objective),
-            "input_bytes": _INPUT_BYTES,
-            "ranges": [_BANDWIDTHS, _RANDOM_BANDWIDTHS, _SPEEDS],
-        },
-        compute,
-    )
+    config = {
+        "size": size,
+        "networks": list(networks),
+        "objective": dataclasses.asdict(settings.objective),
+    }
+    return cached(settings.result("decision_map"), config, compute_all)
 
 
-def file_name(name: str) -> str:
-    """The file of a map."""
+def figure_name(name: str) -> str:
+    """What the figure of a map is called."""
     plain = "".join(c if c.isalnum() else "_" for c in name.lower().replace(",", ""))
-    return f"decision_map_{plain}.png"
+    return f"decision_map_{plain}"
 
 
 def _colours(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -245,21 +244,22 @@ def _colours(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     return colours
 
 
-def draw(
-    number: np.ndarray,
-    rows: Sequence[Mapping[str, Any]],
-    axes_of: Mapping[str, Any],
-    *,
-    title: str,
-    path: Path,
-) -> None:
-    """Draws one map: a colour and a legend entry for each distinct decision."""
+def draw(results: Mapping[str, Any], settings: Settings) -> None:
+    """Every map: a colour and a legend entry for each distinct decision."""
+    best = _BEST.get(settings.quantity, "Cheapest")
+    for name, result in results["maps"].items():
+        heading = f"{best} placement of {name.split(',')[0]}"
+        _draw_map(result, heading, settings.figure(figure_name(name)))
+
+
+def _draw_map(result: Mapping[str, Any], heading: str, path: Path) -> None:
+    rows, axes_of, number = result["regions"], result["axes"], unpack(result["map"])
     colours = _colours(rows)
     x, y = (
         np.geomspace(axes_of[key][0], axes_of[key][1], n + 1)
         for key, n in zip(("x_range", "y_range"), number.shape[::-1], strict=True)
     )
-    with figure(path, size=(7.4, 4.8)) as (_, axes):
+    with plots.figure(path, size=(7.4, 4.8)) as (_, axes):
         axes.pcolormesh(
             x,
             y,
@@ -271,11 +271,9 @@ def draw(
         _label_regions(axes, number, rows, colours, x, y)
         axes.set(xscale="log", yscale="log", xlabel=axes_of["x"], ylabel=axes_of["y"])
         axes.grid(False)
-        plain = matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_major_formatter(plain)
-        axes.yaxis.set_major_formatter(plain)
-        axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-        axes.set_title(f"{axes_of['best']} placement of {title.split(',')[0]}", loc="left")
+        plots.plain_numbers(axes.xaxis)
+        plots.plain_numbers(axes.yaxis)
+        axes.set_title(heading, loc="left")
         patches = [matplotlib.patches.Patch(facecolor=c, edgecolor="0.3", lw=0.5) for c in colours]
         axes.legend(
             patches,
@@ -315,7 +313,7 @@ def _label_regions(
         )
 
 
-def section(results: Mapping[str, Any]) -> str:
+def section(results: Mapping[str, Any], settings: Settings) -> str:
     """The part of the report about decision maps, as Markdown."""
     rows = [
         [
@@ -327,34 +325,31 @@ def section(results: Mapping[str, Any]) -> str:
             describe(result["regions"][0]),
             f"{100 * result['regions'][0]['share']:.0f} %",
         ]
-        for name, result in results.items()
+        for name, result in results["maps"].items()
     ]
     headers = ["map", "exact solves", "s", "ns each", "decisions", "most common", "share"]
-    pictures = [f"![Decision map of {name}](figures/{file_name(name)})\n" for name in results]
+    pictures = [
+        f"![Decision map of {name}](figures/{figure_name(name)}.png)\n" for name in results["maps"]
+    ]
     return "\n".join(
         [
             "## Decision maps\n",
             "The optimal placement over a plane, every point solved exactly in one call; seconds"
             " after compilation. `3D 17E` is three subtasks on the device, then 17 on the edge.\n",
-            tabulate(rows, headers, "pipe"),
+            tables.markdown(headers, rows),
             "",
             *pictures,
         ]
     )
 
 
-def main() -> None:
-    results = run(Path(_WORKDIR.value), size=_SIZE.value, objective=parse(_OBJECTIVE.value))
-    if _PICTURE.value is not None:
-        first = Path(_WORKDIR.value) / "figures" / file_name(next(iter(results)))
-        Path(_PICTURE.value).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(first, _PICTURE.value)
-    print(section(results))
-
+STAGE = Stage(
+    "decision maps",
+    compute,
+    section,
+    draw,
+    options={"size": (int, "Points along each axis.")},
+)
 
 if __name__ == "__main__":
-    _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where results go.")
-    _PICTURE = flags.DEFINE_string("picture", None, "Also copy the first map to this file.")
-    _SIZE = flags.DEFINE_integer("size", 1000, "Points along each axis.", lower_bound=2)
-    _OBJECTIVE = define()
-    command_line.run(main)
+    script(STAGE)

@@ -6,19 +6,16 @@ results/decisions_over_time.json and figures/decisions_over_time.png.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import flags
-from tabulate import tabulate
 from tqdm.auto import tqdm
 
 import offload_jax as oj
-from experiments.paper import trained
-from experiments.reporting import command_line
-from experiments.reporting.artifacts import cached
-from experiments.reporting.plotting import PALETTE, figure
+from experiments.paper import evaluation, presets
+from experiments.reporting import plots, tables
+from experiments.reporting.results import cached
+from experiments.reporting.stage import Settings, Stage, script
 from offload_jax import workloads
 from offload_jax.workloads.links.replay import (
     ESTIMATORS,
@@ -35,15 +32,13 @@ _FIXED = ("local", "edge", "cloud")
 ROBUST = "optimal, expected cost"
 
 
-def run(
-    workdir: Path,
+def compute(
+    settings: Settings,
     *,
-    trace_dir: Path | None = None,
-    num_requests: int = 200,
+    num_requests: int | None = None,
     interval: float = 1.0,
     window: int = 5,
     at_end: str = "wrap",
-    seed: int = 0,
     networks: Sequence[str] = tuple(NETWORKS),
 ) -> dict[str, Any]:
     """Replays every trace for every network and policy.
@@ -51,15 +46,12 @@ def run(
     Latency only: that nothing overtakes on a link is what makes the clairvoyant optimum exact.
 
     Args:
-      workdir: gets `results/decisions_over_time.json` and `figures/decisions_over_time.png`;
-        policies in its `checkpoints/` take part on the last sample, on the best merge to six
-        subtasks.
-      trace_dir: folder of recorded traces; None takes ten synthetic ones.
-      num_requests: requests on each trace.
+      settings: of the run; trained policies in its folder take part on the last sample, on the
+        best merge to six subtasks. Without a folder of traces there are ten synthetic ones.
+      num_requests: requests on each trace, in place of the preset's.
       interval: seconds between requests.
       window: samples that estimators look back on.
       at_end: "wrap" starts a trace again that is too short, "stop" drops the requests after it.
-      seed: of the synthetic traces.
       networks: names out of `NETWORKS`.
 
     Returns:
@@ -70,14 +62,18 @@ def run(
     Raises:
       ValueError: a trace is malformed, or an argument out of range.
     """
-    if trace_dir is None:
-        traces = [workloads.markov_trace(seed + i) for i in range(10)]
+    if settings.trace_dir is None:
+        traces = [workloads.markov_trace(settings.seed + i) for i in range(10)]
     else:
-        traces = workloads.read_trace_dir(trace_dir)
-    loaded = trained.load_all(workdir)
-    options: dict[str, Any] = {"num_requests": num_requests, "interval": interval, "at_end": at_end}
+        traces = workloads.read_trace_dir(settings.trace_dir)
+    loaded = evaluation.load_trained(settings)
+    options: dict[str, Any] = {
+        "num_requests": num_requests or presets.of(settings).num_replayed,
+        "interval": interval,
+        "at_end": at_end,
+    }
 
-    def compute() -> dict[str, Any]:
+    def compute_all() -> dict[str, Any]:
         results: dict[str, Any] = {"networks": {}}
         for name in networks:
             problem = _problem(NETWORKS[name])
@@ -85,7 +81,7 @@ def run(
                 _replay_all(
                     problem, trace, workloads.request_times(trace, **options), window, loaded
                 )
-                for trace in tqdm(traces, desc=name, disable=None)
+                for trace in tqdm(traces, desc=name, disable=not settings.progress)
             ]
             results["networks"][name] = _summary(parts)
         problem = _problem(NETWORKS[networks[0]])
@@ -101,11 +97,9 @@ def run(
         "traces": len(traces),
         "networks": list(networks),
         "digest": digest.hexdigest(),
-        "weights": trained.digests(loaded),
+        "weights": evaluation.digests(loaded),
     }
-    results = cached(workdir / "results" / "decisions_over_time.json", config, compute)
-    draw(results, workdir / "figures" / "decisions_over_time.png")
-    return results
+    return cached(settings.result("decisions_over_time"), config, compute_all)
 
 
 def _problem(build: Any) -> oj.ChainProblem:
@@ -149,7 +143,7 @@ def _replay_all(
     for name in _FIXED:
         add(name, getattr(oj.policies, name), "last")
     for name, policy in loaded.items():
-        add(f"{name}, last", trained.at_any_length(policy), "last")
+        add(f"{name}, last", evaluation.at_any_length(policy), "last")
 
     samples = recent_samples(trace, start, window=window)
     decision = np.asarray(oj.solve(recent_costs(problem, samples)).decision)
@@ -203,14 +197,13 @@ def _example(
     }
 
 
-def draw(results: Mapping[str, Any], path: Path) -> None:
+def draw(results: Mapping[str, Any], settings: Settings) -> None:
     """A stretch of one trace above, what requests took on it below."""
     example = results["example"]
-    with figure(path, size=(9.0, 5.2)) as (fig, axes):
-        axes.remove()
-        above, below = fig.subplots(2, 1, sharex=True, height_ratios=(1, 1.6))
+    path, panels = settings.figure("decisions_over_time"), {"nrows": 2, "height_ratios": (1, 1.6)}
+    with plots.figure(path, size=(9.0, 5.2), sharex=True, **panels) as (_, (above, below)):
         end = example["start"][-1]
-        above.step(example["time"], example["megabits"], where="post", color=PALETTE[7])
+        above.step(example["time"], example["megabits"], where="post", color=plots.PALETTE[7])
         above.set(ylabel="bandwidth (Mbit/s)", yscale="log", xlim=(0, end))
         above.set_title(
             f"{next(iter(results['networks']))} on trace {example['trace']}", loc="left"
@@ -226,15 +219,15 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
                 example[key],
                 ":" if key == "local" else "-",
                 drawstyle="steps-post",
-                color=PALETTE[colour],
+                color=plots.PALETTE[colour],
                 label=label,
             )
         below.set(xlabel="time of the request (s)", ylabel="latency (s)", ylim=(0, None))
-        above.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        plots.plain_numbers(above.yaxis)
         below.legend(ncols=3, loc="upper left", bbox_to_anchor=(0, 1.18))
 
 
-def section(results: Mapping[str, Any]) -> str:
+def section(results: Mapping[str, Any], settings: Settings) -> str:
     """The part of the report about decisions over time, as Markdown."""
     parts = [
         "## Decisions over time\n",
@@ -267,29 +260,23 @@ def section(results: Mapping[str, Any]) -> str:
             "regret",
             "flipped",
         ]
-        parts += [f"### {name}\n", tabulate(rows, headers, "pipe"), ""]
+        parts += [f"### {name}\n", tables.markdown(headers, rows), ""]
     return "\n".join([*parts, "![Decisions over time](figures/decisions_over_time.png)\n"])
 
 
-def main() -> None:
-    results = run(
-        Path(_WORKDIR.value),
-        trace_dir=None if _TRACE_DIR.value is None else Path(_TRACE_DIR.value),
-        num_requests=_REQUESTS.value,
-        interval=_INTERVAL.value,
-        window=_WINDOW.value,
-        at_end=_AT_END.value,
-        seed=_SEED.value,
-    )
-    print(section(results))
-
+STAGE = Stage(
+    "decisions over time",
+    compute,
+    section,
+    draw,
+    latency_only=True,
+    options={
+        "num_requests": (int, "Requests on each trace."),
+        "interval": (float, "Seconds between requests."),
+        "window": (int, "Samples that estimators look back on."),
+        "at_end": (str, "Where a trace is too short: wrap or stop."),
+    },
+)
 
 if __name__ == "__main__":
-    _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where results go.")
-    _TRACE_DIR = flags.DEFINE_string("trace_dir", None, "Folder of recorded bandwidth traces.")
-    _REQUESTS = flags.DEFINE_integer("num_requests", 200, "Requests on each trace.")
-    _INTERVAL = flags.DEFINE_float("interval", 1.0, "Seconds between requests.")
-    _WINDOW = flags.DEFINE_integer("window", 5, "Samples that estimators look back on.")
-    _AT_END = flags.DEFINE_enum("at_end", "wrap", ["wrap", "stop"], "Where a trace is too short.")
-    _SEED = flags.DEFINE_integer("seed", 0, "Seed of the synthetic traces.")
-    command_line.run(main)
+    script(STAGE)

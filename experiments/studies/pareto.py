@@ -7,19 +7,17 @@ import dataclasses
 import functools
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
-from tabulate import tabulate
 
 import offload_jax as oj
-from experiments.paper import trained
-from experiments.reporting import command_line
-from experiments.reporting.artifacts import cached
-from experiments.reporting.plotting import PALETTE, figure
+from experiments.paper import evaluation, presets
+from experiments.reporting import tables
+from experiments.reporting.plots import MARKERS, PALETTE, figure
+from experiments.reporting.results import cached
+from experiments.reporting.stage import Settings, Stage, script
 
 # A processor at 2 GHz draws 8 W by the default power model: computing fast costs energy.
 THIRSTY = dataclasses.replace(
@@ -31,23 +29,21 @@ THIRSTY = dataclasses.replace(
 )
 SCENARIOS = {"wide": oj.scenarios.WIDE, "thirsty device": THIRSTY}
 WEIGHTED = oj.Objective(latency_weight=1.0, energy_weight=1.0)
-_MARKERS = "osD^v<>PX*ph8"
 
 
-def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
-    """Computes fronts in bulk and one by one, and draws those of a short and a long chain.
+def compute(settings: Settings, *, num: int | None = None) -> dict[str, Any]:
+    """Computes fronts in bulk and one by one.
 
     Args:
-      workdir: gets `results/pareto.json` and `figures/pareto.png`; policies in its `checkpoints/`
-        become points of the figure.
-      seed: of the requests.
-      num: requests whose fronts are counted.
+      settings: of the run; trained policies in its folder become points beside the fronts.
+      num: requests whose fronts are counted, in place of the preset's.
 
     Returns:
       `bulk` (for each scenario, sizes of the fronts and seconds), `six` and `fifty` (a front each
       with its seconds), `policies` (points beside the front of six).
     """
-    loaded = trained.load_all(workdir)
+    num, seed = num or presets.of(settings).num_chains, settings.seed
+    loaded = evaluation.load_trained(settings)
     policies = {
         **oj.policies.untrained(seed),
         "optimal_energy": functools.partial(oj.policies.optimal, objective=oj.ENERGY),
@@ -55,7 +51,7 @@ def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
         **loaded,
     }
 
-    def compute() -> dict[str, Any]:
+    def compute_all() -> dict[str, Any]:
         key = jax.random.key(seed)
         bulk = {name: _bulk(oj.scenarios.sample(key, s, num)) for name, s in SCENARIOS.items()}
         candidates = oj.scenarios.sample(jax.random.fold_in(key, 1), THIRSTY, 1000)
@@ -81,11 +77,9 @@ def run(workdir: Path, *, seed: int = 0, num: int = 10_000) -> dict[str, Any]:
         "num": num,
         "scenarios": {name: dataclasses.asdict(s) for name, s in SCENARIOS.items()},
         "policies": list(policies),
-        "weights": trained.digests(loaded),
+        "weights": evaluation.digests(loaded),
     }
-    results = cached(workdir / "results" / "pareto.json", config, compute)
-    draw(results, workdir / "figures" / "pareto.png")
-    return results
+    return cached(settings.result("pareto"), config, compute_all)
 
 
 def _most_telling(problem: oj.ChainProblem) -> int:
@@ -121,11 +115,9 @@ def _one(problem: oj.ChainProblem) -> dict[str, Any]:
     }
 
 
-def draw(results: Mapping[str, Any], path: Path) -> None:
+def draw(results: Mapping[str, Any], settings: Settings) -> None:
     """Both fronts as steps (what a budget buys), the policies as points beside that of six."""
-    with figure(path, size=(10.0, 4.8)) as (fig, axes):
-        axes.remove()
-        left, right = fig.subplots(1, 2)
+    with figure(settings.figure("pareto"), size=(10.0, 4.8), ncols=2) as (fig, (left, right)):
         six = results["six"]
         least = np.min(six["latency"]), np.max(six["energy"])
         far = []
@@ -144,7 +136,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
             left.plot(
                 seconds,
                 joules,
-                _MARKERS[i % len(_MARKERS)],
+                MARKERS[i % len(MARKERS)],
                 ms=8,
                 mfc="none",
                 mew=1.5,
@@ -161,7 +153,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def section(results: Mapping[str, Any]) -> str:
+def section(results: Mapping[str, Any], settings: Settings) -> str:
     """The part of the report about fronts, as Markdown."""
     bulk = [
         [
@@ -181,7 +173,7 @@ def section(results: Mapping[str, Any]) -> str:
             "## Latency against energy\n",
             "Exact Pareto fronts; in the wide scenario the free cloud often wins both ways, so most"
             " fronts are a point or two.\n",
-            tabulate(bulk, headers, "pipe"),
+            tables.markdown(headers, bulk),
             f"\nThe front of 50 subtasks has {len(fifty['latency'])} points, by label setting in"
             f" {fifty['seconds']:.3f} s.\n",
             "![Pareto fronts](figures/pareto.png)\n",
@@ -189,12 +181,13 @@ def section(results: Mapping[str, Any]) -> str:
     )
 
 
-def main() -> None:
-    print(section(run(Path(_WORKDIR.value), seed=_SEED.value, num=_NUM.value)))
-
+STAGE = Stage(
+    "fronts",
+    compute,
+    section,
+    draw,
+    options={"num": (int, "Requests whose fronts are counted.")},
+)
 
 if __name__ == "__main__":
-    _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where results go.")
-    _SEED = flags.DEFINE_integer("seed", 0, "Seed of the requests.")
-    _NUM = flags.DEFINE_integer("num", 10_000, "Requests whose fronts are counted.")
-    command_line.run(main)
+    script(STAGE)

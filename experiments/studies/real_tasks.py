@@ -2,20 +2,16 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from absl import flags
-from tabulate import tabulate
 from tqdm.auto import tqdm
 
 import offload_jax as oj
-from experiments.reporting import command_line
-from experiments.reporting.artifacts import cached
-from experiments.reporting.objective import define, parse, quantity
-from experiments.reporting.plotting import PALETTE, figure
+from experiments.reporting import plots, tables
+from experiments.reporting.results import cached
+from experiments.reporting.stage import Settings, Stage, script
 from offload_jax import workloads
 
 NETWORKS = {
@@ -29,15 +25,12 @@ NETWORKS = {
 _LEAST_GAIN = 1e-5
 
 
-def run(
-    workdir: Path, *, trace_dir: Path | None = None, objective: oj.Objective = oj.LATENCY
-) -> dict[str, Any]:
+def compute(settings: Settings, *, networks: Sequence[str] = tuple(NETWORKS)) -> dict[str, Any]:
     """Solves every network exactly over named conditions and, if given, recorded traces.
 
     Args:
-      workdir: gets `results/real_tasks.json` and `figures/real_tasks.png`.
-      trace_dir: folder of bandwidth traces (two columns: seconds, Mbit/s), searched recursively.
-      objective: what is minimised.
+      settings: of the run, with the folder of traces.
+      networks: names out of `NETWORKS`.
 
     Returns:
       `profiles` (per network: operations, bytes), `conditions` (a row for each network, condition
@@ -46,13 +39,12 @@ def run(
     Raises:
       ValueError: a trace is malformed or the folder holds none.
     """
-    traces = [] if trace_dir is None else workloads.read_trace_dir(trace_dir)
+    folder, objective = settings.trace_dir, settings.objective
+    traces = [] if folder is None else workloads.read_trace_dir(folder)
 
-    def compute() -> dict[str, Any]:
-        profiles = {
-            name: workloads.profile_network(build)
-            for name, build in tqdm(NETWORKS.items(), desc="profiling")
-        }
+    def compute_all() -> dict[str, Any]:
+        names = tqdm(networks, desc="profiling", disable=not settings.progress)
+        profiles = {name: workloads.profile_network(NETWORKS[name]) for name in names}
         return {
             "profiles": {
                 name: {
@@ -69,13 +61,13 @@ def run(
             ],
             "traces": {
                 name: _solve_traces(profile, traces, objective)
-                for name, profile in tqdm(profiles.items(), desc="traces", disable=not traces)
+                for name, profile in profiles.items()
                 if traces
             },
         }
 
     config = {
-        "networks": list(NETWORKS),
+        "networks": list(networks),
         "objective": dataclasses.asdict(objective),
         "flops_per_cycle": workloads.FLOPS_PER_CYCLE,
         "conditions": [
@@ -85,9 +77,7 @@ def run(
         "processors": [[s.name, s.device_speed, s.edge_speed] for s in workloads.PROCESSOR_SPEEDS],
         "traces": [[t.name, len(t.time), float(t.bandwidth.sum())] for t in traces],
     }
-    results = cached(workdir / "results" / "real_tasks.json", config, compute)
-    draw(results, workdir / "figures" / "real_tasks.png", quantity(objective))
-    return results
+    return cached(settings.result("real_tasks"), config, compute_all)
 
 
 def _solve_named(
@@ -173,29 +163,23 @@ def _gains(rows: list[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     return 1 - optimal / single.min(axis=-1), single.argmin(axis=-1)
 
 
-def describe(decision: list[int]) -> str:
-    """A decision as runs of places: `D3 E2 C16`."""
-    runs = [(place, len(list(group))) for place, group in itertools.groupby(decision)]
-    return " ".join(f"{oj.Place(place).name[0]}{length}" for place, length in runs)
-
-
-def draw(results: Mapping[str, Any], path: Path, what: str) -> None:
+def draw(results: Mapping[str, Any], settings: Settings) -> None:
     """Cost of the single places over the optimum, for the mean processors, by condition."""
     rows = [row for row in results["conditions"] if row["processors"] == "mean"]
     labels = [f"{row['network']}\n{row['condition']}" for row in rows]
-    with figure(path, size=(12, 4.5)) as (_, axes):
+    with plots.figure(settings.figure("real_tasks"), size=(12, 4.5)) as (_, axes):
         width = 0.27
         for i, place in enumerate(_PLACES):
             heights = [row["single_cost"][place] / row["optimal_cost"] for row in rows]
             axes.bar(np.arange(len(rows)) + (i - 1) * width, heights, width, label=f"all {place}")
-        axes.axhline(1.0, color=PALETTE[-1], linewidth=1, label="exact optimum")
+        axes.axhline(1.0, color=plots.PALETTE[-1], linewidth=1, label="exact optimum")
         axes.set_yscale("log")
         axes.set_xticks(range(len(rows)), labels, rotation=90, fontsize=8)
-        axes.set_ylabel(f"{what} / optimal {what} (log)")
+        axes.set_ylabel(f"{settings.quantity} / optimal {settings.quantity}")
         axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
 
 
-def section(results: Mapping[str, Any]) -> str:
+def section(results: Mapping[str, Any], settings: Settings) -> str:
     """The part of the report about real tasks, as Markdown."""
     headers = [
         "network",
@@ -229,7 +213,7 @@ def section(results: Mapping[str, Any]) -> str:
             r["condition"],
             *(f"{cost:.3f}" for cost in r["single_cost"].values()),
             f"{r['optimal_cost']:.3f}",
-            describe(r["decision"]),
+            tables.describe(r["decision"]),
         ]
         for r in results["conditions"]
     ]
@@ -239,14 +223,13 @@ def section(results: Mapping[str, Any]) -> str:
         " exactly for every named network condition and pair of processors. A *split* is an"
         " optimal decision that beats the best single place; where none does, a trivial policy is"
         " already optimal.\n",
-        tabulate(named, headers, "pipe"),
+        tables.markdown(headers, named),
         "\n![Single places against the optimum](figures/real_tasks.png)\n",
-        "Latency in seconds (or the cost that was asked for); the optimal decision as runs of"
-        " stages on device (D), edge (E) and cloud (C).\n",
-        tabulate(
+        f"{settings.quantity.capitalize()} of the single places and of the optimum; `3D 17E` is"
+        " three stages on the device, then 17 on the edge.\n",
+        tables.markdown(
+            ["network", "processors", "link", *_PLACES, "optimal", "decision"],
             details,
-            ["network", "processors", "link", "local", "edge", "cloud", "optimal", "decision"],
-            "pipe",
         ),
         "\nSources of the link figures:\n",
         *(f"- {c.name}: {c.source}." for c in workloads.NETWORK_CONDITIONS),
@@ -257,20 +240,13 @@ def section(results: Mapping[str, Any]) -> str:
             "### Recorded bandwidth traces\n",
             "Every recorded sample is one request over that bandwidth, for each pair of"
             " processors.\n",
-            tabulate([row(n, stats) for n, stats in results["traces"].items()], headers, "pipe"),
+            tables.markdown(headers, [row(n, stats) for n, stats in results["traces"].items()]),
             "",
         ]
     return "\n".join(parts)
 
 
-def main() -> None:
-    trace_dir = None if _TRACE_DIR.value is None else Path(_TRACE_DIR.value)
-    objective = parse(_OBJECTIVE.value)
-    print(section(run(Path(_WORKDIR.value), trace_dir=trace_dir, objective=objective)))
-
+STAGE = Stage("real tasks", compute, section, draw)
 
 if __name__ == "__main__":
-    _WORKDIR = flags.DEFINE_string("workdir", "runs/real_tasks", "Where results go.")
-    _TRACE_DIR = flags.DEFINE_string("trace_dir", None, "Folder of recorded bandwidth traces.")
-    _OBJECTIVE = define()
-    command_line.run(main)
+    script(STAGE)

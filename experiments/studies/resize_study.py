@@ -8,21 +8,18 @@ figures/resize_study.png.
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
-from tabulate import tabulate
 
 import offload_jax as oj
-from experiments.paper import trained
-from experiments.reporting import command_line
-from experiments.reporting.artifacts import cached
-from experiments.reporting.objective import define, parse
-from experiments.reporting.plotting import PALETTE, figure
+from experiments.paper import evaluation, presets
+from experiments.reporting import tables
+from experiments.reporting.plots import PALETTE, figure
+from experiments.reporting.results import cached
+from experiments.reporting.stage import Settings, Stage, script
 
 LENGTHS = (12, 20)
 TARGETS = (2, 3, 4, 6, 8)
@@ -62,52 +59,49 @@ def merges_for(objective: oj.Objective) -> dict[str, Merge]:
     }
 
 
-def run(
-    workdir: Path,
+def compute(
+    settings: Settings,
     *,
-    seed: int = 0,
-    num: int = 10_000,
+    num: int | None = None,
     lengths: Sequence[int] = LENGTHS,
     targets: Sequence[int] = TARGETS,
-    objective: oj.Objective = oj.LATENCY,
 ) -> dict[str, Any]:
     """Merges random chains of 12 and 20 subtasks and compares optima and trained policies.
 
     Args:
-      workdir: gets `results/resize_study.json` and `figures/resize_study.png`; policies in its
-        `checkpoints/` are measured too.
-      seed: of the chains.
-      num: how many chains of each length.
+      settings: of the run; "best merge" minimises its objective, and trained policies in its folder
+        are measured too.
+      num: how many chains of each length, in place of the preset's.
       lengths: subtasks of the chains.
       targets: subtasks after merging.
-      objective: what merges and policies are judged by; "best merge" minimises it.
 
     Returns:
       `merges` (length, merge, target: metrics of the merged optimum over the original one),
       `insertion` (largest change of the optimum) and `policies` (length, policy: metrics of its
       decision on six subtasks, expanded, over the original optimum).
     """
+    num, objective = num or presets.of(settings).num_chains, settings.objective
     policies: dict[str, oj.policies.Policy] = {
         name: oj.policies.untrained(objective=objective)[name] for name in ("optimal", "greedy")
     }
-    loaded = trained.load_all(workdir)
+    loaded = evaluation.load_trained(settings)
     policies.update(loaded)
 
-    def compute() -> dict[str, Any]:
+    def compute_all() -> dict[str, Any]:
         merges: dict[str, Any] = {}
         learned: dict[str, Any] = {}
-        for length in (trained.NUM_SUBTASKS, *lengths):
+        for length in (evaluation.NUM_SUBTASKS, *lengths):
             scenario = dataclasses.replace(oj.scenarios.WIDE, num_subtasks=length)
-            problem = oj.scenarios.sample(jax.random.key(seed), scenario, num)
+            problem = oj.scenarios.sample(jax.random.key(settings.seed), scenario, num)
             best = oj.solve(problem, objective=objective).cost
             table = oj.chain_costs(problem, objective)
             learned[str(length)] = {
                 name: _metrics(
-                    oj.evaluate(table, trained.at_any_length(policy, objective)(problem)), best
+                    oj.evaluate(table, evaluation.at_any_length(policy, objective)(problem)), best
                 )
                 for name, policy in policies.items()
             }
-            if length == trained.NUM_SUBTASKS:
+            if length == evaluation.NUM_SUBTASKS:
                 longer = oj.solve(oj.resize(problem, 20), objective=objective).cost
                 inserted = float(np.max(np.abs(np.asarray(longer / best) - 1)))
                 continue
@@ -123,17 +117,15 @@ def run(
         return {"merges": merges, "insertion": inserted, "policies": learned}
 
     config = {
-        "seed": seed,
+        "seed": settings.seed,
         "num": num,
         "objective": dataclasses.asdict(objective),
         "lengths": list(lengths),
         "targets": list(targets),
         "policies": list(policies),
-        "weights": trained.digests(loaded),
+        "weights": evaluation.digests(loaded),
     }
-    results = cached(workdir / "results" / "resize_study.json", config, compute)
-    draw(results, workdir / "figures" / "resize_study.png")
-    return results
+    return cached(settings.result("resize_study"), config, compute_all)
 
 
 def _metrics(cost: Any, best: Any) -> dict[str, float]:
@@ -141,9 +133,9 @@ def _metrics(cost: Any, best: Any) -> dict[str, float]:
     return {name: float(value) for name, value in metrics._asdict().items()}
 
 
-def draw(results: Mapping[str, Any], path: Path) -> None:
+def draw(results: Mapping[str, Any], settings: Settings) -> None:
     """Mean loss of the optimum by the number of subtasks that are left."""
-    with figure(path) as (_, axes):
+    with figure(settings.figure("resize_study")) as (_, axes):
         for length, style in zip(results["merges"], ("-", "--"), strict=False):
             for i, (name, by_target) in enumerate(results["merges"][length].items()):
                 loss = [100 * (metrics["mean"] - 1) for metrics in by_target.values()]
@@ -162,7 +154,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def section(results: Mapping[str, Any]) -> str:
+def section(results: Mapping[str, Any], settings: Settings) -> str:
     """The part of the report about resizing, as Markdown."""
 
     def percent(metrics: Mapping[str, float]) -> str:
@@ -173,6 +165,7 @@ def section(results: Mapping[str, Any]) -> str:
         for length, merged in results["merges"].items()
         for name, by_target in merged.items()
     ]
+    targets = next(iter(results["merges"].values()))["best merge"]
     policies = [
         [name, *(f"{by[name]['ratio_of_means']:.4f}" for by in results["policies"].values())]
         for name in next(iter(results["policies"].values()))
@@ -182,36 +175,22 @@ def section(results: Mapping[str, Any]) -> str:
             "## Chains of other lengths\n",
             f"Inserting empty subtasks up to 20 changes optima by {results['insertion']:.1e} at"
             " most (float32). Merging: mean loss of the optimum over the chain as it was.\n",
-            tabulate(
-                merges,
-                [
-                    "subtasks",
-                    "merge",
-                    *(f"to {n}" for n in next(iter(results["merges"].values()))["best merge"]),
-                ],
-                "pipe",
-            ),
-            "\nPolicies for six subtasks through the best merge: their latency over the optimum of"
-            " the original chain, ratio of means.\n",
-            tabulate(policies, ["policy", *(f"from {n}" for n in results["policies"])], "pipe"),
+            tables.markdown(["subtasks", "merge", *(f"to {n}" for n in targets)], merges),
+            f"\nPolicies for {evaluation.NUM_SUBTASKS} subtasks through the best merge: their"
+            f" {settings.quantity} over the optimum of the original chain, ratio of means.\n",
+            tables.markdown(["policy", *(f"from {n}" for n in results["policies"])], policies),
             "\n![Loss by merging](figures/resize_study.png)\n",
         ]
     )
 
 
-def main() -> None:
-    results = run(
-        Path(_WORKDIR.value),
-        seed=_SEED.value,
-        num=_NUM.value,
-        objective=parse(_OBJECTIVE.value),
-    )
-    print(section(results))
-
+STAGE = Stage(
+    "chains of other lengths",
+    compute,
+    section,
+    draw,
+    options={"num": (int, "Chains of each length.")},
+)
 
 if __name__ == "__main__":
-    _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Where results go.")
-    _SEED = flags.DEFINE_integer("seed", 0, "Seed of the chains.")
-    _NUM = flags.DEFINE_integer("num", 10_000, "Chains of each length.")
-    _OBJECTIVE = define()
-    command_line.run(main)
+    script(STAGE)
