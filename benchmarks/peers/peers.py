@@ -1,9 +1,9 @@
 """The same dynamic program as other people would write it: vectorised NumPy, and a numba loop."""
 
 import concurrent.futures
-import functools
 import os
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -18,8 +18,8 @@ def chain_tables(
     Args:
       cycles: `[N, A]`.
       data: `[N, A + 1]` bytes.
-      device_speed: `[N]` cycles/s.
-      edge_speed: `[N]` cycles/s.
+      device_speed: `[N]` cycles/s; so is `edge_speed`.
+      edge_speed: see `device_speed`.
       bandwidth1: `[N]` bytes/s, device to edge.
       bandwidth2: `[N]` bytes/s, edge to cloud.
 
@@ -32,11 +32,8 @@ def chain_tables(
     stay = np.zeros_like(hop1)
     rows = [[stay, hop1, hop1 + hop2], [hop1, stay, hop2], [hop1 + hop2, hop2, stay]]
     transfer = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-    execution = np.stack(
-        [cycles / device_speed[:, None], cycles / edge_speed[:, None], np.zeros_like(cycles)],
-        axis=-1,
-    )
-    return execution, transfer
+    places = [cycles / device_speed[:, None], cycles / edge_speed[:, None], np.zeros_like(cycles)]
+    return np.stack(places, axis=-1), transfer
 
 
 def numpy_dp(*fields: Any) -> np.ndarray:
@@ -61,40 +58,36 @@ def numpy_dp(*fields: Any) -> np.ndarray:
     return decision
 
 
-# A place takes 2 bits of a 64-bit word.
-_WORD_SUBTASKS = 32
 # Below so many requests a second thread costs more than it saves.
 _FEW = 4096
 
 
-@functools.cache
-def _threads() -> tuple[concurrent.futures.ThreadPoolExecutor, int]:
-    num = os.cpu_count() or 1
-    return concurrent.futures.ThreadPoolExecutor(num), num
+def in_threads(part: Callable[[int, int], Any], num: int, threads: int) -> Callable[[], None]:
+    """A call that does `part(first, last)` for every share of `num`; it must let go of the lock."""
+    pool = concurrent.futures.ThreadPoolExecutor(threads)
+    cuts = [num * i // threads for i in range(threads + 1)]
+
+    def call() -> None:
+        list(pool.map(part, cuts[:-1], cuts[1:]))
+
+    return call
 
 
 def numba_dp(*fields: Any) -> np.ndarray:
-    """Optimal decisions of a batch, a compiled loop on all cores; arguments as `numpy_dp`.
-
-    Raises:
-      ValueError: the chains have more than 32 subtasks.
-    """
+    """Optimal decisions of a batch, a compiled loop on all cores; arguments as `numpy_dp`."""
     num, num_subtasks = fields[0].shape
-    if num_subtasks > _WORD_SUBTASKS:
-        raise ValueError(
-            f"numba_loop packs a decision into 64 bits: at most {_WORD_SUBTASKS} subtasks, got"
-            f" {num_subtasks}"
-        )
     decision = np.empty((num, num_subtasks), np.int8)
-    if num < _FEW:
-        return _loop(*fields, decision)
-    pool, num_threads = _threads()
-    cuts = [num * i // num_threads for i in range(num_threads + 1)]
-
-    def part(first: int, last: int) -> None:
-        _loop(*(field[first:last] for field in fields), decision[first:last])
-
-    list(pool.map(part, cuts[:-1], cuts[1:]))
+    threads = min(os.cpu_count() or 1, max(num // _FEW, 1))
+    if threads == 1:
+        _loop(*fields, decision)
+    else:
+        in_threads(
+            lambda first, last: _loop(
+                *(field[first:last] for field in fields), decision[first:last]
+            ),
+            num,
+            threads,
+        )()
     return decision
 
 
@@ -103,42 +96,41 @@ def numba_dp(*fields: Any) -> np.ndarray:
 def _loop(cycles, data, device_speed, edge_speed, bandwidth1, bandwidth2, decision):
     num, num_subtasks = cycles.shape
     zero = cycles.dtype.type(0)
+    best_next = np.empty((num_subtasks, 3), np.int8)
     for n in range(num):
         rate0, rate1 = 1 / device_speed[n], 1 / edge_speed[n]
         hop1_rate, hop2_rate = 1 / bandwidth1[n], 1 / bandwidth2[n]
-        word0, word1, word2 = np.uint64(0), np.uint64(0), np.uint64(0)
-        size = data[n, num_subtasks]
-        hop1 = size * hop1_rate if size > 0 else zero
-        hop2 = size * hop2_rate if size > 0 else zero
-        value0, value1, value2 = zero, hop1, hop1 + hop2
-        for t in range(num_subtasks - 1, -1, -1):
+        value0, value1, value2 = zero, zero, zero
+        # The way home costs like the way out; then the program runs backwards.
+        for t in range(num_subtasks, -1, -1):
             size = data[n, t]
             hop1 = size * hop1_rate if size > 0 else zero
             hop2 = size * hop2_rate if size > 0 else zero
-            run0, run1, run2 = (
-                value0 + cycles[n, t] * rate0,
-                value1 + cycles[n, t] * rate1,
-                value2,
-            )
-            old0 = word0 << np.uint64(2)
-            old1 = (word1 << np.uint64(2)) | np.uint64(1)
-            old2 = (word2 << np.uint64(2)) | np.uint64(2)
-            value0, word0 = run0, old0
+            if t == num_subtasks:
+                value1, value2 = hop1, hop1 + hop2
+                continue
+            run0, run1 = value0 + cycles[n, t] * rate0, value1 + cycles[n, t] * rate1
+            run2 = value2
+            value0, place = run0, 0
             if run1 + hop1 < value0:
-                value0, word0 = run1 + hop1, old1
+                value0, place = run1 + hop1, 1
             if run2 + (hop1 + hop2) < value0:
-                value0, word0 = run2 + (hop1 + hop2), old2
-            value1, word1 = run0 + hop1, old0
+                value0, place = run2 + (hop1 + hop2), 2
+            best_next[t, 0] = place
+            value1, place = run0 + hop1, 0
             if run1 < value1:
-                value1, word1 = run1, old1
+                value1, place = run1, 1
             if run2 + hop2 < value1:
-                value1, word1 = run2 + hop2, old2
-            value2, word2 = run0 + (hop1 + hop2), old0
+                value1, place = run2 + hop2, 2
+            best_next[t, 1] = place
+            value2, place = run0 + (hop1 + hop2), 0
             if run1 + hop2 < value2:
-                value2, word2 = run1 + hop2, old1
+                value2, place = run1 + hop2, 1
             if run2 < value2:
-                value2, word2 = run2, old2
+                value2, place = run2, 2
+            best_next[t, 2] = place
+        place = 0
         for t in range(num_subtasks):
-            decision[n, t] = np.int8(word0 & np.uint64(3))
-            word0 >>= np.uint64(2)
+            place = best_next[t, place]
+            decision[n, t] = place
     return decision
