@@ -11,7 +11,6 @@ import platform
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +21,13 @@ import numpy as np
 from absl import flags
 
 import offload_jax as oj
+from benchmarks.delay import protocols
 from benchmarks.peers.peers import in_threads
 from experiments.reporting import command_line, tables
 
 NUM_SUBTASKS = 6
+# Entries whose copying tells the bandwidth of memory.
+COPIED = 1 << 26
 C_LOOP, LITERAL = "compiled C loop", "vmap of latency over 729 decisions"
 
 
@@ -49,17 +51,16 @@ class Row(NamedTuple):
 
 def median_seconds(call: Callable[[], Any], *, repeats: int) -> float:
     """Median wall time of a call after two warm-up calls."""
-    times = []
-    for _ in range(repeats + 2):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        times.append(time.perf_counter() - start)
-    return float(np.median(times[2:]))
+    seconds = protocols.repeated(
+        lambda i: jax.block_until_ready(call()),
+        clock=protocols.Clock(),
+        duration=0.0,
+        repeats=(repeats + 2, repeats + 2),
+    )
+    return float(np.median(seconds[2:]))
 
 
-def compiled_loop(
-    problem: oj.ChainProblem, *, threads: int, folder: Path
-) -> Callable[[], np.ndarray]:
+def compiled_loop(problem: oj.ChainProblem, *, threads: int) -> Callable[[], np.ndarray]:
     """Builds `chain_dp.c` for this machine and returns a call that gives all least costs.
 
     Raises:
@@ -68,14 +69,14 @@ def compiled_loop(
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise RuntimeError("the compiled reference needs a C compiler (cc, gcc or clang)")
-    library = folder / "chain_dp.so"
     options = ["-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-shared", "-fPIC"]
-    source = str(Path(__file__).with_name("chain_dp.c"))
-    command = [compiler, *options, source, "-o", str(library)]
-    built = subprocess.run(command, capture_output=True, text=True)
-    if built.returncode:
-        raise RuntimeError(f"{compiler} failed: {built.stderr.strip()}")
-    solve = ctypes.CDLL(str(library)).solve
+    with tempfile.TemporaryDirectory() as folder:
+        library = f"{folder}/chain_dp.so"
+        command = [compiler, *options, str(Path(__file__).with_name("chain_dp.c")), "-o", library]
+        built = subprocess.run(command, capture_output=True, text=True)
+        if built.returncode:
+            raise RuntimeError(f"{compiler} failed: {built.stderr.strip()}")
+        solve = ctypes.CDLL(library).solve
     arrays = [np.ascontiguousarray(leaf, np.float32) for leaf in jax.tree.leaves(problem)]
     num, num_subtasks = arrays[0].shape
     arrays += [np.empty((num, num_subtasks), np.int8), np.empty(num, np.float32)]
@@ -106,14 +107,8 @@ def literal_enumeration(problem: oj.ChainProblem) -> jax.Array:
     return jax.lax.map(least, problem, batch_size=1024)
 
 
-def rows(*, num: int, num_enumerated: int, c_loop: Callable[..., Any]) -> list[Row]:
-    """What is measured; a further solver is a further row.
-
-    Args:
-      num: problems for the dynamic program.
-      num_enumerated: problems for the enumerations.
-      c_loop: makes the call of the compiled loop for a problem.
-    """
+def rows(*, num: int, num_enumerated: int) -> list[Row]:
+    """What is measured, on so many problems; a further solver is a further row."""
     problem = oj.scenarios.sample(jax.random.key(0), oj.scenarios.WIDE, num)
     few, weighted = problem[:num_enumerated], oj.Objective(1.0, 0.5)
     costs = jax.block_until_ready(jax.jit(oj.chain_costs)(problem))
@@ -126,7 +121,7 @@ def rows(*, num: int, num_enumerated: int, c_loop: Callable[..., Any]) -> list[R
         for source in (problem, costs)
     )
     return [
-        Row(C_LOOP, c_loop(problem), num, fields),
+        Row(C_LOOP, compiled_loop(problem, threads=os.cpu_count() or 1), num, fields),
         Row("dp, in a jitted call", lambda: dp(problem).cost, num, fields),
         Row("dp, plain call with validation", lambda: oj.solve(problem).cost, num, fields),
         Row(
@@ -153,7 +148,7 @@ def measure(found: Sequence[Row], *, repeats: int) -> str:
     reference, ours = (np.asarray(row.call()).copy() for row in found[:2])
     if (error := float(np.max(np.abs(ours / reference - 1)))) > 1e-5:
         raise RuntimeError(f"the compiled loop and the solver disagree by {error:.2g}")
-    big, copy = jnp.zeros(1 << 26, jnp.float32), jax.jit(lambda x: x + 1)
+    big, copy = jnp.zeros(COPIED, jnp.float32), jax.jit(lambda x: x + 1)
     bandwidth = 2 * big.nbytes / median_seconds(lambda: copy(big), repeats=repeats)
     seconds = {row.name: median_seconds(row.call, repeats=repeats) / row.num for row in found}
     lines = [
@@ -187,14 +182,8 @@ def define(values: flags.FlagValues) -> None:
 
 def main(values: flags.FlagValues) -> None:
     """Prints the table."""
-    threads = os.cpu_count() or 1
-    with tempfile.TemporaryDirectory() as folder:
-
-        def c_loop(problem: oj.ChainProblem) -> Callable[[], np.ndarray]:
-            return compiled_loop(problem, threads=threads, folder=Path(folder))
-
-        found = rows(num=values.num, num_enumerated=values.num_enumerated, c_loop=c_loop)
-        print(measure(found, repeats=values.repeats))
+    found = rows(num=values.num, num_enumerated=values.num_enumerated)
+    print(measure(found, repeats=values.repeats))
 
 
 if __name__ == "__main__":

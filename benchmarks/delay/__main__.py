@@ -55,8 +55,8 @@ def line(row: dict[str, Any]) -> str:
     """A row in short, for the terminal."""
     if "requests_per_second" in row:
         figure = f"{row['requests_per_second']:,.0f} requests/s"
-    elif "seconds_per_decision" in row:
-        figure = f"{report.duration(row['seconds_per_decision']['p50'])} a decision"
+    elif "delay" in row:
+        figure = f"{report.duration(row['delay']['p50'])} a decision"
     else:
         figure = f"{row['status']}: {row['note']}"
     return f"{row['policy']:20s} {row['kind']:8s} {row.get('batch_size', ''):>8}  {figure}"

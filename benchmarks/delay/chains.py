@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -34,29 +33,19 @@ def on_host(decide: Callable[..., Any]) -> Contender:
     return Contender(lambda problem: decide(*jax.tree.leaves(problem)), one)
 
 
-def _learned(folder: Path) -> Contender:
-    return jitted(oj.policies.load(folder))
+def _peer(name: str) -> Contender:
+    # numba takes a second to import, torch several.
+    from benchmarks.peers import packages, peers
+
+    if name == "dynamax":
+        return jitted(packages.dynamax_policy())
+    if name == "torch_struct":
+        return on_host(packages.torch_struct_policy())
+    return on_host({"numpy_dp": peers.numpy_dp, "numba_loop": peers.numba_dp}[name])
 
 
 def _cpsat(*request: Any) -> np.ndarray:
     return np.asarray(oj.solve(oj.ChainProblem(*request), method="cpsat").decision)
-
-
-def _peer(name: str) -> Contender:
-    # numba takes a second to import, torch several.
-    if name in ("numpy_dp", "numba_dp"):
-        from benchmarks.peers import peers
-
-        return on_host(getattr(peers, name))
-    from benchmarks.peers import packages
-
-    if name == "dynamax":
-        return jitted(packages.dynamax_policy())
-    return on_host(packages.torch_struct_policy())
-
-
-def _single_student(folder: Path) -> Contender:
-    return Contender(None, oj.single.learned(oj.policies.load(folder)))
 
 
 def sample(num: int, seed: int) -> Requests:
@@ -94,44 +83,42 @@ def quality(
 _latency = jax.jit(oj.latency)
 
 
-def _policies() -> dict[str, Policy]:
-    exact, networks, heuristics = "exact", "networks", "heuristics"
-
-    def rule(policy: Any, group: str = heuristics, published: float | None = None) -> Policy:
-        return Policy(lambda _: jitted(policy), group, published=published)
-
-    def network(name: str, published: float | None = None) -> Policy:
-        return Policy(_learned, networks, checkpoint=name, published=published)
-
-    def peer(name: str, *packages: str) -> Policy:
-        return Policy(lambda _: _peer(name), exact, packages=packages)
-
-    # What is published are delays over that of greedy, table 1 of the paper.
-    return {
-        "optimal_dp": rule(oj.policies.optimal, exact),
-        "optimal_enumeration": rule(oj.policies.optimal_by_enumeration, exact, 122.54),
-        "single_exact": Policy(lambda _: Contender(None, oj.single.exact()), exact),
-        "cpsat": Policy(lambda _: Contender(None, _cpsat), exact),
-        "numpy_dp": peer("numpy_dp"),
-        "numba_loop": peer("numba_dp"),
-        "dynamax": peer("dynamax", "dynamax"),
-        "torch_struct": peer("torch_struct", "torch", "torch_struct"),
-        "large_dil_paper": network("large_dil_paper", 0.51),
-        "large_dil": network("large_dil"),
-        "kd_dil": network("kd_dil", 0.17),
-        "baseline_dil": network("baseline_dil", 0.17),
-        "drl": network("drl", 119.72),
-        "single_student": Policy(_single_student, networks, checkpoint="kd_dil"),
-        "greedy": rule(oj.policies.greedy, published=1.0),
-        "local": rule(oj.policies.local),
-        "edge": rule(oj.policies.edge),
-        "cloud": rule(oj.policies.cloud),
-    }
+def _rule(policy: Any, group: str, published: float | None = None) -> Policy:
+    return Policy(lambda _: jitted(policy), group, published=published)
 
 
-FAMILY = Family(
-    module=__name__,
-    policies=_policies(),
-    sample=sample,
-    reference="greedy",
-)
+def _network(name: str, published: float | None = None) -> Policy:
+    build = lambda folder: jitted(oj.policies.load(folder))  # noqa: E731
+    return Policy(build, "networks", checkpoint=name, published=published)
+
+
+def _exact(build: Callable[[], Contender], *packages: str) -> Policy:
+    return Policy(lambda _: build(), "exact", packages=packages)
+
+
+# What is published are delays over that of greedy, table 1 of the paper.
+POLICIES = {
+    "optimal_dp": _rule(oj.policies.optimal, "exact"),
+    "optimal_enumeration": _rule(oj.policies.optimal_by_enumeration, "exact", 122.54),
+    "single_exact": _exact(lambda: Contender(None, oj.single.exact())),
+    "cpsat": _exact(lambda: Contender(None, _cpsat)),
+    "numpy_dp": _exact(lambda: _peer("numpy_dp")),
+    "numba_loop": _exact(lambda: _peer("numba_loop")),
+    "dynamax": _exact(lambda: _peer("dynamax"), "dynamax"),
+    "torch_struct": _exact(lambda: _peer("torch_struct"), "torch", "torch_struct"),
+    "large_dil_paper": _network("large_dil_paper", 0.51),
+    "large_dil": _network("large_dil"),
+    "kd_dil": _network("kd_dil", 0.17),
+    "baseline_dil": _network("baseline_dil", 0.17),
+    "drl": _network("drl", 119.72),
+    "single_student": Policy(
+        lambda folder: Contender(None, oj.single.learned(oj.policies.load(folder))),
+        "networks",
+        checkpoint="kd_dil",
+    ),
+    "greedy": _rule(oj.policies.greedy, "heuristics", 1.0),
+    "local": _rule(oj.policies.local, "heuristics"),
+    "edge": _rule(oj.policies.edge, "heuristics"),
+    "cloud": _rule(oj.policies.cloud, "heuristics"),
+}
+FAMILY = Family(module=__name__, policies=POLICIES, sample=sample, reference="greedy")

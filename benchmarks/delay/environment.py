@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,15 @@ PACKAGES = (
 
 def describe() -> dict[str, Any]:
     """Machine, versions of what is installed, and commit; JSON types."""
-    versions, processor, commit = {}, platform.machine(), None
+    versions, processor = {}, platform.machine()
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(each for each in lines if each.startswith("model name")).split(": ")[1]
+    with contextlib.suppress(OSError, IndexError):
+        processor = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[0]
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    commit = None
     with contextlib.suppress(OSError):
-        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
         commit = subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
     return {
         "processor": processor,

@@ -86,7 +86,7 @@ def batch(
         facts["device_to_host_seconds"] = fetching
     return {
         "decisions": size * len(seconds),
-        "seconds_per_decision": protocols.summary(seconds / size),
+        "delay": protocols.summary(seconds / size),
         "quality": requests.quality(parts[(len(seconds) - 1) % ROTATION], decisions),
         **facts,
     }
@@ -111,8 +111,8 @@ def single(
     facts = {} if contender.on_host else {"dispatch_floor": _dispatch_floor(duration / 4, clock)}
     return {
         "decisions": len(seconds),
-        "seconds_per_decision": protocols.summary(seconds),
-        "first_call_seconds": first_call,
+        "delay": protocols.summary(seconds),
+        "starting_seconds": first_call,
         "quality": requests.quality(
             np.array(list(decisions)), _joined(np.stack, list(decisions.values()))
         ),
@@ -144,7 +144,9 @@ def server(
     made.clear()
 
     def run(rate: float) -> np.ndarray | None:
-        count = int(min(max(rate * settings.duration / 4, _MIN_ARRIVALS), 20_000))
+        # Long enough for a queue that grows to show.
+        lasting = max(settings.duration / 4, 10 * settings.p99_bound)
+        count = int(min(max(rate * lasting, _MIN_ARRIVALS), 100_000))
         arrivals = protocols.poisson_arrivals(rate, count, seed=settings.seed)
         give_up = 10 * settings.p99_bound
         return protocols.server(decide, arrivals, clock=clock, max_batch=size, give_up=give_up)
@@ -155,10 +157,10 @@ def server(
     )
     which = np.concatenate([each for each, _ in made])
     quality = requests.quality(which, _joined(np.concatenate, [answer for _, answer in made]))
-    load = {"lowest_rate_tried": lowest}
-    if seconds is not None:
-        load = {"latency": protocols.summary(seconds)}
-    return {"requests_per_second": rate, "decisions": len(which), "quality": quality, **load}
+    found = {"requests_per_second": rate, "decisions": len(which), "quality": quality}
+    if seconds is None:
+        return found | {"note": f"{lowest:g} requests/s were too many"}
+    return found | {"delay": protocols.summary(seconds)}
 
 
 def rotation(length: int, size: int) -> list[slice]:
@@ -200,7 +202,7 @@ def _compiled(contender: Contender, problem: Any) -> tuple[Callable[[Any], Any],
     compiled = contender.batch.lower(problem).compile()
     seconds = time.perf_counter() - start
     memory = getattr(compiled.memory_analysis(), "temp_size_in_bytes", 0) or 0
-    return compiled, {"compile_seconds": seconds, "temporary_bytes": memory}
+    return compiled, {"starting_seconds": seconds, "temporary_bytes": memory}
 
 
 def _joined(join: Callable[[Any], Any], decisions: list[Any]) -> Any:

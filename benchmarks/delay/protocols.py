@@ -41,7 +41,7 @@ def repeated(
     Args:
       call: takes the number of the call, so that inputs can rotate.
       clock: see `Clock`.
-      duration: seconds after which no further call starts.
+      duration: seconds after which no further call starts, within `repeats`.
       repeats: least and greatest number of calls.
     """
     seconds: list[float] = []
@@ -78,7 +78,7 @@ def server(
       give_up: latency in seconds at which the load is broken off, since the queue keeps growing.
 
     Returns:
-      `[n]` seconds from scheduled arrival to decision, None if the load was broken off.
+      `[n]` seconds from arrival to decision, None if the load was broken off.
     """
     origin = clock.now()
     seconds: list[float] = []

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from benchmarks.delay.run import FORMAT
 from experiments.reporting import files, plots, tables
 
 PLATFORMS = ("cpu", "gpu", "tpu")
-PERCENTILES = ("p50", "p90", "p99", "p99.9")
+_KINDS = {"batch": "as one batch", "single": "one by one"}
 # The optimum up to the rounding of float32.
 _TOLERANCE = 1e-4
 
@@ -24,6 +24,19 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+# Title -> where it is in a row, and how it is shown.
+_COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "policy": ("policy", str),
+    "kind": ("kind", str),
+    "batch": ("batch_size", str),
+    **{name: (f"delay/{name}", duration) for name in ("p50", "p90", "p99", "p99.9")},
+    "requests/s": ("requests_per_second", "{:,.0f}".format),
+    "cost / optimal": ("quality/ratio_of_means", "{:.4f}".format),
+    "starting": ("starting_seconds", duration),
+    "note": ("note", str),
+}
 
 
 def read(output: Path, family: Family) -> dict[str, dict[str, Any]]:
@@ -79,8 +92,8 @@ def section(documents: Mapping[str, Mapping[str, Any]], family: Family) -> str:
             table(rows, settings["decisions"], family),
             "Every measurement: percentiles of the delay of a decision; the highest rate of random"
             " (Poisson) arrivals at which 99 % are answered within"
-            f" {duration(settings['p99_bound'])}; cost of the decisions over the optimum; and the"
-            " first call or compiling, which is part of no delay.",
+            f" {duration(settings['p99_bound'])}; cost of the decisions over the optimum; and what"
+            " starting took, compiling or the first call, which is part of no delay.",
             _every(rows),
         ]
         if series(rows):
@@ -90,66 +103,49 @@ def section(documents: Mapping[str, Mapping[str, Any]], family: Family) -> str:
 
 def table(rows: Sequence[Row], decisions: int, family: Family) -> str:
     """Table 1: one batch of `decisions`, and one request at a time, over the reference's delay."""
-    sizes = {"batch": decisions, "single": 1}
+    sizes = {"batch": decisions, "single": 1, "all": None}
     found = {
         (row["policy"], row["kind"]): row
         for row in rows
-        if row.get("batch_size") == sizes.get(row["kind"])
+        if row["kind"] in sizes and row.get("batch_size") == sizes[row["kind"]]
     }
     lines = []
     for name, policy in family.policies.items():
         cells = [name, "" if policy.published is None else f"{policy.published:.2f}"]
-        known = [found.get((name, kind), found.get((name, "all"))) for kind in sizes]
-        for kind, row in zip(sizes, known, strict=True):
-            seconds, reference = _seconds(row), _seconds(found.get((family.reference, kind)))
-            if seconds is None:
-                cells += ["–" if row is None else row["status"], ""]
-            else:
-                cells += [duration(seconds), _ratio(seconds, reference)]
-        if policy.published is not None or any(known):
-            lines.append([*cells, next(filter(None, map(_quality, known)), "")])
+        measured = [found.get((name, kind), found.get((name, "all"), {})) for kind in _KINDS]
+        for kind, row in zip(_KINDS, measured, strict=True):
+            seconds = _get(row, "delay/p50")
+            reference = _get(found.get((family.reference, kind), {}), "delay/p50")
+            cells.append(row.get("status", "–") if seconds is None else duration(seconds))
+            cells.append(_ratio(seconds / reference) if seconds and reference else "")
+        if policy.published is not None or any(measured):
+            quality = [_get(row, "quality/ratio_of_means") for row in measured]
+            lines.append([*cells, next((f"{each:.4f}" for each in quality if each), "")])
     over = f"/ {family.reference}"
-    headers = ["policy", f"paper, {over}", "as one batch", over, "one by one", over]
-    return tables.markdown([*headers, "cost / optimal"], lines)
-
-
-def _seconds(row: Row | None) -> float | None:
-    return row["seconds_per_decision"]["p50"] if row and "seconds_per_decision" in row else None
-
-
-def _ratio(seconds: float, reference: float | None) -> str:
-    if reference is None:
-        return ""
-    ratio = seconds / reference
-    return f"{ratio:.3g}" if ratio < 100 else f"{ratio:,.0f}"
-
-
-def _quality(row: Row | None) -> str:
-    return f"{row['quality']['ratio_of_means']:.4f}" if row and "quality" in row else ""
+    headers = [text for title in _KINDS.values() for text in (title, over)]
+    return tables.markdown(["policy", f"paper, {over}", *headers, "cost / optimal"], lines)
 
 
 def _every(rows: Sequence[Row]) -> str:
-    lines = []
-    for row in rows:
-        delays = row.get("seconds_per_decision", row.get("latency"))
-        rate = f"{row['requests_per_second']:,.0f}" if "requests_per_second" in row else ""
-        if "lowest_rate_tried" in row:
-            rate = f"< {row['lowest_rate_tried']:,.0f}"
-        first = row.get("compile_seconds", row.get("first_call_seconds"))
-        lines.append(
-            [
-                row["policy"],
-                row["kind"],
-                row.get("batch_size", ""),
-                *(duration(delays[name]) if delays else "" for name in PERCENTILES),
-                rate,
-                _quality(row),
-                "" if first is None else duration(first),
-                row.get("note", ""),
-            ]
-        )
-    headers = ["policy", "kind", "batch", *PERCENTILES, "requests/s", "cost / optimal", "first"]
-    return tables.markdown([*headers, "note"], lines)
+    lines = [
+        [
+            "" if (value := _get(row, path)) is None else form(value)
+            for path, form in _COLUMNS.values()
+        ]
+        for row in rows
+    ]
+    return tables.markdown(list(_COLUMNS), lines)
+
+
+def _get(row: Any, path: str) -> Any:
+    """What is under names joined by strokes, None if nothing is."""
+    for name in path.split("/"):
+        row = (row or {}).get(name)
+    return row
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def _machine(platform: str, document: Mapping[str, Any], family: Family) -> str:
@@ -165,7 +161,7 @@ def _machine(platform: str, document: Mapping[str, Any], family: Family) -> str:
         row["policy"]: None
         for row in rows
         if family.policies[row["policy"]].group == "exact"
-        and row.get("quality", {}).get("p99", 1.0) > 1 + _TOLERANCE
+        and (_get(row, "quality/p99") or 1.0) > 1 + _TOLERANCE
     }
     if wrong:
         text += f" Claimed to be exact, but were not on these requests: {', '.join(wrong)}."
@@ -180,7 +176,7 @@ def series(rows: Sequence[Row]) -> dict[str, list[tuple[int, float]]]:
     """Sizes of batches and seconds per decision of every policy that has several, by size."""
     found: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
-        if row["kind"] == "batch" and (seconds := _seconds(row)) is not None:
+        if row["kind"] == "batch" and (seconds := _get(row, "delay/p50")) is not None:
             found.setdefault(row["policy"], []).append((row["batch_size"], seconds))
     return {policy: sorted(points) for policy, points in found.items() if len(points) > 1}
 
