@@ -8,7 +8,6 @@ Leaves in the output folder
 * `figures/`: delay against batch size.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from benchmarks.delay.family import Family
 from benchmarks.delay.measure import PROTOCOLS, Settings
 from experiments.reporting import command_line
 
-_HELP = {
+_FLAGS = {
     "protocols": f"Some of {', '.join(PROTOCOLS)}.",
     "batch_sizes": "Batches of the offline protocol.",
     "decisions": "Batch of the paper's protocol, and most single requests.",
@@ -31,7 +30,7 @@ _HELP = {
     "time_limit": "Seconds after which a measurement is ended, with its process.",
     "seed": "Seed of requests and arrivals.",
 }
-_DEFINE = {float: flags.DEFINE_float, int: flags.DEFINE_integer}
+"""Fields of `Settings`."""
 
 
 def choose(names: Sequence[str], family: Family, checkpoints: Path) -> tuple[str, ...]:
@@ -64,20 +63,23 @@ def line(row: dict[str, Any]) -> str:
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags; a field of `Settings` each, and where things are."""
-    for field in dataclasses.fields(Settings):
-        if isinstance(field.default, tuple):
-            default = [str(each) for each in field.default]
-            flags.DEFINE_list(field.name, default, _HELP[field.name], flag_values=values)
-        else:
-            add = _DEFINE[type(field.default)]
-            add(field.name, field.default, _HELP[field.name], flag_values=values)
+    kinds: dict[type, Any] = {
+        float: flags.DEFINE_float,
+        int: flags.DEFINE_integer,
+        tuple: lambda name, default, *rest, **more: flags.DEFINE_list(
+            name, [str(each) for each in default], *rest, **more
+        ),
+    }
+    for name, text in _FLAGS.items():
+        default = getattr(Settings, name)
+        kinds[type(default)](name, default, text, flag_values=values)
     flags.DEFINE_list("policies", ["all"], "Policies, or all.", flag_values=values)
-    for name, default, text in (
+    for name, path, text in (
         ("platform", "cpu", f"One of {', '.join(report.PLATFORMS)}."),
         ("output", "runs/inference_delay", "Folder of results and figures."),
         ("checkpoints", "runs/reproduce/checkpoints", "Folder of the trained policies."),
     ):
-        flags.DEFINE_string(name, default, text, flag_values=values)
+        flags.DEFINE_string(name, path, text, flag_values=values)
 
 
 def main(values: flags.FlagValues) -> None:
@@ -85,7 +87,7 @@ def main(values: flags.FlagValues) -> None:
     # An accelerator is for the processes that are measured.
     jax.config.update("jax_platforms", "cpu")
     output, checkpoints = Path(values.output), Path(values.checkpoints)
-    chosen = {field.name: values[field.name].value for field in dataclasses.fields(Settings)}
+    chosen: dict[str, Any] = {name: values[name].value for name in _FLAGS}
     chosen |= {"protocols": tuple(values.protocols), "batch_sizes": _sizes(values.batch_sizes)}
     settings = Settings(**chosen)
     names = choose(values.policies, FAMILY, checkpoints)

@@ -1,6 +1,7 @@
 """Single measurements of a contender; every result is part of a row, of JSON types."""
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -72,7 +73,9 @@ def batch(
 ) -> dict[str, Any]:
     """Delay of a decision in a batch, and its parts; inputs rotate."""
     parts = rotation(len(jax.tree.leaves(requests.batch)[0]), size)
-    placed = [_timed(lambda part=part: _placed(contender, requests, part), clock) for part in parts]
+    placed = [
+        _timed(functools.partial(_placed, contender, requests, part), clock) for part in parts
+    ]
     decide, facts = _compiled(contender, placed[0][1])
     kept = [jax.block_until_ready(decide(placed[0][1]))]
 
