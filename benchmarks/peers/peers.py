@@ -74,8 +74,14 @@ def in_threads(part: Callable[[int, int], Any], num: int, threads: int) -> Calla
 
 
 def numba_dp(*fields: Any) -> np.ndarray:
-    """Optimal decisions of a batch, a compiled loop on all cores; arguments as `numpy_dp`."""
+    """Optimal decisions of a batch, a compiled loop on all cores; arguments as `numpy_dp`.
+
+    Raises:
+      ValueError: a decision does not fit into the 64 bits that carry it: more than 32 subtasks.
+    """
     num, num_subtasks = fields[0].shape
+    if num_subtasks > 32:
+        raise ValueError(f"numba_loop takes at most 32 subtasks, got {num_subtasks}")
     decision = np.empty((num, num_subtasks), np.int8)
     threads = min(os.cpu_count() or 1, max(num // _FEW, 1))
     if threads == 1:
@@ -96,41 +102,42 @@ def numba_dp(*fields: Any) -> np.ndarray:
 def _loop(cycles, data, device_speed, edge_speed, bandwidth1, bandwidth2, decision):
     num, num_subtasks = cycles.shape
     zero = cycles.dtype.type(0)
-    best_next = np.empty((num_subtasks, 3), np.int8)
     for n in range(num):
         rate0, rate1 = 1 / device_speed[n], 1 / edge_speed[n]
         hop1_rate, hop2_rate = 1 / bandwidth1[n], 1 / bandwidth2[n]
-        value0, value1, value2 = zero, zero, zero
-        # The way home costs like the way out; then the program runs backwards.
-        for t in range(num_subtasks, -1, -1):
+        word0, word1, word2 = np.uint64(0), np.uint64(0), np.uint64(0)
+        size = data[n, num_subtasks]
+        hop1 = size * hop1_rate if size > 0 else zero
+        hop2 = size * hop2_rate if size > 0 else zero
+        value0, value1, value2 = zero, hop1, hop1 + hop2
+        for t in range(num_subtasks - 1, -1, -1):
             size = data[n, t]
             hop1 = size * hop1_rate if size > 0 else zero
             hop2 = size * hop2_rate if size > 0 else zero
-            if t == num_subtasks:
-                value1, value2 = hop1, hop1 + hop2
-                continue
-            run0, run1 = value0 + cycles[n, t] * rate0, value1 + cycles[n, t] * rate1
-            run2 = value2
-            value0, place = run0, 0
+            run0, run1, run2 = (
+                value0 + cycles[n, t] * rate0,
+                value1 + cycles[n, t] * rate1,
+                value2,
+            )
+            old0 = word0 << np.uint64(2)
+            old1 = (word1 << np.uint64(2)) | np.uint64(1)
+            old2 = (word2 << np.uint64(2)) | np.uint64(2)
+            value0, word0 = run0, old0
             if run1 + hop1 < value0:
-                value0, place = run1 + hop1, 1
+                value0, word0 = run1 + hop1, old1
             if run2 + (hop1 + hop2) < value0:
-                value0, place = run2 + (hop1 + hop2), 2
-            best_next[t, 0] = place
-            value1, place = run0 + hop1, 0
+                value0, word0 = run2 + (hop1 + hop2), old2
+            value1, word1 = run0 + hop1, old0
             if run1 < value1:
-                value1, place = run1, 1
+                value1, word1 = run1, old1
             if run2 + hop2 < value1:
-                value1, place = run2 + hop2, 2
-            best_next[t, 1] = place
-            value2, place = run0 + (hop1 + hop2), 0
+                value1, word1 = run2 + hop2, old2
+            value2, word2 = run0 + (hop1 + hop2), old0
             if run1 + hop2 < value2:
-                value2, place = run1 + hop2, 1
+                value2, word2 = run1 + hop2, old1
             if run2 < value2:
-                value2, place = run2, 2
-            best_next[t, 2] = place
-        place = 0
+                value2, word2 = run2, old2
         for t in range(num_subtasks):
-            place = best_next[t, place]
-            decision[n, t] = place
+            decision[n, t] = np.int8(word0 & np.uint64(3))
+            word0 >>= np.uint64(2)
     return decision

@@ -22,13 +22,18 @@ def test_peers_find_the_optimum(peer: Callable[..., Any], num_subtasks: int) -> 
         assert found == pytest.approx(oracle.optimum(chain)[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("num", [40, 10_000])
+@pytest.mark.parametrize(("num_subtasks", "num"), [(32, 40), (3, 10_000)])
 def test_both_agree_on_long_chains_and_in_several_threads(
-    num: int, monkeypatch: pytest.MonkeyPatch
+    num_subtasks: int, num: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peers.os, "cpu_count", lambda: 3)
-    fields = jax.tree.leaves(problems(40 if num == 40 else 3, num)[18:])
+    fields = jax.tree.leaves(problems(num_subtasks, num)[18:])
     np.testing.assert_array_equal(peers.numpy_dp(*fields), peers.numba_dp(*fields))
+
+
+def test_packed_decisions_have_a_longest_chain() -> None:
+    with pytest.raises(ValueError, match="at most 32 subtasks, got 33"):
+        peers.numba_dp(*jax.tree.leaves(problems(33)))
 
 
 def test_shares_of_threads_are_everything_once() -> None:
