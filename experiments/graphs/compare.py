@@ -186,7 +186,7 @@ def draw_quality(path: Any, results: Mapping[str, Any]) -> None:
         axes[0].set_ylim(0.99, min(top, 4.0) * 1.05)
         plain_numbers(axes[0].yaxis, ticks=[1, 1.1, 1.2, 1.4, 1.7, 2, 2.5, 3, 4])
         axes[0].set_ylabel("makespan / best known")
-        handles = {}
+        handles: dict[str, Any] = {}
         for panel in axes:
             handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
         fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)

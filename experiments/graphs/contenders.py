@@ -1,4 +1,4 @@
-"""What decides about the test graphs: rules, perturbed rules, search and CP-SAT, with their time."""
+"""What decides about task graphs: rules, perturbed rules, search, CP-SAT; each with its time."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -108,11 +108,11 @@ def _makespan(problem: Problem, decision: oj.graphs.Decision) -> np.ndarray:
 
 def _fields(problem: Problem, row: int) -> tuple[Any, ...]:
     one = jax.tree.map(np.asarray, problem[row])
-    names = ("cycles", "data", "depends", "input", "output", "device_speed", "edge_speed")
-    names += ("device_edge_bandwidth", "edge_cloud_bandwidth")
+    names = "cycles", "data", "depends", "input", "output"
+    rates = "device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth"
     return tuple(
         value if value.dtype == bool else value.astype(np.float64)
-        for value in (getattr(one, name) for name in names)
+        for value in (getattr(one, name) for name in (*names, *rates))
     )
 
 

@@ -10,16 +10,12 @@ import functools
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from absl import flags
-from tqdm import tqdm
 
 import offload_jax as oj
-from experiments.reporting import command_line
-from experiments.reporting.files import write_json
 
 SIZES = (12, 20, 50)
 NUM = 1000

@@ -111,4 +111,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _say(message: str) -> None:
-    print(f"{Path(sys.argv[0]).stem}: {' '.join(message.split())}", file=sys.stderr)
+    script = Path(sys.argv[0])
+    # A package that is run by `-m` is called by its own name.
+    name = script.parent.name if script.stem == "__main__" else script.stem
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
