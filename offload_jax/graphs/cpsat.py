@@ -1,388 +1,212 @@
-"""OR-Tools CP-SAT for one request: places, and any order on every processor and link."""
+"""OR-Tools CP-SAT for task graphs: the least makespan over places and all orders, with a proof.
+
+A task at a place and a hop of a transfer are optional intervals; those of one serial processor or
+link do not overlap, a place of m servers is a cumulative resource. Heads and tails (seconds before
+and after a task without contention) bound starts and take places away that cannot belong to a
+schedule as good as the one already known.
+
+Times become whole units, rounded down:
+
+    duration = floor(seconds / unit),  unit = the power of two at bound / 2^40,
+
+times the greatest common divisor of all durations. `bound` is the makespan of a known schedule.
+Rounding down turns every schedule into one of the integer model that is no longer, so CP-SAT's
+bound times the unit is a lower bound as it stands. The sequences of the solver on all resources are
+carried out again with the float64 durations; that schedule is at most one unit for each operation
+and each start-up delay longer, in all `Answer.cost` - `Answer.lower_bound` <= 2^-39 of the bound
+for each operation when proven, and nothing where all times are multiples of a unit. Where the bound
+was far above the answer, the request is solved again with the answer as bound.
+"""
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
-from ortools.sat.python import cp_model
+from tqdm.auto import tqdm
 
+from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, Transfers
+from offload_jax.graphs.integer_model import IntegerModel
 from offload_jax.graphs.operations import (
+    DenseRequest,
     Key,
     Operation,
-    Request,
-    heads_and_tails,
+    dense_requests,
     operations,
-    requests,
     run,
     schedule_of,
 )
-from offload_jax.graphs.decision import Schedule
+from offload_jax.graphs.units import in_units, longest, rounding
 
-OPT = dict(res=30, lin=1, tails=True, loads=True, edge=True, params={}, strict=False, log=False, windows=0, onlyplaces=False)
-
-Literal = Any
+_RELATIVE_ERROR = 1e-9
+# Requests below which starting processes costs more than it saves.
+_MIN_PARALLEL = 8
 
 
 class Answer(NamedTuple):
-    schedule: Schedule | None
+    """What CP-SAT says of one request.
+
+    Attributes:
+      schedule: float64, with transfers; all at place 0 at `inf` where there is none.
+      cost: its makespan.
+      lower_bound: no schedule is faster.
+      optimal: whether the cost is proven, up to the rounding of times to units.
+      status: "OPTIMAL", "FEASIBLE", "INFEASIBLE" (proven: nothing finite) or "UNKNOWN".
+    """
+
+    schedule: Schedule
     cost: float
     lower_bound: float
     optimal: bool
     status: str
 
 
-class _Model:
-    def __init__(self, request: Request, horizon: int):
-        self.request = request
-        self.horizon = horizon
-        self.model = cp_model.CpModel()
-        self.start: dict[Key, Any] = {}
-        self.present: dict[Key, Any] = {}
-        self.on: dict[int, list] = {}
-        self.load: dict[int, list] = {}
-        self.makespan = self.model.new_int_var(0, horizon, "makespan")
-        self.head, self.tail = heads_and_tails(request)
-        possible = self.head + self.tail <= horizon
-        self.feasible = bool(possible.any(1).all())
-        self.places = [[int(k) for k in np.flatnonzero(row)] for row in possible]
-        self.lower = float(np.where(possible, self.head + self.tail, math.inf).min(1).max())
-        if self.feasible:
-            self.makespan = self.model.new_int_var(max(0, int(self.lower)), horizon, "makespan")
-            self.build()
+def solve_batch(
+    costs: GraphCosts,
+    hints: Sequence[Schedule | Decision | None] | None = None,
+    *,
+    time_limit: float | None = None,
+    num_workers: int = 1,
+    num_processes: int | None = None,
+    progress: bool | None = None,
+) -> GraphSolution:
+    """Solves a batch of requests, spread over processes if there are many.
 
-    def conj(self, a, b):
-        """a and b; True/False/lits."""
-        if a is False or b is False:
-            return False
-        if a is True:
-            return b
-        if b is True:
-            return a
-        if a is b:
-            return a
-        key = tuple(sorted((a.index, b.index)))
-        if key in self.ands:
-            return self.ands[key]
-        p = self.model.new_bool_var("")
-        self.model.add_bool_or([~a, ~b, p])
-        self.model.add_implication(p, a)
-        self.model.add_implication(p, b)
-        self.ands[key] = p
-        return p
+    Args:
+      costs: concrete and valid; leading dimensions free.
+      hints: a decision for each row of the flattened batch, or None; places and order are read.
+      time_limit: seconds for each request, all it takes together.
+      num_workers: threads of CP-SAT for each request.
+      num_processes: default all CPUs.
+      progress: False is no progress bar, True is one, None is one on a terminal.
 
-    def disj(self, lits):
-        lits = [x for x in lits if x is not False]
-        if not lits:
-            return False
-        if any(x is True for x in lits):
-            return True
-        if len(lits) == 1:
-            return lits[0]
-        p = self.model.new_bool_var("")
-        self.model.add_bool_or([*lits, ~p])
-        for x in lits:
-            self.model.add_implication(x, p)
-        return p
-
-    def at(self, v: int, places) -> Literal:
-        """Whether task v is at one of the places."""
-        places = frozenset(places) & frozenset(self.places[v])
-        if not places:
-            return False
-        if len(places) == len(self.places[v]):
-            return True
-        if (v, places) not in self.sets:
-            rest = frozenset(self.places[v]) - places
-            if len(places) == 1:
-                lit = self.x[v][next(iter(places))]
-            elif len(rest) == 1:
-                lit = ~self.x[v][next(iter(rest))]
-            else:
-                lit = self.model.new_bool_var("")
-                self.model.add(sum(self.x[v][k] for k in places) == lit)
-            self.sets[v, places] = lit
-        return self.sets[v, places]
-
-    def build(self):
-        m, r, H = self.model, self.request, self.horizon
-        N, K = r.seconds.shape
-        self.ands, self.sets = {}, {}
-        self.x = []
-        self.s, self.e = [], []
-        head, tail = self.head, self.tail
-        for v in range(N):
-            P = self.places[v]
-            if len(P) == 1:
-                lits = {P[0]: True}
-            elif len(P) == 2:
-                b = m.new_bool_var("")
-                lits = {P[0]: b, P[1]: ~b}
-            else:
-                lits = {k: m.new_bool_var("") for k in P}
-                m.add_exactly_one(lits.values())
-            self.x.append(lits)
-            lo = int(min(head[v, k] for k in P))
-            hi = H - int(min(tail[v, k] for k in P))
-            s = m.new_int_var(lo, hi, f"s{v}")
-            lo = int(min(head[v, k] + r.seconds[v, k] for k in P))
-            hi = H - int(min(tail[v, k] - r.seconds[v, k] for k in P))
-            e = m.new_int_var(lo, hi, f"e{v}")
-            self.s.append(s)
-            self.e.append(e)
-            self.start["task", v, 0, 0] = s
-            for k in P:
-                d = int(r.seconds[v, k])
-                self.interval(s, d, e, lits[k], k if r.servers[k] is not None and d > 0 else None,
-                              int(head[v, k]), int(tail[v, k]) - d)
-            if OPT["tails"]:
-                m.add(s >= sum(int(head[v, k]) * self.lin(lits[k]) for k in P))
-                m.add(self.makespan >= s + sum(int(tail[v, k]) * self.lin(lits[k]) for k in P))
-            m.add(self.makespan >= e)
-        for v in range(N):
-            home = {int(r.home[v])}
-            if r.sends_input[v]:
-                self.transfer("input", v, v, r.input[v], {int(r.home[v]): True}, self.x[v], None, v, int(r.release[v]))
-            if r.sends_output[v]:
-                self.transfer("output", v, v, r.output[v], self.x[v], {int(r.home[v]): True}, v, None, 0)
-        for u in range(N):
-            for v in np.flatnonzero(r.depends[u]):
-                v = int(v)
-                if not (r.sends_data[u, v]):
-                    m.add(self.s[v] >= self.e[u])
-                elif not r.send_once:
-                    self.transfer("data", u, v, r.data[u, v], self.x[u], self.x[v], u, v, 0)
-            readers = r.readers(u)
-            if r.send_once and readers:
-                for v in readers:
-                    m.add(self.s[v] >= self.e[u])
-                for k in range(K):
-                    there = [(v, self.x[v][k]) for v in readers if k in self.x[v]]
-                    y = self.disj([lit for _, lit in there])
-                    if y is False:
-                        continue
-                    self.transfer("data", u, k, r.data[u, readers[0]], self.x[u], {k: y}, u, there, 0)
-        for resource, items in self.on.items():
-            capacity = r.servers[resource] if resource < K else 1
-            if capacity == 1:
-                m.add_no_overlap([i for i, *_ in items])
-            elif capacity < len(items):
-                m.add_cumulative([i for i, *_ in items], [1] * len(items), capacity)
-            if OPT["loads"]:
-                self.loads(items, capacity)
-        m.minimize(self.makespan)
-
-    def loads(self, items, capacity):
-        m = self.model
-        pts = {(min(h for *_, h, t in items), min(t for *_, h, t in items))}
-        if OPT["windows"]:
-            hs = sorted({h for *_, h, t in items}); ts = sorted({t for *_, h, t in items})
-            seen = set()
-            for h in hs:
-                for t in ts:
-                    sub = [(h2, t2) for _, d, l, h2, t2 in items if h2 >= h and t2 >= t]
-                    if len(sub) >= 2 and tuple(sub) not in seen:
-                        seen.add(tuple(sub))
-                        hh = min(a for a, b in sub); tt = min(b for a, b in sub)
-                        pts.add((hh, tt))
-        for h, t in pts:
-            sub = [(d, l) for _, d, l, h2, t2 in items if h2 >= h and t2 >= t]
-            if h + t + sum(d for d, _ in sub) / capacity > self.lower:
-                self.window(capacity, h, t, sub)
-
-    def window(self, capacity, h, t, sub):
-        # valid only if something is present: h + t counted with the largest? use each op's presence
-        m = self.model
-        b = self.disj([l for _, l in sub])
-        if b is True:
-            m.add(capacity * self.makespan >= capacity * (h + t) + sum(d * self.lin(l) for d, l in sub))
-        elif b is not False:
-            m.add(capacity * self.makespan >= capacity * (h + t) * b + sum(d * self.lin(l) for d, l in sub))
-
-    @staticmethod
-    def lin(lit):
-        return 1 if lit is True else 0 if lit is False else lit
-
-    def interval(self, s, d, e, lit, resource, head, tail):
-        m = self.model
-        if lit is True:
-            i = m.new_interval_var(s, d, e, "")
-        else:
-            i = m.new_optional_interval_var(s, d, e, lit, "")
-        if resource is not None:
-            self.on.setdefault(resource, []).append((i, d, lit, head, tail))
-
-    def enforce(self, constraint, *lits):
-        lits = [x for x in lits if x is not True]
-        if lits:
-            constraint.only_enforce_if(lits)
-
-    def transfer(self, kind, u, v, hops, source, target, sender, reader, release):
-        """Hops between all pairs of places of two ends."""
-        m, r, H = self.model, self.request, self.horizon
-        K = len(r.servers)
-        pairs = {}
-        for j in source:
-            for k in target:
-                if j == k:
-                    continue
-                if not math.isfinite(r.way(hops, j, k)):
-                    m.add_bool_or([~x for x in (source[j], target[k]) if x is not True])
-                else:
-                    pairs[j, k] = r.routes[j][k]
-        links = sorted({l for route in pairs.values() for l in route})
-
-        def end_set(end, places):
-            if end is source and sender is not None:
-                return self.at(sender, places)
-            if end is target and isinstance(reader, int):
-                return self.at(reader, places)
-            return self.disj([end[k] for k in places])
-
-        present = {}
-        for link in links:
-            by = {}
-            for j in source:
-                ks = frozenset(k for k in target if (j, k) in pairs and link in pairs[j, k])
-                if ks:
-                    by.setdefault(ks, set()).add(j)
-            present[link] = self.disj(
-                [self.conj(end_set(source, js), end_set(target, ks)) for ks, js in by.items()]
-            )
-        edge = 0
-        for link in links:
-            lit = present[link]
-            if lit is False:
-                continue
-            d = int(hops[link])
-            using = [(j, k) for j, k in pairs if link in pairs[j, k]]
-            # earliest and latest
-            lo, tl = math.inf, math.inf
-            for j, k in using:
-                route = pairs[j, k]
-                i = route.index(link)
-                before = sum(hops[x] + r.startup[x] for x in route[:i])
-                after = sum(hops[x] + r.startup[x] for x in route[i:]) - d
-                base = release if sender is None else self.head[sender, j] + r.seconds[sender, j]
-                if reader is None:
-                    end = 0
-                elif isinstance(reader, int):
-                    end = self.tail[reader, k]
-                else:
-                    end = min(self.tail[w, k] for w, _ in reader)
-                lo, tl = min(lo, base + before), min(tl, after + end)
-            if lo + d + tl > H:
-                m.add_bool_or([] if lit is True else [~lit])
-                continue
-            s = m.new_int_var(int(lo), H - d - int(tl), "")
-            self.start[kind, u, v, link] = s
-            self.present[kind, u, v, link] = lit
-            self.interval(s, d, s + d, lit, K + link if r.serial[link] else None, int(lo), int(tl))
-            lag = d + int(r.startup[link])
-            edge = edge + lag * self.lin(lit)
-            if sender is not None and any(pairs[p][0] == link for p in using):
-                self.enforce(m.add(s >= self.e[sender]), lit)
-            if any(pairs[p][-1] == link for p in using):
-                if reader is None:
-                    self.enforce(m.add(self.makespan >= s + lag), lit)
-                elif isinstance(reader, int):
-                    self.enforce(m.add(self.s[reader] >= s + lag), lit)
-                else:
-                    for w, there in reader:
-                        self.enforce(m.add(self.s[w] >= s + lag), lit, there)
-        follow = {(a, b) for route in pairs.values() for a, b in zip(route, route[1:])}
-        for a, b in follow:
-            if ((kind, u, v, a) in self.start) and ((kind, u, v, b) in self.start):
-                sa, sb = self.start[kind, u, v, a], self.start[kind, u, v, b]
-                self.enforce(m.add(sb >= sa + int(hops[a] + r.startup[a])), present[a], present[b])
-        if reader is not None and isinstance(reader, int):
-            if sender is None:
-                m.add(self.s[reader] >= release + edge)
-            elif OPT["edge"]:
-                m.add(self.s[reader] >= self.e[sender] + edge)
-            else:
-                m.add(self.s[reader] >= self.e[sender])
-        elif reader is None and OPT["edge"]:
-            m.add(self.makespan >= self.e[sender] + edge)
+    Returns:
+      NumPy arrays with the batch shape, float64 costs, and the schedules. The cost is never above
+      that of the hint, which is what the decision simulates to in float64, nor below `lower_bound`.
+    """
+    rows = dense_requests(costs)
+    known: Sequence[Any] = [None] * len(rows) if hints is None else hints
+    if len(known) != len(rows):
+        raise ValueError(f"hints: needs one for each of {len(rows)} requests, got {len(known)}")
+    jobs = (
+        joblib.delayed(_solve)(request, hint, time_limit, num_workers)
+        for request, hint in zip(rows, known, strict=True)
+    )
+    processes = num_processes or max(1, joblib.cpu_count() // num_workers)
+    parallel = joblib.Parallel(
+        n_jobs=1 if len(rows) < _MIN_PARALLEL else processes, return_as="generator"
+    )
+    disable = None if progress is None else not progress
+    found = tqdm(parallel(jobs), total=len(rows), desc="cpsat", delay=1.0, disable=disable)
+    return _stack(list(found), costs)
 
 
-def single_place(request):
-    best = (math.inf, None, None)
-    N, K = request.seconds.shape
-    for k in range(K):
-        ops = operations(request, [k] * N, range(N))
-        t = run(request, ops).makespan
-        if t < best[0]:
-            best = (t, [k] * N, list(range(N)))
-    return best
+def _stack(answers: list[Answer], costs: GraphCosts) -> GraphSolution:
+    batch = costs.batch_shape
+
+    def stack(values: list[Any]) -> np.ndarray:
+        array = np.array(values)
+        return array.reshape(batch + array.shape[1:])
+
+    if not answers:
+        raise ValueError("costs: CP-SAT needs at least one request, got an empty batch")
+    schedules = [answer.schedule for answer in answers]
+    listed = [schedule.transfers for schedule in schedules]
+    moved = [stack([getattr(t, name) for t in listed]) for name in Transfers._fields]
+    fields = {name: stack([getattr(s, name) for s in schedules]) for name in Schedule._fields[:-1]}
+    schedule = Schedule(**fields, transfers=Transfers(*moved))
+    return GraphSolution(
+        place=schedule.place,
+        order=schedule.order,
+        cost=schedule.makespan,
+        lower_bound=stack([answer.lower_bound for answer in answers]),
+        optimal=stack([answer.optimal for answer in answers]),
+        schedule=schedule,
+    )
 
 
-def solve_request(request, hint=None, time_limit=None, num_workers=1):
-    t0 = time.monotonic()
-    cost, place, order = single_place(request)
+def statuses(solution: GraphSolution) -> np.ndarray:
+    """CP-SAT's word for every row: "OPTIMAL", "FEASIBLE", "INFEASIBLE" or "UNKNOWN"."""
+    possible = np.isfinite(np.asarray(solution.cost))
+    proven, other = (
+        np.where(possible, "OPTIMAL", "INFEASIBLE"),
+        np.where(possible, "FEASIBLE", "UNKNOWN"),
+    )
+    return np.where(np.asarray(solution.optimal), proven, other)
+
+
+def solve_graph(
+    costs: GraphCosts,
+    hint: Schedule | Decision | None = None,
+    *,
+    time_limit: float | None = None,
+    num_workers: int = 1,
+) -> Answer:
+    """Solves one request; see `solve_batch`."""
+    if costs.batch_shape:
+        raise ValueError(f"costs: must be of one request, got the batch shape {costs.batch_shape}")
+    return _solve(dense_requests(costs)[0], hint, time_limit, num_workers)
+
+
+def _solve(
+    request: DenseRequest,
+    hint: Schedule | Decision | None,
+    time_limit: float | None,
+    num_workers: int,
+) -> Answer:
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    num_tasks, num_places = request.seconds.shape
+    decisions = [([k] * num_tasks, list(range(num_tasks))) for k in range(num_places)]
     if hint is not None:
-        ops = operations(request, hint[0], hint[1])
-        c = run(request, ops).makespan
-        if c <= cost:
-            cost, place, order = c, hint[0], hint[1]
-    assert math.isfinite(cost)
-    unit = 2.0 ** (math.frexp(cost)[1] - OPT["res"])
-    scaled = request.in_units(unit)
-    ops = operations(scaled, place, order)
-    times = run(scaled, ops)
-    H = int(times.makespan) - (1 if OPT["strict"] else 0)
-    M = _Model(scaled, H)
-    if not M.feasible:
-        return dict(cost=cost, lb=(H + 1) * unit, status="INFEASIBLE", wall=time.monotonic() - t0, cpu=0)
-    m = M.model
-    if not OPT["strict"]:
-        for key, var in M.start.items():
-            if key in times.start:
-                m.add_hint(var, int(times.start[key]))
-        for v in range(len(place)):
-            m.add_hint(M.e[v], int(times.finish["task", v, 0, 0]))
-            for k, lit in M.x[v].items():
-                if lit is not True:
-                    if len(M.x[v]) == 2 and k == M.places[v][1]:
-                        continue
-                    m.add_hint(lit, int(place[v]) == k)
-        m.add_hint(M.makespan, H)
-    solver = cp_model.CpSolver()
-    p = solver.parameters
-    p.num_workers = num_workers
-    p.catch_sigint_signal = False
-    p.random_seed = 0
-    p.absolute_gap_limit = 0
-    p.relative_gap_limit = 0
-    p.linearization_level = OPT["lin"]
-    p.log_search_progress = OPT["log"]
-    for k, v in OPT["params"].items():
-        f = getattr(p, k)
-        if hasattr(f, "extend"):
-            f.extend(v)
-        else:
-            setattr(p, k, cp_model.sat_parameters_pb2.SatParameters.SearchBranching.Value(v) if False else v)
-    if time_limit:
-        p.max_deterministic_time = time_limit
-    st = solver.solve(m)
-    out = dict(hint=cost, status=solver.status_name(st), wall=time.monotonic() - t0, branches=solver.num_branches, conf=solver.num_conflicts,
-      det=solver.response_proto.deterministic_time)
-    if st in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        pl = [next(k for k, lit in row.items() if lit is True or solver.boolean_value(lit)) for row in M.x]
-        st_ = {k: solver.value(v) for k, v in M.start.items()}
-        o = sorted(range(len(pl)), key=lambda v: (st_["task", v, 0, 0], v))
-        ops = operations(request, pl, o)
-        iops = {q.key: q for q in operations(scaled, pl, o)}
-        rank = {q.key: i for i, q in enumerate(ops)}
-        ops = sorted(ops, key=lambda q: (st_[q.key], st_[q.key] + iops[q.key].seconds, rank[q.key]))
-        out["cost"] = min(cost, run(request, ops).makespan)
-        out["obj"] = solver.objective_value * unit
-    elif st == cp_model.INFEASIBLE:
-        out["cost"] = cost
-        out["lb"] = (H + 1) * unit
-        return out
-    else:
-        out["cost"] = cost
-    out["lb"] = solver.best_objective_bound * unit
-    return out
+        decisions.insert(0, ([int(k) for k in hint.place], [int(v) for v in hint.order]))
+    plans = [(place, operations(request, place, order)) for place, order in decisions]
+    place, known = min(plans, key=lambda plan: run(request, plan[1]).makespan)
+    lower = 0.0
+    while True:
+        schedule = schedule_of(request, place, known)
+        bound = float(schedule.makespan)
+        if bound == 0:
+            return Answer(schedule, bound, 0.0, True, "OPTIMAL")
+        scaled, unit = in_units(request, bound)
+        order = [int(v) for v in schedule.order]
+        whole = {step.key: step for step in operations(scaled, place, order)}
+        times = None if bound == math.inf else run(scaled, [whole[step.key] for step in known])
+        horizon = longest(scaled) if times is None else times.makespan
+        model = IntegerModel(scaled, int(horizon))
+        if times is not None:
+            model.add_hint(place, times)
+        found = model.solve(None if deadline is None else deadline - time.monotonic(), num_workers)
+        lower = max(lower, found.lower_bound * unit)
+        if found.place is not None:
+            better = _in_sequence(request, scaled, found.place, found.start)
+            cost = run(request, better).makespan
+            if cost < bound:
+                place, known = found.place, better
+                schedule = schedule_of(request, place, known)
+        cost = float(schedule.makespan)
+        if found.status == "INFEASIBLE" and cost == math.inf:
+            return Answer(schedule, cost, cost, True, "INFEASIBLE")
+        if cost == math.inf:
+            return Answer(schedule, cost, lower, False, "UNKNOWN")
+        order = [int(v) for v in schedule.order]
+        error = rounding(request, scaled, unit, place, order)
+        if found.status != "OPTIMAL" or error <= _RELATIVE_ERROR * cost or cost >= bound / 2:
+            proven = found.status == "OPTIMAL" and cost - lower <= error + 1e-12 * cost
+            status = "OPTIMAL" if proven else "FEASIBLE"
+            return Answer(schedule, cost, min(lower, cost), proven, status)
+
+
+def _in_sequence(
+    request: DenseRequest, scaled: DenseRequest, place: list[int], start: Mapping[Key, int]
+) -> list[Operation]:
+    """Operations by the start that the solver gave, ties so that each follows what it needs."""
+    order = sorted(range(len(place)), key=lambda v: (start["task", v, 0, 0], v))
+    seconds = {step.key: step.seconds for step in operations(scaled, place, order)}
+    # Sorting is stable, and operations come out with dependencies kept.
+    return sorted(
+        operations(request, place, order),
+        key=lambda step: (start[step.key], start[step.key] + seconds[step.key]),
+    )

@@ -15,12 +15,12 @@ from offload_jax.graphs.costs import GraphCosts, Route
 from offload_jax.graphs.decision import Schedule, Transfers
 
 Key = tuple[str, int, int, int]
-"""What an operation is: ("task", v, 0, 0), or ("input", v, v, link), ("data", u, v, link), ("output",
-v, v, link); where results are sent once, ("data", u, place of the readers, link)."""
+"""What an operation is: ("task", v, 0, 0), or ("input", v, v, link), ("data", u, v, link) or
+("output", v, v, link); where results are sent once, ("data", u, place of the readers, link)."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class DenseRequest:
     """One task graph as seconds, float64; `inf` is what cannot be.
 
     Attributes:
@@ -51,30 +51,34 @@ class Request:
     serial: tuple[bool, ...]
     send_once: bool
 
-    def in_units(self, unit: float) -> "Request":
+    def in_units(self, unit: float) -> "DenseRequest":
         """Every duration in whole units, rounded down, so that no schedule becomes longer."""
         names = ("seconds", "release", "input", "data", "output", "startup")
         scaled = {name: np.floor(getattr(self, name) / unit) for name in names}
         return dataclasses.replace(self, **scaled)
 
-    def readers(self, u: int) -> list[int]:
-        """The tasks that wait for bytes of task u."""
-        return [int(v) for v in np.flatnonzero(self.sends_data[u])]
-
-    def way(self, hops: np.ndarray, source: int, target: int) -> float:
-        """Seconds from place to place on free links.
+    def ways(self, hops: np.ndarray) -> np.ndarray:
+        """Seconds `[K, K]` from place to place over free links.
 
         Args:
           hops: `[L]` seconds on each link.
-          source, target: places.
         """
-        route = self.routes[source][target]
-        return math.inf if route is None else sum(hops[i] + self.startup[i] for i in route)
+        seconds = hops + self.startup
+        return np.array(
+            [
+                [math.inf if r is None else sum(seconds[link] for link in r) for r in row]
+                for row in self.routes
+            ]
+        )
 
 
-def requests(costs: GraphCosts) -> list[Request]:
+def dense_requests(costs: GraphCosts) -> list[DenseRequest]:
     """The rows of a batch of costs, as one flat list."""
-    batch, n, k = costs.batch_shape, costs.num_tasks, costs.num_places
+    for j, row in enumerate(costs.routes):
+        for k, route in enumerate(row):
+            if len(set(route or ())) < len(route or ()):
+                raise ValueError(f"routes[{j}][{k}] = {route}: takes a link twice")
+    batch, n, num_places = costs.batch_shape, costs.num_tasks, costs.num_places
     size, num_links = math.prod(batch), len(costs.serial)
 
     def rows(name: str, *tail: int) -> np.ndarray:
@@ -95,7 +99,7 @@ def requests(costs: GraphCosts) -> list[Request]:
             return np.where(amount > 0, amount * pace, 0.0)
 
     fields = {
-        "seconds": rows("seconds", n, k),
+        "seconds": rows("seconds", n, num_places),
         "release": rows("release", n),
         "home": rows("home", n),
         "depends": depends,
@@ -104,7 +108,7 @@ def requests(costs: GraphCosts) -> list[Request]:
         **{f"sends_{name}": value > 0 for name, value in num_bytes.items()},
     }
     return [
-        Request(
+        DenseRequest(
             **{name: value[row] for name, value in fields.items()},
             routes=costs.routes,
             servers=costs.servers,
@@ -133,7 +137,9 @@ class Operation(NamedTuple):
     after: list[tuple[Key, float]]
 
 
-def operations(request: Request, place: Sequence[int], order: Iterable[int]) -> list[Operation]:
+def operations(
+    request: DenseRequest, place: Sequence[int], order: Iterable[int]
+) -> list[Operation]:
     """What a decision makes run and move, in the order in which a dispatcher books it."""
     steps: list[Operation] = []
     sent: dict[tuple[int, int], list[tuple[Key, float]]] = {}
@@ -200,7 +206,7 @@ class Times(NamedTuple):
     makespan: float
 
 
-def run(request: Request, sequence: Sequence[Operation]) -> Times:
+def run(request: DenseRequest, sequence: Sequence[Operation]) -> Times:
     """Starts every operation as soon as its sequence allows: each takes the server free first.
 
     Args:
@@ -229,7 +235,9 @@ def run(request: Request, sequence: Sequence[Operation]) -> Times:
     return Times(start, finish, makespan)
 
 
-def schedule_of(request: Request, place: np.ndarray, sequence: Sequence[Operation]) -> Schedule:
+def schedule_of(
+    request: DenseRequest, place: Sequence[int], sequence: Sequence[Operation]
+) -> Schedule:
     """The schedule of a sequence of operations, float64."""
     times = run(request, sequence)
     num_tasks = len(place)
@@ -245,8 +253,8 @@ def schedule_of(request: Request, place: np.ndarray, sequence: Sequence[Operatio
     }
     reader: dict[tuple[int, int], int] = {}
     for v in map(int, order):
-        for u in np.flatnonzero(request.sends_data[:, v]):
-            reader.setdefault((int(u), int(place[v])), v)
+        for u in map(int, np.flatnonzero(request.sends_data[:, v])):
+            reader.setdefault((u, place[v]), v)
     count: dict[tuple[str, int, int], int] = {}
     for step in sequence:
         kind, u, v, link = step.key
@@ -254,14 +262,13 @@ def schedule_of(request: Request, place: np.ndarray, sequence: Sequence[Operatio
             continue
         hop = count.setdefault((kind, u, v), 0)
         count[kind, u, v] += 1
+        at: tuple[int, ...] = (u, hop)
         if kind == "data":
-            index = (u, reader[u, v] if request.send_once else v, hop)
-        else:
-            index = (u, hop)
-        hops[kind][(0, *index)] = times.start[step.key]
-        hops[kind][(1, *index)] = times.finish[step.key]
+            at = (u, reader[u, v] if request.send_once else v, hop)
+        hops[kind][(0, *at)] = times.start[step.key]
+        hops[kind][(1, *at)] = times.finish[step.key]
     return Schedule(
-        makespan=np.float64(times.makespan),
+        makespan=np.asarray(times.makespan),
         start=start,
         finish=np.array([times.finish[key] for key in tasks]),
         place=np.asarray(place, np.int8),
@@ -270,7 +277,7 @@ def schedule_of(request: Request, place: np.ndarray, sequence: Sequence[Operatio
     )
 
 
-def heads_and_tails(request: Request) -> tuple[np.ndarray, np.ndarray]:
+def heads_and_tails(request: DenseRequest) -> tuple[np.ndarray, np.ndarray]:
     """What no schedule is faster than, for each task at each place, were resources without limit.
 
     Returns:
@@ -278,28 +285,19 @@ def heads_and_tails(request: Request) -> tuple[np.ndarray, np.ndarray]:
       that depends on it is done and home; `inf` where it cannot be.
     """
     num_tasks, num_places = request.seconds.shape
-    places = range(num_places)
-    ways = np.array([[request.routes[j][k] is not None for k in places] for j in places])
-    over = np.zeros((num_places, num_places, len(request.serial)))
-    for j in places:
-        for k in places:
-            over[j, k, list(request.routes[j][k] or ())] = 1.0
 
-    def way(sends: bool, hops: np.ndarray) -> np.ndarray:
-        """Seconds `[K, K]` from place to place."""
-        if not sends:
-            return np.zeros((num_places, num_places))
-        seconds = hops + request.startup
-        total = np.where(over > 0, seconds, 0.0).sum(-1)
-        return np.where(ways, total, math.inf)
+    def way(sends: np.bool_, hops: np.ndarray) -> np.ndarray:
+        return request.ways(hops) if sends else np.zeros((num_places, num_places))
 
     head = np.zeros((num_tasks, num_places))
     for v in range(num_tasks):
-        head[v] = request.release[v] + way(request.sends_input[v], request.input[v])[request.home[v]]
+        head[v] = (
+            request.release[v] + way(request.sends_input[v], request.input[v])[request.home[v]]
+        )
         for u in np.flatnonzero(request.depends[:, v]):
             ready = (head[u] + request.seconds[u])[:, None]
-            arrival = ready + way(request.sends_data[u, v], request.data[u, v])
-            head[v] = np.maximum(head[v], arrival.min(0))
+            data = ready + way(request.sends_data[u, v], request.data[u, v])
+            head[v] = np.maximum(head[v], data.min(0))
     tail = np.zeros((num_tasks, num_places))
     for v in reversed(range(num_tasks)):
         tail[v] = way(request.sends_output[v], request.output[v])[:, request.home[v]]
