@@ -71,8 +71,9 @@ class IntegerModel:
         # A Boolean for the order of every pair on a serial resource. Without them conflicts are
         # learned on bounds of times, of which there are 2^40, and hardly anything is ever reused.
         parameters.use_strong_propagation_in_disjunctive = True
-        # With it OR-Tools 9.15 proves wrong optima: google/or-tools issue 5293.
-        parameters.presolve_inclusion_work_limit = 0
+        # Presolve of OR-Tools 9.15 loses solutions of such models and then proves a wrong optimum
+        # (google/or-tools issues 5274 and 5293); it also takes longer than it saves.
+        parameters.cp_model_presolve = False
         # Linear relaxations of disjunctions cost more than they cut off.
         parameters.linearization_level = 0
         if time_limit is not None:
