@@ -59,7 +59,7 @@ def run(
     """
     define(flags.FLAGS)
     # jax reports at INFO the platforms that it did not find, orbax every step of every checkpoint.
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
+    flags.FLAGS.verbosity = logging.WARNING  # type: ignore[assignment]
     app.run(lambda argv: sys.exit(execute(main, flags.FLAGS, resume=resume)), flags_parser=_parse)
 
 
