@@ -21,9 +21,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 # Delay of one decision, policy by policy; leaves runs/inference_delay/results/table1.md with figures.
-# `ARGS="--duration=0.1 --protocol=paper,single_stream"` for a short run; peers from the extra `bench`.
+# `ARGS="--duration=0.1 --protocols=paper,single_stream"` for a short run; run again to go on where it stopped.
 benchmark: $(STAMP)
-	$(BIN)/python -m benchmarks.delay.inference_delay --checkpoints=$(WORKDIR)/checkpoints $(ARGS)
+	$(BIN)/python -m benchmarks.delay --checkpoints=$(WORKDIR)/checkpoints $(ARGS)
 
 # Resolves the direct dependencies in pyproject.toml into the pins of requirements.txt.
 pins: $(STAMP)

@@ -4,45 +4,64 @@ Prints nanoseconds a problem (median over repeats), the ratio to the reference, 
 bytes that must be read and written over the memory bandwidth measured in the same run.
 """
 
-import concurrent.futures
 import ctypes
 import itertools
 import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
-from tabulate import tabulate
+from absl import flags
 
 import offload_jax as oj
+from benchmarks.delay import protocols
+from benchmarks.peers.peers import in_threads
+from experiments.reporting import command_line, tables
 
 NUM_SUBTASKS = 6
+# Entries whose copying tells the bandwidth of memory.
+COPIED = 1 << 26
+C_LOOP, LITERAL = "compiled C loop", "vmap of latency over 729 decisions"
 
 
-def median_seconds(call: Callable[[], object], *, repeats: int) -> float:
+class Row(NamedTuple):
+    """One solver.
+
+    Attributes:
+      name: what the table calls it.
+      call: solves `num` problems.
+      num: problems in a call.
+      touched: bytes that a problem has as input and output.
+      reference: the row that it is divided by.
+    """
+
+    name: str
+    call: Callable[[], Any]
+    num: int
+    touched: int
+    reference: str = C_LOOP
+
+
+def median_seconds(call: Callable[[], Any], *, repeats: int) -> float:
     """Median wall time of a call after two warm-up calls."""
-    times = []
-    for i in range(repeats + 2):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        if i >= 2:
-            times.append(time.perf_counter() - start)
-    return float(np.median(times))
+    seconds = protocols.repeated(
+        lambda i: jax.block_until_ready(call()),
+        clock=protocols.Clock(),
+        duration=0.0,
+        repeats=(repeats + 2, repeats + 2),
+    )
+    return float(np.median(seconds[2:]))
 
 
-def compiled_loop(
-    problem: oj.ChainProblem, *, threads: int, folder: Path
-) -> Callable[[], np.ndarray]:
-    """Builds `chain_dp.c` for this machine and returns a call that solves the whole batch.
+def compiled_loop(problem: oj.ChainProblem, *, threads: int) -> Callable[[], np.ndarray]:
+    """Builds `chain_dp.c` for this machine and returns a call that gives all least costs.
 
     Raises:
       RuntimeError: there is no C compiler, or it fails.
@@ -50,33 +69,27 @@ def compiled_loop(
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise RuntimeError("the compiled reference needs a C compiler (cc, gcc or clang)")
-    library = folder / "chain_dp.so"
-    source = Path(__file__).with_name("chain_dp.c")
-    command = [compiler, "-O3", "-march=native", "-ffast-math", "-fno-finite-math-only"]
-    built = subprocess.run(
-        [*command, "-shared", "-fPIC", str(source), "-o", str(library)],
-        capture_output=True,
-        text=True,
-    )
-    if built.returncode:
-        raise RuntimeError(f"{compiler} failed: {built.stderr.strip()}")
-    solve = ctypes.CDLL(str(library)).solve
-    fields: list[np.ndarray] = [
-        np.ascontiguousarray(leaf, np.float32) for leaf in jax.tree.leaves(problem)
-    ]
-    num, num_subtasks = fields[0].shape
-    decision, cost = np.empty((num, num_subtasks), np.int8), np.empty(num, np.float32)
-    arrays: list[np.ndarray] = [*fields, decision, cost]
+    options = ["-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-shared", "-fPIC"]
+    with tempfile.TemporaryDirectory() as folder:
+        library = f"{folder}/chain_dp.so"
+        command = [compiler, *options, str(Path(__file__).with_name("chain_dp.c")), "-o", library]
+        built = subprocess.run(command, capture_output=True, text=True)
+        if built.returncode:
+            raise RuntimeError(f"{compiler} failed: {built.stderr.strip()}")
+        solve = ctypes.CDLL(library).solve
+    arrays = [np.ascontiguousarray(leaf, np.float32) for leaf in jax.tree.leaves(problem)]
+    num, num_subtasks = arrays[0].shape
+    arrays += [np.empty((num, num_subtasks), np.int8), np.empty(num, np.float32)]
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
-    cuts = [num * i // threads for i in range(threads + 1)]
-    pool = concurrent.futures.ThreadPoolExecutor(threads)
 
     def part(first: int, last: int) -> None:
         # ctypes lets go of the interpreter lock during the call.
         solve(*pointers, ctypes.c_long(first), ctypes.c_long(last), num_subtasks)
 
+    run = in_threads(part, num, threads)
+
     def call() -> np.ndarray:
-        list(pool.map(part, cuts[:-1], cuts[1:]))
+        run()
         return arrays[-1]  # also keeps alive what the pointers point to
 
     return call
@@ -94,93 +107,84 @@ def literal_enumeration(problem: oj.ChainProblem) -> jax.Array:
     return jax.lax.map(least, problem, batch_size=1024)
 
 
-def run(*, num: int, num_enumerated: int, repeats: int) -> tuple[str, dict[str, float]]:
-    """Measures everything.
-
-    Args:
-      num: problems for the dynamic program.
-      num_enumerated: problems for the enumerations.
-      repeats: timed calls of each.
-
-    Returns:
-      The table as text and the two ratios, `dp_over_c` (small is good) and
-      `literal_over_exhaustive` (large is good).
-    """
-    scenario = oj.scenarios.WIDE
-    problem = jax.block_until_ready(oj.scenarios.sample(jax.random.key(0), scenario, num))
-    few = problem[:num_enumerated]
-    copy = jax.jit(lambda x: x + 1)
-    big = jnp.zeros(1 << 26, jnp.float32)
-    copy_seconds = median_seconds(lambda: copy(big), repeats=repeats)
-    bandwidth = 2 * big.nbytes / copy_seconds
-
-    dp = jax.jit(lambda p: oj.solve(p))
+def rows(*, num: int, num_enumerated: int) -> list[Row]:
+    """What is measured, on so many problems; a further solver is a further row."""
+    problem = oj.scenarios.sample(jax.random.key(0), oj.scenarios.WIDE, num)
+    few, weighted = problem[:num_enumerated], oj.Objective(1.0, 0.5)
     costs = jax.block_until_ready(jax.jit(oj.chain_costs)(problem))
-    with tempfile.TemporaryDirectory() as folder:
-        threads = os.cpu_count() or 1
-        c_loop = compiled_loop(problem, threads=threads, folder=Path(folder))
-        c_seconds = median_seconds(c_loop, repeats=repeats) / num
-        c_cost = c_loop().copy()
-    error = float(np.max(np.abs(np.asarray(dp(problem).cost) / c_cost - 1)))
-    if error > 1e-5:
-        raise RuntimeError(f"the compiled loop and the solver disagree by {error:.2g}")
-    weighted = oj.Objective(1.0, 0.5)
+    dp = jax.jit(oj.solve)
     exhaustive = jax.jit(lambda p: oj.solve(p, method="exhaustive"))
     literal = jax.jit(literal_enumeration)
-    seconds = {
-        f"compiled C loop, {threads} threads": c_seconds,
-        "dp, in a jitted call": median_seconds(lambda: dp(problem), repeats=repeats) / num,
-        "dp, plain call with validation": median_seconds(lambda: oj.solve(problem), repeats=repeats)
-        / num,
-        "dp, weighted objective, plain call": median_seconds(
-            lambda: oj.solve(problem, objective=weighted), repeats=repeats
-        )
-        / num,
-        "dp, from a table of costs": median_seconds(lambda: dp(costs), repeats=repeats) / num,
-        "exhaustive": median_seconds(lambda: exhaustive(few), repeats=repeats) / num_enumerated,
-        "vmap of latency over 729 decisions": median_seconds(lambda: literal(few), repeats=3)
-        / num_enumerated,
-    }
-    fields = (NUM_SUBTASKS + NUM_SUBTASKS + 1 + 4) * 4 + NUM_SUBTASKS + 4
-    table = (NUM_SUBTASKS * 3 + (NUM_SUBTASKS + 1) * 9) * 4 + NUM_SUBTASKS + 4
-    floors = {"dp, from a table of costs": table}
-    rows = []
-    for name, value in seconds.items():
-        floor = floors.get(name, fields) / bandwidth
-        reference = seconds["vmap of latency over 729 decisions"] if "vmap" in name else c_seconds
-        rows.append([name, value * 1e9, value / reference, floor * 1e9])
-    ratios = {
-        "dp_over_c": seconds["dp, in a jitted call"] / c_seconds,
-        "literal_over_exhaustive": seconds["vmap of latency over 729 decisions"]
-        / seconds["exhaustive"],
-    }
-    headers = ["solver", "ns / problem", "/ reference", "memory floor, ns"]
-    text = tabulate(rows, headers, "pipe", floatfmt=".2f")
-    notes = (
-        f"{num} problems ({num_enumerated} enumerated) of {NUM_SUBTASKS} subtasks, float32;"
-        f" copy bandwidth {bandwidth / 1e9:.1f} GB/s; {platform.machine()}, {os.cpu_count()}"
-        f" cores, jax {jax.__version__} on {jax.devices()[0].platform}.\n"
-        f"dp / compiled C loop: {ratios['dp_over_c']:.2f} (goal: at most 3)\n"
-        f"literal vmap / exhaustive: {ratios['literal_over_exhaustive']:.1f} (goal: at least 20)"
+    output = NUM_SUBTASKS + 4
+    fields, table = (
+        output + sum(leaf.nbytes for leaf in jax.tree.leaves(source)) // num
+        for source in (problem, costs)
     )
-    return f"{text}\n\n{notes}", ratios
+    return [
+        Row(C_LOOP, compiled_loop(problem, threads=os.cpu_count() or 1), num, fields),
+        Row("dp, in a jitted call", lambda: dp(problem).cost, num, fields),
+        Row("dp, plain call with validation", lambda: oj.solve(problem).cost, num, fields),
+        Row(
+            "dp, weighted objective, plain call",
+            lambda: oj.solve(problem, objective=weighted),
+            num,
+            fields,
+        ),
+        Row("dp, from a table of costs", lambda: dp(costs).cost, num, table),
+        Row("exhaustive", lambda: exhaustive(few), num_enumerated, fields),
+        Row(LITERAL, lambda: literal(few), num_enumerated, fields, "exhaustive"),
+    ]
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    try:
-        text, _ = run(num=_NUM.value, num_enumerated=_ENUMERATED.value, repeats=_REPEATS.value)
-    except RuntimeError as error:
-        print(f"solver_throughput: {error}", file=sys.stderr)
-        sys.exit(1)
-    print(text)
+def measure(found: Sequence[Row], *, repeats: int) -> str:
+    """Measures rows one after the other.
+
+    Returns:
+      The table as text.
+
+    Raises:
+      RuntimeError: the compiled loop and the solver disagree.
+    """
+    reference, ours = (np.asarray(row.call()).copy() for row in found[:2])
+    if (error := float(np.max(np.abs(ours / reference - 1)))) > 1e-5:
+        raise RuntimeError(f"the compiled loop and the solver disagree by {error:.2g}")
+    big, copy = jnp.zeros(COPIED, jnp.float32), jax.jit(lambda x: x + 1)
+    bandwidth = 2 * big.nbytes / median_seconds(lambda: copy(big), repeats=repeats)
+    seconds = {row.name: median_seconds(row.call, repeats=repeats) / row.num for row in found}
+    lines = [
+        [
+            row.name,
+            row.num,
+            f"{seconds[row.name] * 1e9:.2f}",
+            f"{seconds[row.name] / seconds[row.reference]:.2f}",
+            f"{row.touched / bandwidth * 1e9:.2f}",
+        ]
+        for row in found
+    ]
+    headers = ["solver", "problems", "ns / problem", "/ reference", "memory floor, ns"]
+    return (
+        f"{tables.markdown(headers, lines)}\n\nThe reference is the compiled C loop, for the"
+        f" literal vmap exhaustive; {NUM_SUBTASKS} subtasks, float32; copy bandwidth"
+        f" {bandwidth / 1e9:.1f} GB/s; {platform.machine()}, {os.cpu_count()} cores, jax"
+        f" {jax.__version__} on {jax.devices()[0].platform}."
+    )
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags."""
+    for name, default, text in (
+        ("num", 1 << 20, "Problems for the dynamic program."),
+        ("num_enumerated", 1 << 15, "Problems for the enumerations."),
+        ("repeats", 15, "Timed calls of each."),
+    ):
+        flags.DEFINE_integer(name, default, text, lower_bound=1, flag_values=values)
+
+
+def main(values: flags.FlagValues) -> None:
+    """Prints the table."""
+    found = rows(num=values.num, num_enumerated=values.num_enumerated)
+    print(measure(found, repeats=values.repeats))
 
 
 if __name__ == "__main__":
-    _NUM = flags.DEFINE_integer("num", 1 << 20, "Problems for the dynamic program.", lower_bound=1)
-    _ENUMERATED = flags.DEFINE_integer(
-        "num_enumerated", 1 << 15, "Problems for the enumerations.", lower_bound=1
-    )
-    _REPEATS = flags.DEFINE_integer("repeats", 15, "Timed calls of each.", lower_bound=1)
-    app.run(main)
+    command_line.run(main, define)

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from offload_jax import graphs
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.validation import ArrayLike
 
 if TYPE_CHECKING:
     import offload_jax.chains.learned
@@ -237,3 +239,71 @@ def _flatten(config: Any, params: Any) -> tuple[np.ndarray, np.ndarray, int]:
     if num_networks * sizes[-1] != expected:
         raise ValueError(f"policy: the network does not have {expected} outputs")
     return np.concatenate(parts).astype(np.float32), sizes, num_networks
+
+
+DecideGraph = Callable[..., "graphs.Decision"]
+"""The fields of `oj.graphs.GraphProblem`, in their order, without batch dimensions, to a `Decision`
+of NumPy arrays `[N]`."""
+
+
+def graph(*, method: str = "greedy") -> DecideGraph:
+    """A callable that decides about one task graph by a rule.
+
+    Args:
+      method: "greedy", "heft", "cpop" or "peft", as in `oj.graphs.solve`.
+
+    Returns:
+      A callable with the fields of `oj.graphs.GraphProblem` as arguments; it raises the ValueError
+      of `oj.graphs.validate` on a bad request. NumPy float64 arrays, and bool for `depends`, are
+      taken fastest.
+
+    Raises:
+      ValueError: unknown method.
+    """
+    from offload_jax.graphs import one
+
+    if method not in one.METHODS:
+        raise ValueError(f"method: unknown method {method!r}, known are {', '.join(one.METHODS)}")
+    number = one.METHODS[method]
+
+    def decide(
+        cycles: ArrayLike,
+        data: ArrayLike,
+        depends: ArrayLike,
+        input: ArrayLike,
+        output: ArrayLike,
+        device_speed: float,
+        edge_speed: float,
+        device_edge_bandwidth: float,
+        edge_cloud_bandwidth: float,
+        edge_servers: int = 1,
+        release: ArrayLike = 0.0,
+        send_once: bool = False,
+    ) -> graphs.Decision:
+        rates = device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
+        fields = cycles, data, depends, input, output, *rates, edge_servers, release, send_once
+        try:
+            amounts = [np.ascontiguousarray(v, np.float64) for v in (cycles, data, input, output)]
+            times = np.asarray(release, np.float64)
+            if not times.ndim:
+                times = np.full(amounts[0].shape, times)
+            place, order = one.decide(
+                number,
+                amounts[0],
+                amounts[1],
+                np.ascontiguousarray(depends, bool),
+                amounts[2],
+                amounts[3],
+                np.array(rates, np.float64),
+                int(edge_servers),
+                times,
+                bool(send_once),
+            )
+        except (TypeError, ValueError):
+            place = np.empty(0, np.int8)
+        if not len(place):
+            graphs.validate(graphs.GraphProblem(*fields))
+            raise ValueError("one request at a time: the fields must have no batch dimensions")
+        return graphs.Decision(place, order)
+
+    return decide

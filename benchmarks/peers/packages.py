@@ -7,7 +7,7 @@ optimal decision exceeds: a step that is dearer may get probability 0 without ha
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,21 +22,7 @@ _DYNAMAX_RANGE = 80.0
 _FORBIDDEN = -100.0
 
 
-class HiddenMarkovModel(NamedTuple):
-    """What a Viterbi implementation takes, for A subtasks.
-
-    Attributes:
-      initial: `[..., 3]` probability of the first place.
-      transition: `[..., A - 1, 3, 3]` probability of a place given the one before.
-      log_likelihood: `[..., A, 3]`.
-    """
-
-    initial: Any
-    transition: Any
-    log_likelihood: Any
-
-
-def hidden_markov_model(problem: oj.ChainProblem) -> HiddenMarkovModel:
+def hidden_markov_model(problem: oj.ChainProblem) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Probabilities whose most probable path is the decision of least latency.
 
     They are not normalised: paths are only compared. Execution and the way home are given as
@@ -44,6 +30,10 @@ def hidden_markov_model(problem: oj.ChainProblem) -> HiddenMarkovModel:
 
     Args:
       problem: `[...]` chains of at least 2 subtasks.
+
+    Returns:
+      Probability of the first place `[..., 3]` and of a place given the one before
+      `[..., A - 1, 3, 3]`, and log-likelihood `[..., A, 3]`.
 
     Raises:
       ValueError: a chain of one subtask has no transition.
@@ -55,17 +45,11 @@ def hidden_markov_model(problem: oj.ChainProblem) -> HiddenMarkovModel:
     transfer = costs.transfer * scale[..., None, None, None]
     log_likelihood = -costs.execution * scale[..., None, None]
     log_likelihood = log_likelihood.at[..., -1, :].add(-transfer[..., -1, :, 0])
-    return HiddenMarkovModel(
-        jnp.exp(-transfer[..., 0, 0, :]), jnp.exp(-transfer[..., 1:-1, :, :]), log_likelihood
-    )
+    return jnp.exp(-transfer[..., 0, 0, :]), jnp.exp(-transfer[..., 1:-1, :, :]), log_likelihood
 
 
 def dynamax_policy() -> Callable[[oj.ChainProblem], jax.Array]:
-    """dynamax's Viterbi recursion as a policy.
-
-    Raises:
-      ImportError: dynamax is not installed.
-    """
+    """dynamax's Viterbi recursion as a policy."""
     from dynamax.hidden_markov_model.inference import hmm_posterior_mode
 
     def policy(problem: oj.ChainProblem) -> jax.Array:
@@ -96,13 +80,10 @@ def log_potentials(*fields: Any) -> np.ndarray:
     return np.ascontiguousarray(np.swapaxes(scaled, -1, -2))
 
 
-def torch_struct_policy() -> Callable[[oj.ChainProblem], np.ndarray]:
-    """torch-struct's linear chain as a policy on NumPy arrays `[N]`, on one thread.
+def torch_struct_policy() -> Callable[..., np.ndarray]:
+    """torch-struct's linear chain on fields as `peers.numpy_dp` takes them, on one thread.
 
     Its operations are small: shared between threads they are slower, on a busy machine by far.
-
-    Raises:
-      ImportError: torch or torch-struct is not installed.
     """
     import torch
     from torch_struct import LinearChain, MaxSemiring
@@ -110,10 +91,9 @@ def torch_struct_policy() -> Callable[[oj.ChainProblem], np.ndarray]:
     torch.set_num_threads(1)
     chain = LinearChain(MaxSemiring)
 
-    def policy(problem: oj.ChainProblem) -> np.ndarray:
-        potentials = torch.from_numpy(log_potentials(*jax.tree.leaves(problem)))
+    def policy(*fields: Any) -> np.ndarray:
         # 1 where the best path takes an edge: `[N, A, later place, place before]`.
-        taken = chain.marginals(potentials)
+        taken = chain.marginals(torch.from_numpy(log_potentials(*fields)))
         return taken.sum(-1).argmax(-1).to(torch.int8).numpy()
 
     return policy

@@ -1,9 +1,9 @@
 """The same dynamic program as other people would write it: vectorised NumPy, and a numba loop."""
 
 import concurrent.futures
-import functools
 import os
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -18,8 +18,8 @@ def chain_tables(
     Args:
       cycles: `[N, A]`.
       data: `[N, A + 1]` bytes.
-      device_speed: `[N]` cycles/s.
-      edge_speed: `[N]` cycles/s.
+      device_speed: `[N]` cycles/s; so is `edge_speed`.
+      edge_speed: see `device_speed`.
       bandwidth1: `[N]` bytes/s, device to edge.
       bandwidth2: `[N]` bytes/s, edge to cloud.
 
@@ -32,11 +32,8 @@ def chain_tables(
     stay = np.zeros_like(hop1)
     rows = [[stay, hop1, hop1 + hop2], [hop1, stay, hop2], [hop1 + hop2, hop2, stay]]
     transfer = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-    execution = np.stack(
-        [cycles / device_speed[:, None], cycles / edge_speed[:, None], np.zeros_like(cycles)],
-        axis=-1,
-    )
-    return execution, transfer
+    places = [cycles / device_speed[:, None], cycles / edge_speed[:, None], np.zeros_like(cycles)]
+    return np.stack(places, axis=-1), transfer
 
 
 def numpy_dp(*fields: Any) -> np.ndarray:
@@ -61,40 +58,42 @@ def numpy_dp(*fields: Any) -> np.ndarray:
     return decision
 
 
-# A place takes 2 bits of a 64-bit word.
-_WORD_SUBTASKS = 32
 # Below so many requests a second thread costs more than it saves.
 _FEW = 4096
 
 
-@functools.cache
-def _threads() -> tuple[concurrent.futures.ThreadPoolExecutor, int]:
-    num = os.cpu_count() or 1
-    return concurrent.futures.ThreadPoolExecutor(num), num
+def in_threads(part: Callable[[int, int], Any], num: int, threads: int) -> Callable[[], None]:
+    """A call that does `part(first, last)` for every share of `num`; it must let go of the lock."""
+    pool = concurrent.futures.ThreadPoolExecutor(threads)
+    cuts = [num * i // threads for i in range(threads + 1)]
+
+    def call() -> None:
+        list(pool.map(part, cuts[:-1], cuts[1:]))
+
+    return call
 
 
 def numba_dp(*fields: Any) -> np.ndarray:
     """Optimal decisions of a batch, a compiled loop on all cores; arguments as `numpy_dp`.
 
     Raises:
-      ValueError: the chains have more than 32 subtasks.
+      ValueError: a decision does not fit into the 64 bits that carry it: more than 32 subtasks.
     """
     num, num_subtasks = fields[0].shape
-    if num_subtasks > _WORD_SUBTASKS:
-        raise ValueError(
-            f"numba_loop packs a decision into 64 bits: at most {_WORD_SUBTASKS} subtasks, got"
-            f" {num_subtasks}"
-        )
+    if num_subtasks > 32:
+        raise ValueError(f"numba_loop takes at most 32 subtasks, got {num_subtasks}")
     decision = np.empty((num, num_subtasks), np.int8)
-    if num < _FEW:
-        return _loop(*fields, decision)
-    pool, num_threads = _threads()
-    cuts = [num * i // num_threads for i in range(num_threads + 1)]
-
-    def part(first: int, last: int) -> None:
-        _loop(*(field[first:last] for field in fields), decision[first:last])
-
-    list(pool.map(part, cuts[:-1], cuts[1:]))
+    threads = min(os.cpu_count() or 1, max(num // _FEW, 1))
+    if threads == 1:
+        _loop(*fields, decision)
+    else:
+        in_threads(
+            lambda first, last: _loop(
+                *(field[first:last] for field in fields), decision[first:last]
+            ),
+            num,
+            threads,
+        )()
     return decision
 
 

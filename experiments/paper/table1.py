@@ -1,52 +1,40 @@
-"""Table 1: how long a decision takes, by the benchmark in a process of its own.
+"""Table 1: how long a decision takes, every policy in a process of its own.
 
-Delays are measured in a fresh process, so that nothing an earlier experiment left in memory weighs
-on them. Keeps what `python -m benchmarks.delay.inference_delay` writes.
+So nothing that an earlier experiment left in memory weighs on the delays. Keeps what
+`python -m benchmarks.delay` writes.
 """
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.paper import evaluation, presets
-from experiments.reporting.results import cached
+from benchmarks.delay import measure, report, run
+from benchmarks.delay.chains import FAMILY
+from experiments.paper import presets
 from experiments.reporting.stage import Settings, Stage, script
 
 PROTOCOLS = ("paper", "single_stream")
 
 
 def compute(settings: Settings) -> dict[str, Any]:
-    """Measures every policy, those in `checkpoints/` included.
+    """Measures every policy, those in `checkpoints/` included, as far as that is not done.
 
     Returns:
-      `section`, the part of the report as Markdown.
+      `section`, the part of the report as Markdown, and `cpu_seconds` of all measurements.
 
     Raises:
-      RuntimeError: the benchmark failed; it has said why.
+      ValueError: a result file is something else.
     """
     duration = presets.of(settings).delay_duration
-
-    def measure() -> dict[str, Any]:
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.delay.inference_delay",
-            f"--protocol={','.join(PROTOCOLS)}",
-            f"--duration={duration}",
-            f"--checkpoints={settings.workdir / 'checkpoints'}",
-            f"--output={settings.workdir}",
-        ]
-        if subprocess.run(command).returncode:
-            raise RuntimeError("the delay benchmark failed; see above")
-        return {"section": (settings.workdir / "results" / "table1.md").read_text()}
-
-    config = {
-        "protocols": list(PROTOCOLS),
-        "duration": duration,
-        "weights": evaluation.digests(evaluation.load_trained(settings)),
-    }
-    return cached(settings.result("table1_section"), config, measure)
+    document = run.measure_all(
+        tuple(FAMILY.policies),
+        measure.Settings(protocols=PROTOCOLS, duration=duration),
+        family=FAMILY,
+        platform="cpu",
+        checkpoints=settings.workdir / "checkpoints",
+        output=settings.workdir,
+    )
+    seconds = sum(row.get("cpu_seconds", 0.0) for row in document["rows"])
+    return {"section": report.write(settings.workdir, FAMILY), "cpu_seconds": seconds}
 
 
 def section(results: Mapping[str, Any], settings: Settings) -> str:

@@ -27,6 +27,7 @@ _FLAGS: dict[str, tuple[Callable[..., Any], Any, str]] = {
     "progress": (flags.DEFINE_bool, True, "Show progress bars."),
     "tensorboard": (flags.DEFINE_bool, False, "Write TensorBoard files of trainings too."),
     "trace_dir": (flags.DEFINE_string, None, "Folder of recorded bandwidth traces."),
+    "graph_dir": (flags.DEFINE_string, None, "Folder of task graphs: .gv, .dot, .json, .stg."),
 }
 
 
@@ -36,7 +37,7 @@ def define(values: flags.FlagValues, *names: str, **defaults: Any) -> None:
     Args:
       values: where; `run` and `execute` pass them on.
       names: out of `workdir`, `preset`, `seed`, `objective`, `progress`, `tensorboard`,
-        `trace_dir`.
+        `trace_dir`, `graph_dir`.
       defaults: of these flags, where they are not the common ones.
     """
     for name in names:
@@ -110,4 +111,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _say(message: str) -> None:
-    print(f"{Path(sys.argv[0]).stem}: {' '.join(message.split())}", file=sys.stderr)
+    script = Path(sys.argv[0])
+    # A package that is run by `-m` is called by its own name.
+    name = script.parent.name if script.stem == "__main__" else script.stem
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)

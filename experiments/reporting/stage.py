@@ -21,6 +21,7 @@ class Settings:
       seed: of everything random.
       objective: what is minimised.
       trace_dir: folder of recorded bandwidth traces, or None.
+      graph_dir: folder of task graphs, or None.
       progress: show progress bars.
       tensorboard: write TensorBoard files of trainings too.
     """
@@ -30,6 +31,7 @@ class Settings:
     seed: int = 0
     objective: oj.Objective = oj.LATENCY
     trace_dir: Path | None = None
+    graph_dir: Path | None = None
     progress: bool = True
     tensorboard: bool = False
 
@@ -42,6 +44,7 @@ class Settings:
             values.seed,
             objective.parse(values.objective),
             None if values.trace_dir is None else Path(values.trace_dir),
+            None if values.graph_dir is None else Path(values.graph_dir),
             values.progress,
             values.tensorboard,
         )
@@ -95,7 +98,16 @@ _DEFINE: dict[type, Callable[..., Any]] = {
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
 }
-SHARED_FLAGS = ("workdir", "preset", "seed", "objective", "trace_dir", "progress", "tensorboard")
+SHARED_FLAGS = (
+    "workdir",
+    "preset",
+    "seed",
+    "objective",
+    "trace_dir",
+    "graph_dir",
+    "progress",
+    "tensorboard",
+)
 
 
 def script(stage: Stage) -> None:

@@ -77,7 +77,8 @@ def log_expected_cost(
     """
     problem = broadcast_batch(problem)
     table = stack_terms(problem_terms(problem, objective), problem.batch_shape)
-    return losses.log_expected_cost(logits, table.execution, table.transfer)
+    execution, transfer = jnp.asarray(table.execution), jnp.asarray(table.transfer)
+    return losses.log_expected_cost(logits, execution, transfer)
 
 
 @dataclasses.dataclass(frozen=True)

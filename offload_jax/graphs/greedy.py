@@ -97,8 +97,8 @@ def random(costs: GraphCosts, key: Array) -> Decision:
         )
         return by_decreasing(upward_ranks(means, costs.depends))
 
-    order = over_rows(order, costs, seconds, batch=costs.batch_shape)
-    return Decision(place_filled(costs, place), order)
+    orders = over_rows(order, costs, seconds, batch=costs.batch_shape)
+    return Decision(place_filled(costs, place), orders)
 
 
 def place_filled(costs: GraphCosts, place: Array) -> Array:

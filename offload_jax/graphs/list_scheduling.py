@@ -11,7 +11,6 @@ Ranks within 1e-9 of the largest one of each other are equal; ties go to the low
 import math
 import typing
 
-import numba
 import numpy as np
 
 from offload_jax.graphs.compiled import book, compiled, new_bench, plain, reset
@@ -210,7 +209,8 @@ def _ready_order(request, priority):
             highest = max(highest, priority[v])
         chosen = -1
         for index in range(len(ready)):
-            near = highest - priority[ready[index]] <= tolerance or priority[ready[index]] == highest
+            behind = highest - priority[ready[index]]
+            near = behind <= tolerance or priority[ready[index]] == highest
             if near and (chosen < 0 or ready[index] < ready[chosen]):
                 chosen = index
         order[i] = ready.pop(chosen)
@@ -232,7 +232,8 @@ def _critical_path(request, rate, seconds, moving, up, down):
     critical = np.zeros(num_tasks, np.bool_)
     task = -1
     for v in range(num_tasks):
-        if request.first_edge[v] == request.first_edge[v + 1] and longest - priority[v] <= tolerance:
+        is_entry = request.first_edge[v] == request.first_edge[v + 1]
+        if is_entry and longest - priority[v] <= tolerance:
             task = v
             break
     while task >= 0:

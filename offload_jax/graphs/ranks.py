@@ -103,7 +103,7 @@ def mean_costs(costs: GraphCosts, static: Hardware) -> Means:
     return Means(seconds, moving, returning, is_empty(costs), usable)
 
 
-def is_empty(costs: GraphCosts) -> Array:
+def is_empty(costs: GraphCosts) -> Any:
     """Tasks that change nothing: they only fill a batch up."""
     bytes_or_release = (costs.input > 0) | (costs.output > 0) | (costs.release > 0)
     edges = costs.depends.any(-1) | costs.depends.any(-2)

@@ -1,132 +1,134 @@
-"""Single measurements and their order, on fake policies; nothing is timed."""
+"""Single measurements, on policies of known delay and a clock that only moves when told to."""
 
-import dataclasses
-import threading
-import time
 from typing import Any
 
-import numpy as np
+import jax
 import pytest
 
-from benchmarks.delay import measure, rows
-from benchmarks.delay.pool import Requests
-from tests.benchmarks.delay.fakes import FakeClock, all_local
+from benchmarks.delay import measure, run
+from benchmarks.delay.family import Contender, Requests
+from benchmarks.delay.measure import Settings
+from tests.benchmarks.delay import fakes
+from tests.benchmarks.delay.fakes import FakeClock
 
-TINY = measure.Settings(
-    protocols=("paper", "single_stream", "offline", "server"),
-    batch_sizes=(1, 7),
-    duration=0.02,
-    decisions=500,
-    max_requests=30,
-)
+TINY = Settings(batch_sizes=(1, 7), decisions=500, duration=0.02)
+NUM = 600
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def requests() -> Requests:
-    return Requests(600, seed=0)
+    return fakes.sample(NUM, 3)
 
 
-def test_known_delays_are_found_and_wrong_decisions_show(requests: Requests) -> None:
+def slow(clock: FakeClock, each: float, *, error: int = 0) -> Contender:
+    """Right but for `error`, after `each` seconds a request."""
+
+    def batch(problem: Any) -> Any:
+        clock.spend(each * len(problem["number"]))
+        return {"number": problem["number"] + error}
+
+    def one(number: int) -> Any:
+        clock.spend(each)
+        return fakes.one(number + error)
+
+    return Contender(batch, one)
+
+
+@pytest.mark.parametrize("error", [0, 1])
+def test_known_delays_are_found_and_wrong_decisions_show(requests: Requests, error: int) -> None:
     clock = FakeClock()
-    found = list(rows.rows(all_local(clock, each=1e-5), requests, TINY, clock=clock))
-    assert [row["protocol"] for row in found] == [
-        "paper_batch",
-        "paper_loop",
-        "single_stream",
-        "offline",
-        "offline",
-        "server",
+    both = list(run.rows("p", slow(clock, 1e-5, error=error), requests, TINY, clock=clock))
+    found = both[1::2]
+    assert {row["status"] for row in both[::2]} == {"started"}
+    assert [(row["kind"], row["batch_size"]) for row in found] == [
+        ("single", 1),
+        ("server", 64),
+        ("batch", 1),
+        ("batch", 7),
+        ("batch", 500),
     ]
     assert {row["status"] for row in found} == {"measured"}
     for row in found:
-        assert row["normalized_latency"]["ratio_of_means"] > 1.1
-    for row in found[:-1]:
-        assert row["seconds_per_decision"]["median"] == pytest.approx(1e-5)
-    assert found[0]["decisions"] == 500
-    assert found[-1]["requests_per_second"] > 0 and found[-1]["decisions"] > 100
+        assert row["quality"]["ratio_of_means"] == 1 + error
+        if row["kind"] != "server":
+            assert row["delay"]["p50"] == pytest.approx(1e-5)
+    served = found[1]
+    assert served["requests_per_second"] > 1e4 and served["decisions"] > 100
+    assert served["delay"]["p99"] <= TINY.p99_bound
 
 
-@pytest.mark.parametrize("on_host", [True, False])
-def test_under_load_the_decisions_belong_to_the_requests(requests: Requests, on_host: bool) -> None:
+def test_inputs_rotate(requests: Requests) -> None:
+    clock, seen = FakeClock(), []
+
+    def batch(problem: Any) -> Any:
+        seen.append(int(problem["number"][0]))
+        clock.spend(0.006)
+        return problem
+
+    row = measure.batch(Contender(batch, None), requests, 10, TINY, clock=clock)
+    assert row["quality"]["p99"] == 1 and row["decisions"] == 40
+    # The first call warms up.
+    assert seen == [3, 3, 13, 23, 33]
+
+
+class TickingClock(FakeClock):
+    """Every look at it takes a tenth of a millisecond."""
+
+    def now(self) -> float:
+        self.spend(1e-4)
+        return self.time
+
+
+def test_what_a_device_adds_stands_apart(requests: Requests) -> None:
+    decide = jax.jit(lambda problem: problem)
+    contender = Contender(decide, lambda number: fakes.one(int(number)), on_host=False)
+    row = measure.batch(contender, requests, 500, TINY, clock=FakeClock())
+    extra = {"starting_seconds", "temporary_bytes"}
+    assert extra | {"host_to_device_seconds", "device_to_host_seconds"} <= set(row)
+    assert row["starting_seconds"] > 0 and row["quality"]["p99"] == 1
+    row = measure.single(contender, requests, TINY, clock=TickingClock())
+    assert row["dispatch_floor"]["num"] > 1
+    # Under load it gets batches of one size only, whatever has arrived.
+    row = measure.server(contender, requests, TINY, clock=TickingClock())
+    assert row["quality"]["p99"] == 1
+    assert decide._cache_size() == 1
+
+
+def test_a_policy_that_takes_single_requests_is_served_too(requests: Requests) -> None:
     clock = FakeClock()
-    optimal = np.zeros((600, 6), np.int8)
-    optimal[:, 2] = 1
-    known = {problem.tobytes(): i for i, problem in enumerate(requests.problem.cycles)}
-
-    def batch(problem: Any) -> np.ndarray:
-        clock.spend(1e-4)
-        return optimal[[known[cycles.tobytes()] for cycles in problem.cycles]]
-
-    fake = dataclasses.replace(all_local(clock, each=0.0, on_host=on_host), batch=batch)
-    row = measure.server(fake, requests, TINY, clock=clock)
-    expected = requests.quality(slice(None), optimal)
-    assert row["normalized_latency"]["median"] == pytest.approx(expected["median"], rel=0.1)
-    assert row["latency"]["p99"] <= TINY.p99_bound
+    contender = Contender(None, slow(clock, 1e-4).one)
+    row = measure.server(contender, requests, TINY, clock=clock)
+    assert 2000 < row["requests_per_second"] < 12_000 and row["quality"]["p99"] == 1
 
 
 def test_a_policy_too_slow_for_any_load_says_so(requests: Requests) -> None:
     clock = FakeClock()
-    row = measure.server(all_local(clock, each=1.0), requests, TINY, clock=clock)
-    assert row["requests_per_second"] == 0 and row["lowest_rate_tried"] > 0
+    row = measure.server(slow(clock, 1.0), requests, TINY, clock=clock)
+    assert row["requests_per_second"] == 0 and "2000 requests/s were too many" in row["note"]
     assert row["decisions"] > 0
 
 
-@pytest.mark.parametrize(("on_host", "decisions"), [(True, 64), (False, 256)])
-def test_a_slow_policy_is_measured_on_less_and_says_so(
-    requests: Requests, on_host: bool, decisions: int
-) -> None:
-    clock = FakeClock()
-    settings = measure.Settings(duration=0.1, decisions=500)
-    fake = all_local(clock, each=2**-10 if on_host else 2**-8, on_host=on_host)
-    row = measure.batch_that_fits(fake, requests, settings, 5000, clock=clock)
-    assert row["status"] == "too slow" and row["decisions"] == decisions
-    assert "for 5000" in row["note"]
+@pytest.mark.parametrize(
+    ("size", "starts"), [(10, {0, 10, 20, 30}), (97, {0, 1, 2, 3}), (100, {0})]
+)
+def test_batches_differ_where_there_are_enough_requests(size: int, starts: set[int]) -> None:
+    slices = measure.rotation(100, size)
+    assert all(each.stop - each.start == size and each.stop <= 100 for each in slices)
+    assert {each.start for each in slices} == starts
 
 
-def test_networks_are_compared_with_a_matrix_product_beside_them(requests: Requests) -> None:
-    clock = FakeClock()
-    rates = iter([1e6, 3e6])
-    settings = dataclasses.replace(TINY, protocols=("paper",))
-    fake = all_local(clock, each=1e-5, flops=10.0)
-    batch, one = rows.rows(fake, requests, settings, clock=clock, matrix_rate=lambda: next(rates))
-    assert batch["matrix_product_flops_per_second"] == 2e6
-    assert batch["flops_per_second"] == pytest.approx(1e6)
-    assert batch["share_of_matrix_product"] == pytest.approx(0.5)
-    assert "share_of_matrix_product" not in one
-
-
-def hang(*request: Any) -> Any:
-    while True:
-        time.sleep(0.001)
-
-
-def test_a_policy_that_hangs_is_given_up(requests: Requests) -> None:
-    clock = FakeClock()
-    fake = dataclasses.replace(all_local(clock, each=1e-5), batch=hang, one=hang)
-    settings = dataclasses.replace(TINY, protocols=("paper", "server", "curves"), time_limit=0.05)
-    found = list(rows.rows(fake, requests, settings, clock=clock))
-    assert [row["status"] for row in found] == ["timed out"] * 3
-    assert "no answer within 0.05 s" in found[0]["note"]
-    assert all("hung in paper_batch" in row["note"] for row in found[1:])
-    assert not measure.left_behind()
-
-
-def test_a_call_that_never_returns_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "_GRACE", 0.01)
-    release = threading.Event()
-    with pytest.raises(measure.HungError, match="still runs"):
-        measure.within(0.01, release.wait)
-    assert measure.left_behind()
-    release.set()
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.name == "measurement":
-            thread.join(60)
-    assert not measure.left_behind()
-
-
-def test_results_and_errors_of_a_job_come_back() -> None:
-    assert measure.within(60, lambda: 3) == 3
-    with pytest.raises(ZeroDivisionError):
-        measure.within(60, lambda: 1 / 0)
-    row = measure.attempt({"policy": "p"}, lambda: {}[1], limit=60)
-    assert row == {"policy": "p", "status": "failed", "note": "KeyError: 1"}
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"duration": 0.0}, "duration = 0: must be more than 0 seconds"),
+        ({"time_limit": -1.0}, "time_limit = -1: must be more"),
+        ({"p99_bound": float("nan")}, "p99_bound = nan: must be more"),
+        ({"protocols": ("mlperf",)}, "'mlperf' unknown, there are paper, single_stream"),
+        ({"batch_sizes": (0,)}, "batch_sizes = .*: must be at least one size"),
+        ({"batch_sizes": ()}, "batch_sizes = .*: must be at least one size"),
+        ({"decisions": 0}, "decisions = .*: must be at least one size"),
+    ],
+)
+def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Settings(**options)

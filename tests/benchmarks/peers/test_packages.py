@@ -3,7 +3,6 @@
 import itertools
 import sys
 import types
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,33 +11,19 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from benchmarks.delay import contenders, pool
-from benchmarks.peers import packages
+from benchmarks.peers import packages, peers
 from tests import oracle
+from tests.benchmarks.peers.hostile import chain_of, problems
 
 PLACES = range(3)
 
 
-def problems(num_subtasks: int) -> oj.ChainProblem:
-    """Wide requests, and among them dead links and nothing to compute or send."""
-    problem = pool.Requests(30, seed=num_subtasks, num_subtasks=num_subtasks).problem
-    fields = [np.array(leaf) for leaf in jax.tree.leaves(problem)]
-    fields[0][:3] = 0.0
-    fields[1][2:6] = 0.0
-    fields[4][4:10] = 0.0
-    fields[5][8:14] = 0.0
-    fields[4][14:18] *= 1e-6
-    return oj.ChainProblem(*fields)
-
-
 def check_optimal(problem: oj.ChainProblem, decisions: Any) -> None:
     for i, decision in enumerate(np.asarray(decisions)):
-        cycles, data, *scalars = (leaf[i] for leaf in jax.tree.leaves(problem))
-        chain = oracle.Chain(tuple(cycles), tuple(data), *map(float, scalars))
-        best = min(
-            oracle.latency(chain, path) for path in itertools.product(PLACES, repeat=len(cycles))
+        chain = chain_of(problem, i)
+        assert oracle.latency(chain, tuple(map(int, decision))) == pytest.approx(
+            oracle.optimum(chain)[1], rel=1e-5
         )
-        assert oracle.latency(chain, tuple(map(int, decision))) == pytest.approx(best, rel=1e-5)
 
 
 def most_probable_path(initial: Any, transition: Any, log_likelihood: Any) -> jax.Array:
@@ -107,39 +92,30 @@ def test_the_most_probable_path_is_optimal(num_subtasks: int) -> None:
 
 @pytest.mark.usefixtures("fake_packages")
 def test_a_single_request_needs_no_batch_axis() -> None:
-    problem = problems(3)
-    policy: Callable[[oj.ChainProblem], jax.Array] = packages.dynamax_policy()
-    np.testing.assert_array_equal(policy(problem[20]), policy(problem)[20])
+    problem = problems(2)
+    policy = jax.jit(packages.dynamax_policy())
+    check_optimal(problem[20:21], policy(problem[20])[None])
 
 
 @pytest.mark.usefixtures("fake_packages")
 @pytest.mark.parametrize("num_subtasks", [1, 2, 5])
 def test_the_heaviest_path_is_optimal(num_subtasks: int) -> None:
     problem = problems(num_subtasks)
-    decision = packages.torch_struct_policy()(problem)
+    decision = packages.torch_struct_policy()(*jax.tree.leaves(problem))
     assert decision.dtype == np.int8
     check_optimal(problem, decision)
 
 
 def test_long_chains_do_not_underflow() -> None:
-    problem = pool.Requests(20, seed=0, num_subtasks=300).problem
-    model = packages.hidden_markov_model(problem)
-    decision = np.asarray(oj.solve(problem).decision)
-    rows = np.arange(20)[:, None]
-    likelihood = np.asarray(model.log_likelihood)[rows, np.arange(300), decision]
-    taken = np.asarray(model.transition)[rows, np.arange(299), decision[:, :-1], decision[:, 1:]]
+    problem = problems(300)[20:]
+    _, transition, log_likelihood = map(np.asarray, jax.jit(packages.hidden_markov_model)(problem))
+    decision = peers.numpy_dp(*jax.tree.leaves(problem))
+    rows = np.arange(len(decision))[:, None]
+    likelihood = log_likelihood[rows, np.arange(300), decision]
+    taken = transition[rows, np.arange(299), decision[:, :-1], decision[:, 1:]]
     assert np.isfinite(likelihood).all() and (taken > np.finfo(np.float32).tiny).all()
 
 
 def test_a_chain_without_transition_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2 subtasks"):
         packages.hidden_markov_model(problems(1))
-
-
-@pytest.mark.parametrize(("name", "module"), [("dynamax", "dynamax"), ("torch_struct", "torch")])
-def test_a_missing_package_says_how_to_get_it(
-    name: str, module: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(contenders.UnavailableError, match=r"pip install 'offload_jax\[bench\]'"):
-        contenders.build(name, checkpoints=tmp_path, device=jax.devices("cpu")[0])

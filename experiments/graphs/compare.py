@@ -1,0 +1,198 @@
+"""Rules, search and CP-SAT on random task graphs: quality against time.
+
+Writes results/graph_rules.json and figures/graph_quality.png.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.graphs import contenders, test_sets
+from experiments.reporting import statistics, tables
+from experiments.reporting.plots import MARKERS, PALETTE, figure, plain_numbers
+from experiments.reporting.results import cached
+from experiments.reporting.stage import Settings, Stage, script
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """How many test graphs each kind of contender decides about.
+
+    Attributes:
+      rules: by rules, and by perturbed rules of few copies.
+      search: by search.
+      cpsat: by CP-SAT, for each size; 0 leaves it out.
+      perturbed: numbers of copies.
+      simulations: of search.
+      limits: seconds of CP-SAT.
+    """
+
+    rules: int
+    search: int
+    cpsat: Mapping[int, int]
+    perturbed: tuple[int, ...]
+    simulations: tuple[int, ...]
+    limits: tuple[float, ...]
+
+
+PRESETS = {
+    "default": Preset(200, 50, {12: 20, 20: 4, 50: 0}, (16, 64), (1000, 20_000), (5.0,)),
+    "paper": Preset(
+        1000,
+        1000,
+        {12: 100, 20: 50, 50: 10},
+        (4, 16, 64, 256, 1024),
+        (300, 1000, 5000, 20_000, 100_000),
+        (1.0, 10.0, 60.0),
+    ),
+}
+BEST_PLACE = "best single place"
+
+
+def compute(settings: Settings) -> dict[str, Any]:
+    """Every contender on the first graphs of every test set.
+
+    Returns:
+      By number of tasks and contender: `ratio`, the mean of makespan over the best known one, its
+      `interval`, `seconds` a decision, the number of `graphs` and the share `proven`.
+    """
+    preset = PRESETS[settings.preset]
+    config = {"preset": dataclasses.asdict(preset), "digests": _digests()}
+    return cached(settings.result("graph_rules"), config, lambda: _compute_all(preset))
+
+
+def _digests() -> dict[str, str]:
+    return {str(size): test_sets.digest(test_sets.problems(size)) for size in test_sets.SIZES}
+
+
+def _compute_all(preset: Preset) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    for size in test_sets.SIZES:
+        entries: dict[str, tuple[contenders.Contender, int]] = {
+            name: (contender, preset.rules) for name, contender in contenders.rules().items()
+        }
+        for num in preset.perturbed:
+            graphs = max(20, min(preset.rules, 64 * preset.rules // num))
+            entries[f"perturbed, best of {num}"] = contenders.perturbed(num), graphs
+        for num in preset.simulations:
+            entries[f"search, {num} simulations"] = contenders.search(num), preset.search
+        if preset.cpsat[size]:
+            for limit in preset.limits:
+                entries[f"CP-SAT, {limit:g} s"] = contenders.cpsat(limit), preset.cpsat[size]
+        rows, makespans = {}, {}
+        for name, (contender, num) in entries.items():
+            outcome = contender(test_sets.problems(size, num))
+            makespans[name] = outcome.makespan
+            rows[name] = _row(outcome, size)
+        best = np.min([makespans[name] for name in contenders.PLACES], axis=0)
+        seconds = sum(rows[name]["seconds"] for name in contenders.PLACES)
+        rows[BEST_PLACE] = _row(contenders.Outcome(best, seconds), size)
+        results[str(size)] = rows
+    return results
+
+
+def _row(outcome: contenders.Outcome, size: int) -> dict[str, Any]:
+    num = len(outcome.makespan)
+    ratio = outcome.makespan / test_sets.best_known(size, num).makespan
+    mean, interval = statistics.mean_and_interval(ratio)
+    return {
+        "ratio": float(mean),
+        "interval": None if interval is None else float(interval),
+        "seconds": outcome.seconds,
+        "graphs": num,
+        "proven": outcome.proven,
+    }
+
+
+def duration(seconds: float) -> str:
+    """`12 µs`, `3.4 ms`, `5.0 s`."""
+    for unit, factor in (("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)):
+        if seconds < 1000 * factor or unit == "s":
+            return f"{seconds / factor:.3g} {unit}"
+    raise AssertionError("unreachable")
+
+
+def _section(results: dict[str, Any], settings: Settings) -> str:
+    del settings
+    sizes = [str(size) for size in test_sets.SIZES]
+    names = list(dict.fromkeys(name for size in sizes for name in results[size]))
+    rows = []
+
+    def worst(name: str) -> float:
+        return max(results[size][name]["ratio"] for size in sizes if name in results[size])
+
+    for name in sorted(names, key=worst, reverse=True):
+        cells = [name]
+        for size in sizes:
+            row = results[size].get(name)
+            if row is None:
+                cells += ["", ""]
+                continue
+            proven = "" if row["proven"] is None else f", {100 * row['proven']:.0f} % proven"
+            ratio = statistics.plus_minus(row["ratio"], row["interval"], digits=3)
+            cells += [ratio + proven, duration(row["seconds"])]
+        rows.append(cells)
+    headers = ["decides"]
+    for size in sizes:
+        graphs = {row["graphs"] for row in results[size].values()}
+        span = f"{min(graphs)} to {max(graphs)}" if len(graphs) > 1 else f"{max(graphs)}"
+        headers += [f"N = {size} ({span} graphs)", "a decision"]
+    return (
+        "## Task graphs: rules, search and CP-SAT\n\n"
+        "Mean of makespan over the best one known, with its 95 % interval over graphs, and the time"
+        " of one decision. Rules and perturbed rules in a batch, HEFT, CPOP and PEFT one at a time,"
+        " search and CP-SAT one after the other.\n\n"
+        + tables.markdown(headers, rows)
+        + "\n\n![Quality against time per decision](figures/graph_quality.png)\n"
+    )
+
+
+def _draw(results: dict[str, Any], settings: Settings) -> None:
+    draw_quality(settings.figure("graph_quality"), results)
+
+
+def family(name: str) -> str:
+    """What is one line of the figure: a contender with more and more time."""
+    return name.split(",")[0]
+
+
+def draw_quality(path: Any, results: Mapping[str, Any]) -> None:
+    """Quality against time per decision, a panel for each size."""
+    left_out = ("random", "local")
+    sizes = [str(size) for size in test_sets.SIZES]
+    lines = list(dict.fromkeys(family(n) for s in sizes for n in results[s] if n not in left_out))
+    look = {
+        name: {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)]}
+        for i, name in enumerate(lines)
+    }
+    with figure(path, size=(11, 4.6), ncols=len(sizes), sharey=True) as (fig, axes):
+        for panel, size in zip(axes, sizes, strict=True):
+            for line in lines:
+                points = sorted(
+                    (row["seconds"], row["ratio"], row["interval"] or 0.0)
+                    for name, row in results[size].items()
+                    if family(name) == line
+                )
+                if points:
+                    seconds, ratio, interval = zip(*points, strict=True)
+                    panel.errorbar(seconds, ratio, interval, capsize=2, label=line, **look[line])
+            panel.set_xscale("log")
+            panel.set_title(f"{size} tasks")
+            panel.set_xlabel("seconds a decision")
+        top = max(r["ratio"] for s in sizes for n, r in results[s].items() if n not in left_out)
+        axes[0].set_yscale("log")
+        axes[0].set_ylim(0.99, min(top, 4.0) * 1.05)
+        plain_numbers(axes[0].yaxis, ticks=[1, 1.1, 1.2, 1.4, 1.7, 2, 2.5, 3, 4])
+        axes[0].set_ylabel("makespan / best known")
+        handles: dict[str, Any] = {}
+        for panel in axes:
+            handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
+        fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
+
+
+STAGE = Stage("task graphs", compute, _section, _draw)
+
+if __name__ == "__main__":
+    script(STAGE)

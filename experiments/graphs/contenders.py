@@ -1,0 +1,128 @@
+"""What decides about task graphs: rules, perturbed rules, search, CP-SAT; each with its time."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+import offload_jax as oj
+from offload_jax.graphs.packing import unpack_rows
+from offload_jax.graphs.search import search_request
+
+Problem = oj.graphs.GraphProblem
+
+
+class Outcome(NamedTuple):
+    """What a contender made of n graphs.
+
+    Attributes:
+      makespan: `[n]` seconds.
+      seconds: what one decision took.
+      proven: share of the graphs for which the makespan is proven to be the least; None where
+        nothing is ever proven.
+    """
+
+    makespan: np.ndarray
+    seconds: float
+    proven: float | None = None
+
+
+Contender = Callable[[Problem], Outcome]
+
+PLACES = ("local", "edge", "cloud")
+LIST_SCHEDULING = ("heft", "cpop", "peft")
+
+
+def in_a_batch(policy: Callable[[Problem], oj.graphs.Decision]) -> Contender:
+    """A policy in JAX: all graphs in one compiled call, the second one timed."""
+
+    def decide(problem: Problem) -> Outcome:
+        decided = jax.jit(policy)
+        decision = jax.block_until_ready(decided(problem))
+        start = time.perf_counter()
+        jax.block_until_ready(decided(problem))
+        seconds = (time.perf_counter() - start) / len(problem)
+        return Outcome(_makespan(problem, decision), seconds)
+
+    return decide
+
+
+def one_at_a_time(rule: str) -> Contender:
+    """A rule by `oj.single.graph`, graph after graph."""
+
+    def decide(problem: Problem) -> Outcome:
+        rows = [_fields(problem, row) for row in range(len(problem))]
+        decided = oj.single.graph(method=rule)
+        decided(*rows[0])
+        start = time.perf_counter()
+        decisions = [decided(*row) for row in rows]
+        seconds = (time.perf_counter() - start) / len(problem)
+        place, order = (np.stack(part) for part in zip(*decisions, strict=True))
+        return Outcome(_makespan(problem, oj.graphs.Decision(place, order)), seconds)
+
+    return decide
+
+
+def search(num_simulations: int) -> Contender:
+    """Annealing, one graph after the other on one core."""
+
+    def decide(problem: Problem) -> Outcome:
+        requests = list(unpack_rows(oj.graphs.graph_costs(problem, library=np)))
+        search_request(requests[0], num_simulations=100, time_limit=None, seed=0)
+        start = time.perf_counter()
+        found = [
+            search_request(request, num_simulations=num_simulations, time_limit=None, seed=0)
+            for request in requests
+        ]
+        seconds = (time.perf_counter() - start) / len(problem)
+        place, order = (np.stack(part) for part in zip(*found, strict=True))
+        return Outcome(_makespan(problem, oj.graphs.Decision(place, order)), seconds)
+
+    return decide
+
+
+def cpsat(time_limit: float) -> Contender:
+    """CP-SAT for at most so many seconds a graph."""
+
+    def decide(problem: Problem) -> Outcome:
+        start = time.perf_counter()
+        rows = [
+            oj.graphs.solve(problem[row], method="cpsat", time_limit=time_limit)
+            for row in range(len(problem))
+        ]
+        seconds = (time.perf_counter() - start) / len(problem)
+        return Outcome(
+            np.array([float(row.cost) for row in rows]),
+            seconds,
+            float(np.mean([bool(row.optimal) for row in rows])),
+        )
+
+    return decide
+
+
+def _makespan(problem: Problem, decision: oj.graphs.Decision) -> np.ndarray:
+    return np.asarray(oj.graphs.simulate(problem, *decision).makespan, np.float64)
+
+
+def _fields(problem: Problem, row: int) -> tuple[Any, ...]:
+    one = jax.tree.map(np.asarray, problem[row])
+    names = "cycles", "data", "depends", "input", "output"
+    rates = "device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth"
+    return tuple(
+        value if value.dtype == bool else value.astype(np.float64)
+        for value in (getattr(one, name) for name in (*names, *rates))
+    )
+
+
+def rules() -> Mapping[str, Contender]:
+    """Every rule by name; what takes a place alone comes first."""
+    policies = oj.graphs.policies
+    found = {name: in_a_batch(getattr(policies, name)) for name in (*PLACES, "random", "greedy")}
+    return found | {name: one_at_a_time(name) for name in LIST_SCHEDULING}
+
+
+def perturbed(num: int) -> Contender:
+    """Perturbed greedy, the best of `num`."""
+    return in_a_batch(lambda problem: oj.graphs.policies.perturbed(problem, num=num))
