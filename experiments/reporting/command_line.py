@@ -1,13 +1,12 @@
 """How every script meets its user: the same flags, one-line errors, a clean stop on Ctrl-C."""
 
 import functools
-import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 PRESETS = ("default", "paper")
 """Names of sizes and recipes: minutes, or the sizes of the paper (about an hour)."""
@@ -60,8 +59,8 @@ def run(
       resume: see `execute`.
     """
     define(flags.FLAGS)
-    # jax reports at INFO every platform that it looked for and did not find.
-    logging.getLogger("jax").setLevel(logging.WARNING)
+    # jax reports at INFO the platforms that it did not find, orbax every step of every checkpoint.
+    flags.FLAGS.verbosity = logging.WARNING  # type: ignore[assignment]
     app.run(lambda argv: sys.exit(execute(main, flags.FLAGS, resume=resume)), flags_parser=_parse)
 
 
