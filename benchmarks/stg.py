@@ -66,15 +66,15 @@ def processor_costs(graph: oj.graphs.TaskGraph, num_processors: int) -> oj.graph
     )
 
 
-def main() -> None:
-    folder = Path(_FOLDER.value)
-    listed = read_listed(folder)[: _NUM.value]
+def main(values: flags.FlagValues) -> None:
+    folder, limit = Path(values.stg_dir), values.time_limit
+    listed = read_listed(folder)[: values.num_instances]
     reached = proven = below = 0
     for row in listed:
         graph = oj.graphs.read(folder / row.file, reference_speed=1.0)
-        begin, cpu = time.perf_counter(), time.process_time()
         costs = processor_costs(graph, row.processors)
-        solution = oj.graphs.solve(costs, method="cpsat", time_limit=_LIMIT.value)
+        begin, cpu = time.perf_counter(), time.process_time()
+        solution = oj.graphs.solve(costs, method="cpsat", time_limit=limit)
         seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
         cost = float(solution.cost)
         reached += cost <= row.makespan
@@ -88,13 +88,21 @@ def main() -> None:
     total = len(listed)
     print(
         f"\n{reached} of {total} reach the listed makespan ({reached / total:.1%}),"
-        f" {proven} are proven, {below} are below it; at most {_LIMIT.value:g} s each"
+        f" {proven} are proven, {below} are below it; at most {limit:g} s each"
+    )
+
+
+def define(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "stg_dir", None, "Folder of .stg files and optimum.csv.", required=True, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "num_instances", None, "First rows only.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_float(
+        "time_limit", 60.0, "Seconds for each instance.", lower_bound=0.01, flag_values=values
     )
 
 
 if __name__ == "__main__":
-    _FOLDER = flags.DEFINE_string("stg_dir", None, "Folder of .stg files and optimum.csv.")
-    _NUM = flags.DEFINE_integer("num_instances", None, "First rows only.", lower_bound=1)
-    _LIMIT = flags.DEFINE_float("time_limit", 60.0, "Seconds for each instance.", lower_bound=0.01)
-    flags.mark_flag_as_required("stg_dir")
-    command_line.run(main, resume="run again to start afresh")
+    command_line.run(main, define)
