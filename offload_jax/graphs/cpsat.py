@@ -130,12 +130,9 @@ def _stack(answers: list[Answer], costs: GraphCosts) -> GraphSolution:
 
 def statuses(solution: GraphSolution) -> np.ndarray:
     """CP-SAT's word for every row: "OPTIMAL", "FEASIBLE", "INFEASIBLE" or "UNKNOWN"."""
-    possible = np.isfinite(np.asarray(solution.cost))
-    proven, other = (
-        np.where(possible, "OPTIMAL", "INFEASIBLE"),
-        np.where(possible, "FEASIBLE", "UNKNOWN"),
-    )
-    return np.where(np.asarray(solution.optimal), proven, other)
+    possible, proven = np.isfinite(np.asarray(solution.cost)), np.asarray(solution.optimal)
+    words = np.array([["UNKNOWN", "INFEASIBLE"], ["FEASIBLE", "OPTIMAL"]])
+    return words[possible.astype(int), proven.astype(int)]
 
 
 def solve_graph(

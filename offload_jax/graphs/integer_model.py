@@ -26,7 +26,7 @@ class Found(NamedTuple):
 class IntegerModel:
     """The integer model of one request.
 
-    A literal is a Boolean of the model, or True or False where presolving needs none.
+    `horizon` is the makespan of a known schedule, or at least that of some best one.
     """
 
     def __init__(self, request: DenseRequest, horizon: int) -> None:
@@ -260,10 +260,12 @@ class IntegerModel:
         """No more at a time than there are servers, and what that says of the makespan."""
         model, servers = self.model, self.request.servers
         capacity = (servers[resource] or 1) if resource < len(servers) else 1
+        if capacity >= len(uses):
+            return
         intervals = [use.interval for use in uses]
         if capacity == 1:
             model.add_no_overlap(intervals)
-        elif capacity < len(uses):
+        else:
             model.add_cumulative(intervals, [1] * len(uses), capacity)
         around = min(use.head for use in uses) + min(use.tail for use in uses)
         load = sum(use.seconds * use.present for use in uses)
