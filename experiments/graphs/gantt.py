@@ -123,7 +123,7 @@ def _section(results: dict[str, Any], settings: Settings) -> str:
     )
 
 
-STAGE = Stage("Gantt charts", compute, _section, _draw)
+STAGE = Stage("Gantt charts", compute, _section, _draw, latency_only=True)
 
 if __name__ == "__main__":
     script(STAGE)
