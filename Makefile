@@ -8,6 +8,7 @@ ARGS ?=
 
 .PHONY: reproduce test check benchmark pins clean
 
+# Minutes; ARGS=--preset=paper takes the sizes of the paper, about an hour. WORKDIR keeps them apart.
 reproduce: $(STAMP)
 	$(BIN)/python -m experiments.reproduce --workdir=$(WORKDIR) $(ARGS)
 

@@ -249,7 +249,7 @@ def draw(results: Mapping[str, Any], settings: Settings) -> None:
     """Every map: a colour and a legend entry for each distinct decision."""
     best = _BEST.get(settings.quantity, "Cheapest")
     for name, result in results["maps"].items():
-        heading = f"{best} placement of {name.split(',')[0]}"
+        heading = f"{best} placement: {name}"
         _draw_map(result, heading, settings.figure(figure_name(name)))
 
 
