@@ -183,7 +183,7 @@ def draw_quality(path: Any, results: Mapping[str, Any]) -> None:
             panel.set_xlabel("seconds a decision")
         top = max(r["ratio"] for s in sizes for n, r in results[s].items() if n not in left_out)
         axes[0].set_yscale("log")
-        axes[0].set_ylim(0.99, min(top, 4.0) * 1.05)
+        axes[0].set_ylim(0.95, min(top, 4.0) * 1.05)
         plain_numbers(axes[0].yaxis, ticks=[1, 1.1, 1.2, 1.4, 1.7, 2, 2.5, 3, 4])
         axes[0].set_ylabel("makespan / best known")
         handles: dict[str, Any] = {}
