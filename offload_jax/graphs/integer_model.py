@@ -267,11 +267,30 @@ class IntegerModel:
             model.add_no_overlap(intervals)
         else:
             model.add_cumulative(intervals, [1] * len(uses), capacity)
+            if capacity == 2:  # with more, copies cost more than they teach
+                self._add_servers(capacity, uses)
         around = min(use.head for use in uses) + min(use.tail for use in uses)
         load = sum(use.seconds * use.present for use in uses)
         # Around what runs here there is nothing if nothing runs here.
         busy = self._any([use.present for use in uses])
         model.add(capacity * self.makespan >= capacity * around * busy + load)
+
+    def _add_servers(self, capacity: int, uses: list["_Use"]) -> None:
+        """Says which of the equal servers runs what: only so is there an order to learn about.
+
+        The i-th use takes one of the first i servers, since it does not matter which is which.
+        """
+        queues: list[list[cp_model.IntervalVar]] = [[] for _ in range(capacity)]
+        for i, use in enumerate(uses):
+            served = [self.model.new_bool_var("served") for _ in queues[: i + 1]]
+            self.model.add(sum(served) == use.present)
+            for queue, by in zip(queues, served, strict=False):
+                start = use.interval.start_expr()
+                queue.append(
+                    self.model.new_optional_fixed_size_interval_var(start, use.seconds, by, "")
+                )
+        for queue in queues:
+            self.model.add_no_overlap(queue)
 
     def _at_one_of(self, at: Mapping[int, Literal], places: Collection[int]) -> Literal:
         """Whether one of these literals holds, of which exactly one holds in all."""
