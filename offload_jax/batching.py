@@ -81,7 +81,12 @@ def lift(value: Any, rank: int) -> Any:
 
 
 def map_chunks(
-    function: Callable[..., Any], source: Batched, *per_row: Any, chunk_rows: int
+    function: Callable[..., Any],
+    source: Batched,
+    *per_row: Any,
+    chunk_rows: int,
+    multiple: int = 1,
+    at_once: int = 1,
 ) -> Any:
     """Works through a batch of any shape a chunk at a time, so that memory does not grow with it.
 
@@ -90,7 +95,9 @@ def map_chunks(
         field), to a pytree of arrays `[n, ...]`.
       source: leading dimensions free.
       *per_row: further arrays that broadcast with the leading dimensions of `source`.
-      chunk_rows: n; fewer if the batch is smaller.
+      chunk_rows: the largest n.
+      multiple: n is a multiple of this, unless the batch is a single chunk.
+      at_once: chunks between which nothing depends, so that XLA may give each a thread.
 
     Returns:
       What `function` returns, with the leading dimensions `[*batch, ...]`.
@@ -100,8 +107,14 @@ def map_chunks(
     leaves, structure = jax.tree.flatten((source, *per_row))
     leaves = [jnp.asarray(leaf) for leaf in leaves]
     size = math.prod(batch)
-    chunk = max(1, min(size, chunk_rows))
-    num_chunks = max(1, math.ceil(size / chunk))
+    at_once = at_once if size > chunk_rows else 1
+    # All chunks as long, and the last one put back to where it fits: it repeats some rows of those
+    # before it, and nothing has to be padded.
+    steps = max(1, math.ceil(size / (chunk_rows * at_once)))
+    chunk = math.ceil(size / (steps * at_once))
+    chunk = max(1, min(size, math.ceil(chunk / multiple) * multiple))
+    steps = max(1, math.ceil(size / (chunk * at_once)))
+    whole, rest = divmod(size, chunk)
 
     def flatten(leaf: jax.Array, own: int) -> jax.Array:
         """Merges the leading dimensions into one, of length 1 where the batch shares the leaf."""
@@ -110,27 +123,39 @@ def map_chunks(
             return leaf.reshape(1, *tail)
         if size == 0:
             return jnp.zeros((1, *tail), leaf.dtype)
-        leaf = jnp.broadcast_to(leaf, batch + tail).reshape(size, *tail)
-        # The last chunk repeats the last row; what it gives is dropped.
-        padding = [(0, num_chunks * chunk - size)] + [(0, 0)] * own
-        return jnp.pad(leaf, padding, mode="edge")
+        return jnp.broadcast_to(leaf, batch + tail).reshape(size, *tail)
 
     def run(leaves: list[jax.Array]) -> Any:
         flat = [flatten(leaf, own) for leaf, own in zip(leaves, own_axes, strict=True)]
 
-        def run_chunk(number: jax.Array) -> Any:
+        def run_chunk(number: Any) -> Any:
+            start = jnp.minimum(number * chunk, max(0, size - chunk))
+
             def cut(leaf: jax.Array) -> jax.Array:
-                if len(leaf) == 1:
+                if len(leaf) == 1 or chunk == size:
                     return leaf
-                return jax.lax.dynamic_slice_in_dim(leaf, number * chunk, chunk)
+                return jax.lax.dynamic_slice_in_dim(leaf, start, chunk)
 
             found = function(*jax.tree.unflatten(structure, map(cut, flat)))
             return jax.tree.map(lambda v: jnp.broadcast_to(v, (chunk, *v.shape[1:])), found)
 
-        found = jax.lax.map(run_chunk, jnp.arange(num_chunks))
-        return jax.tree.map(
-            lambda v: v.reshape(-1, *v.shape[2:])[:size].reshape(*batch, *v.shape[2:]), found
-        )
+        def run_chunks(step: Any) -> Any:
+            found = [run_chunk(step * at_once + i) for i in range(at_once)]
+            return jax.tree.map(lambda *v: jnp.concatenate(v), *found)
+
+        def join(found: jax.Array) -> jax.Array:
+            tail = found.shape[2:]
+            chunks = found.reshape(steps * at_once, chunk, *tail)
+            rows = chunks.reshape(-1, *tail)[: whole * chunk if size else 0]
+            if rest:
+                rows = jnp.concatenate([rows, chunks[whole, chunk - rest :]])
+            return rows.reshape(*batch, *tail)
+
+        if steps == 1:
+            found = jax.tree.map(lambda v: v[None], run_chunks(0))
+        else:
+            found = jax.lax.map(run_chunks, jnp.arange(steps))
+        return jax.tree.map(join, found)
 
     return without_explicit_axes(run, _batch_spec(leaves, own_axes, batch))(leaves)
 

@@ -10,6 +10,7 @@ them compiles nothing. They may be called from several threads at once.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ import jax
 import numpy as np
 
 from offload_jax import graphs
+from offload_jax.chains.costs import ChainCosts, validate_costs
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.network import Place
-from offload_jax.objectives import LATENCY, Objective
+from offload_jax.objectives import LATENCY, Objective, energy_of
 from offload_jax.validation import ArrayLike
 
 if TYPE_CHECKING:
@@ -77,6 +79,120 @@ def exact(*, objective: Objective = LATENCY) -> Decide:
                 cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
             )
         return decision
+
+    return decide
+
+
+DecideTable = Callable[[Any, Any], np.ndarray]
+"""`(execution [A, K], transfer [A + 1, K, K])`, rules of `ChainCosts`, to int8 decisions `[A]`."""
+
+
+def table() -> DecideTable:
+    """A callable that finds the decision of least cost for a table of costs, any A and K.
+
+    The recursion of `solve`, in float64; among equal costs it is the lexicographically smallest
+    decision, and all 0 where none is possible.
+
+    Returns:
+      A `DecideTable`; it raises the ValueError of `solve` on a bad table.
+    """
+    from offload_jax.chains import compiled_tables
+
+    kernel = compiled_tables.exact
+
+    def decide(execution: Any, transfer: Any) -> np.ndarray:
+        decision = _INVALID
+        try:
+            costs, moves = np.array(execution, np.float64), np.array(transfer, np.float64)
+            if costs.ndim == 2 and costs.size and moves.shape == _moves(costs):
+                decision = kernel(costs, moves)
+        except (TypeError, ValueError):
+            pass
+        if not len(decision):
+            _raise_table(execution, transfer)
+        return decision
+
+    return decide
+
+
+def _moves(costs: np.ndarray) -> tuple[int, int, int]:
+    num_subtasks, num_places = costs.shape
+    return num_subtasks + 1, num_places, num_places
+
+
+def within(*, objective: Objective = LATENCY) -> Callable[..., np.ndarray | None]:
+    """A callable that finds the decision of least cost within a deadline or a budget of energy.
+
+    Among equal costs it is the lexicographically smallest decision; costs and limits are compared
+    in float64, and a limit counts as met up to a 1e-6 of it, as in `solve`.
+
+    Args:
+      objective: what to minimise; its power model also measures the energy that is limited.
+
+    Returns:
+      A `Decide` that also takes `max_latency`, seconds, and `max_energy`, joules, by name, for
+      chains of up to 13 subtasks (`solve` takes longer ones); None where no decision keeps within
+      them. It raises the ValueError of `validate` on a bad request, and one that names the limit on
+      a bad limit.
+
+    Raises:
+      ValueError: the objective holds something else than numbers.
+    """
+    quantities = objective, LATENCY, energy_of(objective.power)
+    prices = np.stack([_prices(quantity) for quantity in quantities])
+    from offload_jax.chains import compiled_tables
+    from offload_jax.chains.constraints import RELATIVE_TOLERANCE
+
+    kernel, longest = compiled_tables.within, compiled_tables.LONGEST_LIMITED
+    slack = 1 + RELATIVE_TOLERANCE
+
+    def decide(
+        cycles: Any,
+        data: Any,
+        device_speed: Any,
+        edge_speed: Any,
+        device_edge_bandwidth: Any,
+        edge_cloud_bandwidth: Any,
+        *,
+        max_latency: float = math.inf,
+        max_energy: float = math.inf,
+    ) -> np.ndarray | None:
+        if not (max_latency >= 0 and max_energy >= 0):
+            name, limit = (
+                ("max_energy", max_energy)
+                if max_latency >= 0
+                else (
+                    "max_latency",
+                    max_latency,
+                )
+            )
+            raise ValueError(f"{name} = {limit}: must not be negative or NaN")
+        decision = _INVALID
+        try:
+            if len(cycles) <= longest:
+                decision = kernel(
+                    np.array(cycles, np.float64),
+                    np.array(data, np.float64),
+                    float(device_speed),
+                    float(edge_speed),
+                    float(device_edge_bandwidth),
+                    float(edge_cloud_bandwidth),
+                    prices,
+                    np.array([math.inf, max_latency * slack, max_energy * slack]),
+                )
+        except (TypeError, ValueError):
+            pass
+        if not len(decision):
+            _raise(
+                cycles,
+                data,
+                device_speed,
+                edge_speed,
+                device_edge_bandwidth,
+                edge_cloud_bandwidth,
+                longest=longest,
+            )
+        return decision if decision[0] >= 0 else None
 
     return decide
 
@@ -159,7 +275,17 @@ def learned(policy: "offload_jax.chains.learned.LearnedPolicy") -> Decide:
 _INVALID = np.empty(0, np.int8)
 
 
-def _raise(*fields: Any, num_subtasks: int | None = None) -> None:
+def _raise_table(execution: Any, transfer: Any) -> None:
+    """Says what is wrong with a table that the compiled loop refused."""
+    costs = ChainCosts(execution, transfer)
+    validate_costs(costs)
+    raise ValueError(
+        f"execution: one table at a time has no batch dimensions, got {costs.execution.shape}"
+        f" and {costs.transfer.shape}; solve takes batches"
+    )
+
+
+def _raise(*fields: Any, num_subtasks: int | None = None, longest: int | None = None) -> None:
     """Says what is wrong with a request that the compiled loop refused."""
     problem = ChainProblem(*fields)
     for field in dataclasses.fields(problem):
@@ -175,6 +301,11 @@ def _raise(*fields: Any, num_subtasks: int | None = None) -> None:
         from offload_jax.chains.imitation_network import check_num_subtasks
 
         check_num_subtasks(num_subtasks, problem)
+    if longest is not None and problem.num_subtasks > longest:
+        raise ValueError(
+            f"cycles: with limits at most A = {longest} subtasks one request at a time, got"
+            f" {problem.num_subtasks}; solve takes longer chains"
+        )
     raise ValueError(f"a quantity of the request is negative or not a number: {fields}")
 
 

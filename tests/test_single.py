@@ -13,7 +13,7 @@ from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.learned import LearnedPolicy
 from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.learning.parameters import initialize
-from tests import oracle
+from tests import cases, oracle
 
 WEIGHTED = oj.Objective(1.0, 0.5, oj.PowerModel(idle_watts=0.2))
 
@@ -120,6 +120,88 @@ def test_exact_takes_chains_of_any_length_lists_and_views() -> None:
     np.testing.assert_array_equal(decide(*strided, *fields[2:]), decide(*fields))
 
 
+@pytest.mark.parametrize("num_places", [1, 2, 3, 5, 8])
+def test_tables_of_any_number_of_places(num_places: int) -> None:
+    """Random, tied, and partly and wholly impossible ones, against enumeration."""
+    decide = oj.single.table()
+    rng = np.random.default_rng(num_places)
+    for num_subtasks in (1, 2, 4):
+        for kind in range(4):
+            draw = cases.random_table if kind == 0 else cases.integer_table
+            costs = draw(rng, num_subtasks, num_places)
+            if kind >= 2:
+                costs.execution[rng.random(costs.execution.shape) < 0.2] = np.inf
+                costs.transfer[rng.random(costs.transfer.shape) < 0.3] = np.inf
+            if kind == 3:
+                costs.transfer[num_subtasks // 2] = np.inf
+            expected, _ = oracle.table_optimum(costs.execution, costs.transfer)
+            assert tuple(decide(costs.execution, costs.transfer)) == tuple(expected)
+
+
+def test_long_tables_and_lists() -> None:
+    costs = cases.random_table(np.random.default_rng(0), 300, 4)
+    decision = oj.single.table()(costs.execution.tolist(), costs.transfer.tolist())
+    least = oracle.shortest_path(costs.execution, costs.transfer)
+    assert oracle.table_cost(costs.execution, costs.transfer, decision) == pytest.approx(least)
+
+
+@pytest.mark.parametrize(
+    ("execution", "transfer", "message"),
+    [
+        ([[1.0, -1.0]], np.zeros((2, 2, 2)), r"execution\[0, 1\] = -1.0"),
+        ([[1.0, 1.0]], np.full((2, 2, 2), np.nan), r"transfer\[0, 0, 0\] = nan"),
+        ([[1.0, 1.0]], np.zeros((3, 2, 2)), "transfer: needs shape"),
+        (np.zeros((0, 2)), np.zeros((1, 2, 2)), "execution: needs shape"),
+        (np.zeros((4, 1, 2)), np.zeros((4, 2, 2, 2)), "no batch dimensions"),
+        ([["a"]], np.zeros((2, 1, 1)), "execution: cannot be converted|must hold real numbers"),
+    ],
+)
+def test_bad_tables(execution, transfer, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        oj.single.table()(execution, transfer)
+
+
+@pytest.mark.parametrize("num_subtasks", [1, 3, 6])
+def test_limits_against_enumeration(num_subtasks: int) -> None:
+    """Dead links, ties, and limits from those that all meet to those that none does."""
+    rng = np.random.default_rng(num_subtasks)
+    fastest, frugal = oj.single.within(), oj.single.within(objective=oj.ENERGY)
+    for _ in range(15):
+        cycles = rng.choice([0.0, 1.0, 2.0, 4.0], num_subtasks)
+        data = rng.choice([0.0, 1.0, 2.0], num_subtasks + 1)
+        p1, p2, b1, b2 = 1.0, 2.0, rng.choice([0.0, 1.0, 4.0]), rng.choice([0.0, 1.0, 8.0])
+        chain = oracle.Chain(tuple(cycles), tuple(data), p1, p2, float(b1), float(b2))
+        fields = cycles, data, p1, p2, b1, b2
+        seconds = {d: oracle.latency(chain, d) for d in oracle.all_decisions(num_subtasks)}
+        joules = {d: oracle.energy(chain, d) for d in seconds}
+        for decide, cost, limited, name in (
+            (fastest, seconds, joules, "max_energy"),
+            (frugal, joules, seconds, "max_latency"),
+        ):
+            finite = sorted({value for value in limited.values() if value < np.inf})
+            for limit in (finite[0], finite[len(finite) // 2], finite[-1], 0.5 * finite[0]):
+                fitting = {d: c for d, c in cost.items() if limited[d] <= limit * (1 + 1e-6)}
+                found = decide(*fields, **{name: limit})
+                least = min(fitting.values(), default=np.inf)
+                if least == np.inf:
+                    assert found is None
+                    continue
+                assert found.dtype == np.int8
+                assert fitting[tuple(found)] == pytest.approx(least, rel=1e-12)
+                if cost is seconds:  # sums of small powers of two: exact
+                    assert tuple(found) == min(d for d, c in fitting.items() if c == least)
+    assert tuple(fastest(*fields)) == tuple(oj.single.exact()(*fields))
+
+
+def test_limits_that_are_none_and_chains_too_long_for_them() -> None:
+    decide = oj.single.within()
+    for name in ("max_latency", "max_energy"):
+        with pytest.raises(ValueError, match=f"{name} = -1"):
+            decide(**GOOD, **{name: -1.0})
+    with pytest.raises(ValueError, match="at most A = 13 subtasks"):
+        decide(**{**GOOD, "cycles": [1e9] * 14, "data": [1e6] * 15})
+
+
 def problem_of(fields: list) -> oj.ChainProblem:
     return oj.ChainProblem(*(np.asarray(leaf)[None] for leaf in fields))
 
@@ -194,7 +276,9 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("make", [oj.single.exact, lambda: oj.single.learned(student())])
+@pytest.mark.parametrize(
+    "make", [oj.single.exact, oj.single.within, lambda: oj.single.learned(student())]
+)
 @pytest.mark.parametrize(
     "bad",
     [
@@ -222,7 +306,9 @@ def test_bad_requests_raise_what_validate_raises(make, bad: dict) -> None:
     assert str(error.value) == str(expected.value)
 
 
-@pytest.mark.parametrize("make", [oj.single.exact, lambda: oj.single.learned(student())])
+@pytest.mark.parametrize(
+    "make", [oj.single.exact, oj.single.within, lambda: oj.single.learned(student())]
+)
 def test_batches_are_refused(make) -> None:
     decide = make()
     with pytest.raises(ValueError, match="no batch dimensions"):

@@ -5,102 +5,84 @@ the chain from subtask t onwards, once subtask t - 1 ran at place j, obeys
 
     V[t](j) = min_k transfer[t, j, k] + execution[t, k] + V[t + 1](k).
 
-O(A K^2) operations and, on a batch, one pass over the input. Two things make it fast: the table
-entries stay separate arrays, so XLA fuses everything into one loop over the batch, and each V
-carries its decisions with it, a few bits a subtask packed into one integer, so no back-pointers
-are written and walked. An integer holds a *block* of subtasks; longer chains scan over blocks, and
-over the subtasks of a block. (Unrolling a block inside the scan looks better and is not: XLA's CPU
-fusion then computes every value again for each of its K uses, K^B times in all.)
+O(A K^2) operations and, on a batch, one pass over the input. Table entries stay separate arrays, so
+XLA fuses the computation of costs into that of V. There are two kernels:
+
+- short chains, whose decision fits into one integer, are unrolled: each V carries its decisions, a
+  few bits a subtask, and all is one fused loop over the batch;
+- longer ones scan over the subtasks, a chunk of the batch that stays in cache at a time and its
+  rows the minor axis. Each step stores the next place from each place, packed into as few bytes as
+  hold them, and a second scan follows these pointers from the start. (A step that is not the body
+  of a loop of its own would be computed again for each of its K uses: XLA's CPU fusion does so.)
 
 Going backwards and keeping the smallest k among equals yields the lexicographically smallest
 optimal decision.
 """
 
+import dataclasses
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int8
 
+from offload_jax.batching import lift, map_chunks
 from offload_jax.chains.costs import ChainCosts, CostTerms, terms_of
-from offload_jax.chains.problem import ChainProblem
+from offload_jax.chains.problem import RULES, ChainProblem
 from offload_jax.objectives import Objective
 
 WORD_BITS = 32
-# Terms of a chain that is unrolled instead of scanned; bounds compile time.
-_MAX_UNROLLED = 512
+# Terms of a chain that is unrolled instead of scanned: 16 subtasks of 3 places, 9 of 4.
+_MAX_UNROLLED = 144
 # XLA's CPU loops over a long batch are two to three times slower where its length is no multiple of
 # this, so what is left over is solved apart.
 _EVEN, _LARGE = 64, 4096
+# Numbers of the input that a chunk holds, for a core's cache of 1 MB or so, and its least and most
+# rows: below, starting a loop costs as much as running it.
+_CHUNK_NUMBERS, _MOST_ROWS = 1 << 17, 2048
+_FEWEST_ROWS = {ChainProblem: 512, ChainCosts: 256}
+# Rows that lie side by side in a chunk; to transpose few at a time is faster.
+_LANES = 128
+# Chunks solved at a time, each on a thread; more cost more to compile.
+_AT_ONCE = 2
 
 
 def minimize(
-    source: ChainProblem | ChainCosts, objective: Objective
+    source: ChainProblem | ChainCosts, objective: Objective, *, mark_invalid: bool = False
 ) -> tuple[Int8[Array, "*batch A"], Float[Array, "*batch"]]:
     """Least-cost decision and its cost, for every chain of a batch.
 
     Args:
       source: problem or table, any A and K.
       objective: what to minimise; ignored for a table.
+      mark_invalid: make the cost NaN where a number of a problem breaks the rules of `validate`; to
+        look at each on the way costs less than to read all of them once more. Not for tables.
 
     Returns:
       `[*batch, A]` lexicographically smallest optimal decision and `[*batch]` its cost; cost
       `inf` and decision all 0 where every decision is impossible.
     """
-    num_subtasks, batch = source.num_subtasks, source.batch_shape
+    bits = _bits(source.num_places)
+    longest = min(WORD_BITS // bits, _MAX_UNROLLED // source.num_places**2)
+    if source.num_subtasks > longest:
+        return _minimize_long(source, objective, mark_invalid)
+    batch = source.batch_shape
     if isinstance(source, ChainProblem) and len(batch) == 1 and batch[0] > _LARGE:
         even = batch[0] // _EVEN * _EVEN
         if even != batch[0]:
-            parts = [minimize(part, objective) for part in (source[:even], source[even:])]
+            halves = source[:even], source[even:]
+            parts = [_minimize_short(part, objective, mark_invalid) for part in halves]
             decisions, costs = zip(*parts, strict=True)
             return jnp.concatenate(decisions), jnp.concatenate(costs)
-    num_places = source.num_places
-    bits = max(1, (num_places - 1).bit_length())
-    block = WORD_BITS // bits
-    if num_subtasks > min(block, _MAX_UNROLLED // num_places**2):
-        return _minimize_long(terms_of(source, objective), block, bits, batch)
-    # Cutting the source, not its terms, lets XLA fuse terms that are used more than once.
-    stages = [terms_of(source.subtask(t), objective) for t in range(num_subtasks)]
-    final = [stages[-1].transfer[k][0][1] for k in range(num_places)]
-    stages = [jax.tree.map(lambda entry: entry[0], stage) for stage in stages]
-    values, words = final, [jnp.zeros((), jnp.uint32)] * num_places
-    for t in reversed(range(num_subtasks)):
-        values, words = _prepend(stages[t], values, words, bits * t)
-    # Where nothing is possible, the rest of the chain alone may still have chosen places.
-    word = jnp.where(values[0] < math.inf, words[0], 0)
-    decision = unpack(jnp.broadcast_to(word, batch), num_subtasks, bits)
-    return decision, jnp.broadcast_to(values[0], batch)
+    return _minimize_short(source, objective, mark_invalid)
 
 
-def _prepend(
-    stage: CostTerms, values: list[Array], words: list[Array], shift: Any
-) -> tuple[list[Array], list[Array]]:
-    """One step of the recursion: puts a subtask in front of the rest of the chain.
-
-    Args:
-      stage: execution of the subtask and the transfer before it, entries `[*batch]`.
-      values: for each of K places, the least cost of the rest once the subtask ran there.
-      words: the packed decisions of the rest that cost so little.
-      shift: bit position of the subtask's decision.
-
-    Returns:
-      Least costs and packed decisions for each of the K places before the subtask.
-    """
-    places = range(len(values))
-    arrived = [stage.execution[k] + values[k] for k in places]
-    extended = [words[k] | (jnp.uint32(k) << shift) for k in places]
-    new_values, new_words = [], []
-    for j in places:
-        best, word = arrived[0] + stage.transfer[j][0], extended[0]
-        for k in places[1:]:
-            candidate = arrived[k] + stage.transfer[j][k]
-            better = candidate < best
-            best = jnp.where(better, candidate, best)
-            word = jnp.where(better, extended[k], word)
-        new_values.append(best)
-        new_words.append(word)
-    return new_values, new_words
+def _bits(num_places: int) -> int:
+    """Bits that hold one of so many places."""
+    return max(1, (num_places - 1).bit_length())
 
 
 def unpack(words: Array, length: int, bits: int) -> Int8[Array, "... length"]:
@@ -110,52 +92,203 @@ def unpack(words: Array, length: int, bits: int) -> Int8[Array, "... length"]:
     return ((words[..., None] >> shifts.reshape((1,) * words.ndim + (-1,))) & mask).astype(jnp.int8)
 
 
+def _minimize_short(
+    source: ChainProblem | ChainCosts, objective: Objective, mark_invalid: bool
+) -> tuple[Int8[Array, "*batch A"], Float[Array, "*batch"]]:
+    num_subtasks, batch = source.num_subtasks, source.batch_shape
+    places, bits = range(source.num_places), _bits(source.num_places)
+    # Cutting the source, not its terms, lets XLA fuse terms that are used more than once.
+    cuts = [source.subtask(t) for t in range(num_subtasks)]
+    stages = [terms_of(cut, objective) for cut in cuts]
+    values = [stages[-1].transfer[k][0][1] for k in places]
+    if mark_invalid:
+        values = _mark(values, cuts[-1], is_end=True)
+    words = [jnp.zeros((), jnp.uint32)] * len(places)
+    for t in reversed(range(num_subtasks)):
+        extended = [words[k] | (jnp.uint32(k) << (bits * t)) for k in places]
+        found = [_least(row, extended) for row in _candidates(stages[t], values)]
+        values, words = [value for value, _ in found], [word for _, word in found]
+        if mark_invalid:
+            values = _mark(values, cuts[t])
+    # Where nothing is possible, the rest of the chain alone may still have chosen places.
+    word = jnp.where(values[0] < math.inf, words[0], 0)
+    decision = unpack(jnp.broadcast_to(word, batch), num_subtasks, bits)
+    return decision, jnp.broadcast_to(values[0], batch)
+
+
+def _candidates(stage: CostTerms, values: list[Array]) -> list[list[Array]]:
+    """Puts a subtask in front of the rest of the chain.
+
+    Args:
+      stage: execution of the subtask and the transfer before it, first of the entries.
+      values: for each of K places, the least cost of the rest once the subtask ran there.
+
+    Returns:
+      Row j, column k: the least cost from place j before the subtask, if that runs at place k.
+    """
+    places = range(len(values))
+    arrived = [stage.execution[k][0] + values[k] for k in places]
+    return [[arrived[k] + stage.transfer[j][k][0] for k in places] for j in places]
+
+
+def _least(candidates: list[Array], labels: list[Array]) -> tuple[Array, Array]:
+    """The first least candidate and its label, both chosen by the same comparisons."""
+    best, label = candidates[0], labels[0]
+    for k in range(1, len(candidates)):
+        better = candidates[k] < best
+        best = jnp.where(better, candidates[k], best)
+        label = jnp.where(better, labels[k], label)
+    return best, label
+
+
+def _least_then_first(candidates: list[Array]) -> tuple[Array, Array]:
+    """The least candidate, then the first place that has it; in the scan this is vectorised better.
+
+    At four places and more the other way takes twice as long there.
+    """
+    best = functools.reduce(lambda least, c: jnp.where(c < least, c, least), candidates)
+    place = jnp.uint32(len(candidates) - 1)
+    for k in reversed(range(len(candidates) - 1)):
+        place = jnp.where(candidates[k] == best, jnp.uint32(k), place)
+    return best, jnp.broadcast_to(place, best.shape)
+
+
+def _mark(values: list[Array], cut: ChainProblem, *, is_end: bool = False) -> list[Array]:
+    """Makes the first of the values NaN where the cycles of a subtask, or its data, are invalid.
+
+    Its place is the first that the next step looks at, and no comparison with NaN replaces that, so
+    the cost of the whole chain becomes NaN. At the end of the chain, speeds and bandwidths count as
+    well.
+    """
+    holds = [RULES["data"].holds(cut.data[..., -1 if is_end else 0])]
+    holds.append(RULES["cycles"].holds(cut.cycles[..., 0]))
+    if is_end:
+        scalars = (name for name, own_axes in cut.own_axes.items() if not own_axes)
+        holds += [RULES[name].holds(jnp.asarray(getattr(cut, name))) for name in scalars]
+    rank = len(cut.batch_shape)
+    valid = functools.reduce(jnp.bitwise_and, [lift(held, rank) for held in holds])
+    return [jnp.where(valid, values[0], math.nan), *values[1:]]
+
+
 def _minimize_long(
-    terms: CostTerms, block: int, bits: int, batch: tuple[int, ...]
-) -> tuple[Array, Array]:
-    """Scans over blocks from the end, then follows the packed decisions from the start."""
-    num_subtasks, places = terms.num_subtasks, range(terms.num_places)
-    num_blocks = math.ceil(num_subtasks / block)
-    # As even as possible: the padding is less than a block.
-    block = math.ceil(num_subtasks / num_blocks)
-    padding = num_blocks * block - num_subtasks
-    dtype = jnp.result_type(*jax.tree.leaves(terms))
-
-    def blocks(entry: Array, fill: float) -> Array:
-        # Padding goes in front: subtasks that must run at place 0, where the chain starts, free.
-        entry = jnp.broadcast_to(entry[:num_subtasks], (num_subtasks, *batch)).astype(dtype)
-        front = jnp.full((padding, *batch), fill, dtype)
-        return jnp.concatenate([front, entry]).reshape(num_blocks, block, *batch)
-
-    stages = CostTerms(
-        tuple(blocks(terms.execution[k], 0.0 if k == 0 else math.inf) for k in places),
-        tuple(tuple(blocks(terms.transfer[j][k], 0.0) for k in places) for j in places),
+    source: ChainProblem | ChainCosts, objective: Objective, mark_invalid: bool
+) -> tuple[Int8[Array, "*batch A"], Float[Array, "*batch"]]:
+    numbers = source.num_subtasks * (
+        2 if isinstance(source, ChainProblem) else source.num_places * (source.num_places + 1)
     )
+    chunk_rows = max(_FEWEST_ROWS[type(source)], min(_CHUNK_NUMBERS // numbers, _MOST_ROWS))
 
-    shifts = jnp.arange(block, dtype=jnp.uint32) * bits
+    rows = functools.partial(_minimize_rows, mark_invalid=mark_invalid)
 
-    def backward(values: list[Array], block_terms: CostTerms) -> tuple[list[Array], list[Array]]:
-        def step(carry: tuple[list, list], stage: tuple[CostTerms, Array]) -> tuple:
-            return _prepend(stage[0], *carry, stage[1]), None
+    def in_cache(source: Any, objective: Objective) -> tuple[Array, Array]:
+        solve = functools.partial(rows, objective=objective, lanes=_LANES)
+        return map_chunks(solve, source, chunk_rows=chunk_rows, multiple=_LANES, at_once=_AT_ONCE)
 
-        words = [terms.zeros(jnp.uint32)] * len(values)
-        (values, words), _ = jax.lax.scan(
-            step, (values, words), (block_terms, shifts), reverse=True
+    def at_once(source: Any, objective: Objective) -> tuple[Array, Array]:
+        solve = functools.partial(rows, objective=objective, lanes=None)
+        return map_chunks(solve, source, chunk_rows=max(1, math.prod(source.batch_shape)))
+
+    return jax.lax.platform_dependent(source, objective, cpu=in_cache, default=at_once)
+
+
+def _minimize_rows(
+    source: ChainProblem | ChainCosts,
+    objective: Objective,
+    lanes: int | None,
+    mark_invalid: bool,
+) -> tuple[Int8[Array, "n A"], Float[Array, " n"]]:
+    """Scans over the subtasks from the end, then follows the pointers from the start.
+
+    Args:
+      source: one batch axis.
+      objective: what to minimise.
+      lanes: rows side by side, all of them if None or if they are no multiple of it.
+      mark_invalid: as in `minimize`.
+    """
+    (num,), num_subtasks = source.batch_shape, source.num_subtasks
+    places, bits = range(source.num_places), _bits(source.num_places)
+    lanes = lanes if lanes and num % lanes == 0 else num
+    subtask = _subtasks(source, lanes)
+    pointers_per_word = WORD_BITS // bits
+
+    def backward(values: list[Array], t: Array) -> tuple[list[Array], list[Array]]:
+        cut = subtask(t)
+        stage = terms_of(cut, objective)
+        found = [_least_then_first(row) for row in _candidates(stage, values)]
+        values = [value for value, _ in found]
+        if mark_invalid:
+            values = _mark(values, cut)
+        return values, _pack([place for _, place in found], bits)
+
+    def forward(place: Array, words: list[Array]) -> tuple[Array, Array]:
+        following = jnp.zeros_like(place)
+        for j in places:
+            word, position = words[j // pointers_per_word], j % pointers_per_word
+            pointer = (word >> (bits * position)) & ((1 << bits) - 1)
+            following = jnp.where(place == j, pointer.astype(place.dtype), following)
+        following = jnp.where(possible, following, 0)
+        return following, following
+
+    end = subtask(num_subtasks)
+    last = terms_of(end, objective)
+    zeros = last.zeros(jnp.result_type(*jax.tree.leaves(last)))
+    values = [last.transfer[k][0][0] + zeros for k in places]
+    if mark_invalid:
+        values = _mark(values, end, is_end=True)
+    values, words = jax.lax.scan(backward, values, jnp.arange(num_subtasks), reverse=True)
+    possible = values[0] < math.inf
+    _, chosen = jax.lax.scan(forward, zeros.astype(jnp.uint8), words)
+    decision = jnp.broadcast_to(chosen, (num_subtasks, num // lanes, lanes))
+    cost = jnp.broadcast_to(values[0], (num // lanes, lanes))
+    return decision.reshape(num_subtasks, num).T.astype(jnp.int8), cost.reshape(num)
+
+
+def _pack(pointers: list[Array], bits: int) -> list[Array]:
+    """Numbers below 2**bits, next to each other in words as short as hold them."""
+    each = WORD_BITS // bits
+    words = []
+    for first in range(0, len(pointers), each):
+        group = pointers[first : first + each]
+        word = functools.reduce(
+            jnp.bitwise_or, (pointer << (bits * i) for i, pointer in enumerate(group))
         )
-        return values, words
+        width = len(group) * bits
+        words.append(word.astype(f"uint{8 if width <= 8 else 16 if width <= 16 else 32}"))
+    return words
 
-    final = [terms.transfer[k][0][num_subtasks] for k in places]
-    start = [value + terms.zeros(dtype) for value in final]
-    values, words = jax.lax.scan(backward, start, stages, reverse=True)
 
-    def forward(place: Array, word_from: list[Array]) -> tuple[Array, Array]:
-        word = word_from[0]
-        for k in places[1:]:
-            word = jnp.where(place == k, word_from[k], word)
-        return unpack(word, block, bits)[..., -1], word
+def _subtasks(
+    source: ChainProblem | ChainCosts, lanes: int
+) -> Callable[[Any], ChainProblem | ChainCosts]:
+    """Cuts a source into its subtasks.
 
-    possible = (values[0] < math.inf)[None]
-    words = [jnp.where(possible, word, 0) for word in words]
-    _, chosen = jax.lax.scan(forward, terms.zeros(jnp.int8), words)
-    decision = jnp.moveaxis(unpack(chosen, block, bits), 0, -2)
-    return decision.reshape(*batch, num_blocks * block)[..., padding:], values[0]
+    It is laid out anew, once: `[n / lanes, A, ..., lanes]`, so that a subtask of a chunk is read in
+    rows.
+
+    Args:
+      source: one batch axis `[n]`.
+      lanes: rows side by side; divides n.
+
+    Returns:
+      t to subtask t and the transfer before it, batch axes `[n / lanes, lanes]` (1 where all rows
+      share a field). For t = A, the transfer after the last subtask is what counts.
+    """
+
+    def lay_out(value: Array) -> Array:
+        value = jnp.asarray(value)
+        shape = (1, 1) if len(value) == 1 else (-1, lanes)
+        return jnp.moveaxis(value.reshape(*shape, *value.shape[1:]), 1, -1)
+
+    fields = {name: lay_out(getattr(source, name)) for name in source.own_axes}
+
+    def subtask(t: Any) -> ChainProblem | ChainCosts:
+        def at(name: str, own_axes: int) -> Array:
+            value = fields[name]
+            if own_axes:
+                value = jax.lax.dynamic_index_in_dim(value, t, 1)
+            return jnp.moveaxis(value, -1, 1)
+
+        cut = {name: at(name, own_axes) for name, own_axes in source.own_axes.items()}
+        return dataclasses.replace(source, **cut)
+
+    return subtask

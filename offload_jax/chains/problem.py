@@ -87,7 +87,7 @@ class ChainProblem(Batched):
         )
 
 
-_RULES = {
+RULES = {
     "cycles": FINITE,
     "data": FINITE,
     "device_speed": POSITIVE,
@@ -108,7 +108,7 @@ def validate(problem: ChainProblem) -> None:
       ValueError: names the field, the rule, the first bad index and its value.
     """
     validate_shapes(problem)
-    check_values(vars(problem), _RULES)
+    check_values(vars(problem), RULES)
 
 
 def validate_shapes(problem: ChainProblem) -> None:

@@ -87,6 +87,8 @@ up to 1e-9 of the cost | no |
     if method == "auto":
         method = _choose(request)
     _check_method(method, request)
+    if not METHODS[method].finds_invalid:
+        _check_values(request.source)
     return METHODS[method].run(request)
 
 
@@ -124,12 +126,14 @@ class Method(NamedTuple):
       takes: the options that it takes, of those that not every method does.
       needs: options of which one has to be given.
       traces: whether it works inside `jit`.
+      finds_invalid: whether it looks at the values of a problem itself.
     """
 
     run: Callable[[Request], Solution]
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     traces: bool = True
+    finds_invalid: bool = False
 
 
 def _check(request: Request) -> None:
@@ -144,10 +148,8 @@ def _check(request: Request) -> None:
         raise ValueError(
             f"problem: must be a ChainProblem or ChainCosts, got {type(source).__name__}"
         )
-    elif is_traced(source):
-        validate_shapes(source)
     else:
-        validate(source)
+        validate_shapes(source)
     if not request.limits.is_empty:
         if isinstance(source, ChainCosts):
             raise ValueError(
@@ -155,6 +157,11 @@ def _check(request: Request) -> None:
                 " ChainProblem"
             )
         check_limits(request.limits, source.batch_shape)
+
+
+def _check_values(source: ChainProblem | ChainCosts) -> None:
+    if isinstance(source, ChainProblem) and not is_traced(source):
+        validate(source)
 
 
 def _is_latency(objective: Objective) -> bool:
@@ -195,6 +202,20 @@ def _run_by_jax(request: Request, *, method: str) -> Solution:
     )
 
 
+def _run_dp(request: Request) -> Solution:
+    source, objective = request.source, request.objective
+    if isinstance(source, ChainCosts) or is_traced(source) or 0 in source.batch_shape:
+        _check_values(source)
+        return _run_by_jax(request, method="dp")
+    # What JAX narrows to `inf` is refused below, and NumPy need not warn of it.
+    with np.errstate(over="ignore", under="ignore"):
+        solution, valid = _run_checked(source, objective, weightless=objective.weightless)
+    # What cannot be told apart on the way, such as infinitely fast work of no size, is told here.
+    if not (is_traced(valid) or valid):
+        validate(source)
+    return solution
+
+
 def _run_label_setting(request: Request) -> Solution:
     if request.is_traced:
         return _run_by_jax(request, method="label_setting")
@@ -219,7 +240,7 @@ def _run_cpsat(request: Request) -> Solution:
 _LIMITS = ("max_latency", "max_energy")
 
 METHODS = {
-    "dp": Method(functools.partial(_run_by_jax, method="dp")),
+    "dp": Method(_run_dp, finds_invalid=True),
     "exhaustive": Method(functools.partial(_run_by_jax, method="exhaustive"), takes=_LIMITS),
     "label_setting": Method(_run_label_setting, takes=_LIMITS, needs=_LIMITS),
     "cpsat": Method(_run_cpsat, takes=(*_LIMITS, "side_constraints", "time_limit"), traces=False),
@@ -239,6 +260,17 @@ def _run_jitted(
     limits = jax.lax.stop_gradient(jax.tree.map(lambda v: jnp.asarray(v, float), limits))
     decision, cost = _minimize(method, weightless, source, objective, limits)
     return Solution(decision, cost, jnp.ones(cost.shape, bool))
+
+
+@functools.partial(jax.jit, static_argnames="weightless")
+def _run_checked(
+    problem: ChainProblem, objective: Objective, *, weightless: tuple[bool, bool]
+) -> tuple[Solution, jax.Array]:
+    """By the dynamic program, and whether no cost is NaN, as that of an invalid problem is."""
+    decision, cost = dynamic_programming.minimize(
+        problem, objective.without(weightless), mark_invalid=True
+    )
+    return Solution(decision, cost, jnp.ones(cost.shape, bool)), ~jnp.any(jnp.isnan(cost))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
