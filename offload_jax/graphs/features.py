@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from offload_jax.batching import lift
 from offload_jax.graphs.booking import in_order
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.machine import Booking, Hardware, Outlook, State
@@ -20,7 +21,7 @@ from offload_jax.graphs.ranks import mean_costs, upward_ranks
 
 LIMIT = 3.0
 # What there is of each kind; `look`, `prepare` and the networks agree on them.
-NUM_PLACE, NUM_STEP, NUM_TASK, NUM_SUMMARY = 18, 5, 16, 5
+NUM_PLACE, NUM_STEP, NUM_TASK = 18, 5, 21
 # Rows of `Seen.places` and of `Prepared.task` that learning starts from.
 BESIDE_LEAST, RANK_SHARE = 4, 1
 
@@ -29,7 +30,7 @@ class Prepared(NamedTuple):
     """What is known of requests before anything is booked, tasks by number.
 
     Attributes:
-      task: `[NUM_TASK, N, R]` what the priority of a task is computed from.
+      task: `[NUM_TASK, N, R]` what the network is told of each task.
       rank: `[N, R]` upward rank as a share of the scale; -1 for empty tasks.
       depends: bool `[N, N, R]` or `[N, N, 1]`, True at [u, v] where v needs u.
       onward: `[N, K, R]` least seconds from a task's end at a place until all that follows is home.
@@ -37,7 +38,6 @@ class Prepared(NamedTuple):
       live: bool `[N, K, R]` places with a live route from and to the task's home.
       scale: `[R]` seconds.
       unit: `[R]` mean seconds per byte between two places.
-      summary: `[NUM_SUMMARY, R]` what is the same for all tasks of a request.
       rates: `[K, K, R]` seconds per byte from place to place, `inf` where nothing leads.
     """
 
@@ -49,7 +49,6 @@ class Prepared(NamedTuple):
     live: Array
     scale: Array
     unit: Array
-    summary: Array
     rates: Array
 
 
@@ -59,6 +58,12 @@ def _bounded(value: Array) -> Array:
 
 def _last(value: Any) -> Array:
     return jnp.moveaxis(jnp.asarray(value), 0, -1)
+
+
+def _if_any(amount: Array, rate: Array, delay: Array) -> Array:
+    """Seconds of moving bytes `[..., R]`."""
+    rate, delay = lift(rate, amount.ndim), lift(delay, amount.ndim)
+    return jnp.where(amount > 0, amount * rate + delay, 0.0)
 
 
 def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
@@ -84,7 +89,7 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
     delays = [[way(startup, j, k) for k in places] for j in places]
 
     def moving(amount: Array, j: int, k: int) -> Array:
-        return jnp.where(amount > 0, amount * rates[j][k] + delays[j][k], 0.0)
+        return _if_any(amount, rates[j][k], delays[j][k])
 
     def with_home(amount: Array, k: int, back: bool) -> Array:
         result = jnp.zeros(())
@@ -136,7 +141,7 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
     scale = jnp.broadcast_to(scale, (rows,))
 
     def share(value: Array) -> Array:
-        return _bounded(value / scale)
+        return _bounded(value / lift(scale, value.ndim))
 
     mean_seconds, returning = _last(means.seconds), _last(means.returning)
     moved = _last(means.moving)
@@ -145,12 +150,12 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
     empty = jnp.broadcast_to(_last(means.empty), (num_tasks, rows))
     count = jnp.maximum(jnp.sum(~empty, axis=0), 1)
     highest = jnp.maximum(jnp.max(rank, axis=0), 1e-30)
-    slack = bound - through
+    slack = bound[None] - through
     readers, needed = jnp.sum(depends, axis=1), jnp.sum(depends, axis=0)
     usable = jnp.where(live, seconds, jnp.inf)
     task = [
         share(rank),
-        rank / highest,
+        rank / highest[None],
         share(mean_seconds),
         share(jnp.min(usable, axis=1)),
         share(jnp.max(jnp.where(live & jnp.isfinite(seconds), seconds, 0.0), axis=1)),
@@ -164,7 +169,7 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
         jnp.minimum(readers / 4.0, LIMIT),
         jnp.minimum(needed / 4.0, LIMIT),
         share(returning),
-        _bounded(jnp.sum(jnp.where(depends, rank[None] / highest, 0.0), axis=1) / 4.0),
+        _bounded(jnp.sum(jnp.where(depends, rank[None] / highest[None, None], 0.0), axis=1) / 4.0),
     ]
     summary = [
         share(bound),
@@ -178,15 +183,14 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
         return jnp.stack([jnp.broadcast_to(value, (*axes, rows)) for value in values])
 
     return Prepared(
-        full(task, num_tasks),
-        jnp.broadcast_to(rank / scale, (num_tasks, rows)),
+        full(task + [lift(value, 2) for value in summary], num_tasks),
+        jnp.broadcast_to(rank / scale[None], (num_tasks, rows)),
         depends,
         onward,
         empty,
         jnp.broadcast_to(live, shape),
         scale,
         jnp.broadcast_to(unit, (rows,)),
-        full(summary),
         jnp.stack([full(row) for row in rates]),
     )
 
@@ -196,7 +200,6 @@ class Ordered(NamedTuple):
 
     Attributes:
       position: int `[N]`.
-      task: `[N, NUM_TASK, B]`.
       onward: `[N, K, B]`.
       seconds: `[N, K, B]` running times; 0 where they are `inf`.
       left: `[N, K, B]` running time of this task and all after it.
@@ -205,7 +208,6 @@ class Ordered(NamedTuple):
     """
 
     position: Array
-    task: Array
     onward: Array
     seconds: Array
     left: Array
@@ -223,7 +225,6 @@ def ordered(prepared: Prepared, booking: Booking, order: Array, rows: int) -> Or
     seconds = jnp.where(jnp.isfinite(booking.seconds), booking.seconds, 0.0)
     return Ordered(
         jnp.arange(order.shape[1]),
-        sorted_by_position(jnp.swapaxes(prepared.task, 0, 1)),
         sorted_by_position(prepared.onward),
         seconds,
         jnp.cumsum(seconds[::-1], axis=0)[::-1],
@@ -237,12 +238,12 @@ class Seen(NamedTuple):
 
     Attributes:
       places: `[NUM_PLACE, K, B]`.
-      task: `[NUM_STEP + NUM_TASK + NUM_SUMMARY, B]`.
+      step: `[NUM_STEP, B]`.
       allowed: bool `[K, B]`.
     """
 
     places: Array
-    task: Array
+    step: Array
     allowed: Array
 
 
@@ -264,7 +265,6 @@ def look(
       now: the row of `Ordered`.
     """
     places = range(hardware.num_places)
-    scale = prepared.scale
     column = booking.needs[:, now.position]
     reads = column >= 0
     # What else the readers of this task need, and how long it takes to get it to a place.
@@ -320,8 +320,8 @@ def look(
         jnp.max(through, axis=0, where=now.live, initial=0.0) - least,
         jnp.max(jnp.where(now.live & jnp.isfinite(finish), finish, 0.0), axis=0) - first,
     ]
-    task = jnp.concatenate([_bounded(jnp.stack(step) / scale), now.task, prepared.summary], axis=0)
-    return Seen(_bounded(seen / scale), task, now.live)
+    scale = lift(prepared.scale, 3)
+    return Seen(_bounded(seen / scale), _bounded(jnp.stack(step) / scale[0]), now.live)
 
 
 def _latest(free: tuple[Array, ...], routes: list) -> Array:
@@ -343,5 +343,5 @@ def _far(rates: Array, k: int) -> Array:
 def deliver(lying: Array, booking: Booking, position: Array, place: Array) -> Array:
     """`lying` once the task in a position has been placed."""
     column = jnp.maximum(booking.needs[:, position], 0.0)
-    at = jnp.arange(lying.shape[1])[:, None] == place
+    at = jnp.arange(lying.shape[1])[:, None] == place[None]
     return lying + jnp.where(at[None], column[:, None], 0.0)

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from offload_jax import configs
-from offload_jax.graphs.booking import book, by_task, over_rows
+from offload_jax.graphs.booking import book, by_task, in_order, over_rows
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.features import Prepared, Seen, deliver, look, ordered, prepare
-from offload_jax.graphs.graph_network import GraphPolicyConfig, priorities, scores
+from offload_jax.graphs.graph_network import GraphPolicyConfig, know, priorities, scores
 from offload_jax.graphs.greedy import greedy
 from offload_jax.graphs.machine import Hardware, Outlook, State, chosen, hardware, run
 from offload_jax.graphs.problem import GraphProblem
@@ -110,8 +110,9 @@ def _attempts(
 
     def decide(rows: int, costs: GraphCosts, row: Array) -> Attempt:
         prepared = prepare(static, rows, costs)
-        priority = priorities(params, prepared.task, prepared.summary)
-        best = attempt(static, rows, costs, params, prepared, priority)
+        known = know(params, prepared)
+        priority = priorities(params, known)
+        best = attempt(static, rows, costs, params, prepared, known, priority)
         if num == 0:
             return best
 
@@ -119,7 +120,7 @@ def _attempts(
             keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
             noise = jax.vmap(lambda key: draw(key, costs.num_tasks, costs.num_places))(keys)
             found = attempt(
-                static, rows, costs, params, prepared, priority, jnp.moveaxis(noise, 0, -1)
+                static, rows, costs, params, prepared, known, priority, jnp.moveaxis(noise, 0, -1)
             )
             wins = found.makespan < best.makespan
             return jax.tree.map(
@@ -158,6 +159,7 @@ def attempt(
     costs: GraphCosts,
     params: Any,
     prepared: Prepared,
+    known: Array,
     priority: Array,
     noise: Array | None = None,
 ) -> Attempt:
@@ -167,6 +169,7 @@ def attempt(
       static, rows, costs: as in `simulate_rows`.
       params: of the network.
       prepared: of the rows.
+      known: `[F, N, rows]` what `know` gave.
       priority: `[N, rows]`.
       noise: `[N, K + 1, rows]` added to the scores of places and, the last one, to priorities.
     """
@@ -174,12 +177,16 @@ def attempt(
         priority = priority + noise[:, -1]
     order = dependency_order(priority, prepared)
     place_noise = None if noise is None else noise[:, :-1]
+    by_position = in_order(jnp.moveaxis(known, -1, 0).swapaxes(1, 2), order, rows)
 
-    def choose(seen: Seen, extra: Array | None) -> Array:
-        score = scores(params, seen)
+    def choose(seen: Seen, x: tuple[Array, Array | None]) -> Array:
+        known, extra = x
+        score = scores(params, seen, known)
         return jnp.argmax(score if extra is None else score + extra, axis=0)
 
-    place, makespan, _ = walk(static, rows, costs, prepared, order, choose, place_noise)
+    place, makespan, _ = walk(
+        static, rows, costs, prepared, order, choose, (by_position, place_noise)
+    )
     return Attempt(place, order, makespan)
 
 
