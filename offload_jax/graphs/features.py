@@ -21,7 +21,7 @@ from offload_jax.graphs.ranks import mean_costs, upward_ranks
 
 LIMIT = 3.0
 # What there is of each kind; `look`, `prepare` and the networks agree on them.
-NUM_PLACE, NUM_STEP, NUM_TASK = 18, 5, 21
+NUM_PLACE, NUM_STEP, NUM_TASK = 22, 5, 21
 # Rows of `Seen.places` and of `Prepared.task` that learning starts from.
 BESIDE_LEAST, RANK_SHARE = 4, 1
 
@@ -39,6 +39,9 @@ class Prepared(NamedTuple):
       scale: `[R]` seconds.
       unit: `[R]` mean seconds per byte between two places.
       rates: `[K, K, R]` seconds per byte from place to place, `inf` where nothing leads.
+      there: `[N, K, R]` seconds of moving a task's input to a place.
+      back: `[N, K, R]` seconds of moving its output home.
+      alone: `[K, R]` seconds of everything at one place.
     """
 
     task: Array
@@ -50,6 +53,9 @@ class Prepared(NamedTuple):
     scale: Array
     unit: Array
     rates: Array
+    there: Array
+    back: Array
+    alone: Array
 
 
 def _bounded(value: Array) -> Array:
@@ -192,6 +198,9 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
         scale,
         jnp.broadcast_to(unit, (rows,)),
         jnp.stack([full(row) for row in rates]),
+        jnp.broadcast_to(there, shape),
+        jnp.broadcast_to(back, shape),
+        full(alone),
     )
 
 
@@ -203,6 +212,8 @@ class Ordered(NamedTuple):
       onward: `[N, K, B]`.
       seconds: `[N, K, B]` running times; 0 where they are `inf`.
       left: `[N, K, B]` running time of this task and all after it.
+      to_fetch: `[N, K, B]` seconds of moving the inputs of all after it.
+      to_return: `[N, K, B]` seconds of moving the outputs of all after it.
       live: `[N, K, B]`.
       empty: `[N, B]`.
     """
@@ -211,6 +222,8 @@ class Ordered(NamedTuple):
     onward: Array
     seconds: Array
     left: Array
+    to_fetch: Array
+    to_return: Array
     live: Array
     empty: Array
 
@@ -227,10 +240,21 @@ def ordered(prepared: Prepared, booking: Booking, order: Array, rows: int) -> Or
         jnp.arange(order.shape[1]),
         sorted_by_position(prepared.onward),
         seconds,
-        jnp.cumsum(seconds[::-1], axis=0)[::-1],
+        _from_here_on(seconds),
+        _after(sorted_by_position(prepared.there)),
+        _after(sorted_by_position(prepared.back)),
         sorted_by_position(prepared.live),
         sorted_by_position(prepared.empty),
     )
+
+
+def _from_here_on(values: Array) -> Array:
+    return jnp.cumsum(values[::-1], axis=0)[::-1]
+
+
+def _after(values: Array) -> Array:
+    values = jnp.where(jnp.isfinite(values), values, 0.0)
+    return _from_here_on(values) - values
 
 
 class Seen(NamedTuple):
@@ -309,6 +333,10 @@ def look(
                 beside[k] * prepared.unit,
                 fetching + 0.0 * first,
                 lying[now.position, k] * prepared.unit,
+                now.to_fetch[k],
+                now.to_return[k],
+                prepared.alone[k],
+                idle + work + now.to_return[k] - least,
                 sent * _far(prepared.rates, k) / jnp.maximum(prepared.unit, 1e-30),
             ]
         )

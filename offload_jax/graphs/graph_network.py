@@ -9,21 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float
 
-from offload_jax.graphs.features import (
-    BESIDE_LEAST,
-    NUM_PLACE,
-    NUM_STEP,
-    NUM_TASK,
-    RANK_SHARE,
-    Prepared,
-    Seen,
-)
-
-# Where learning starts: tasks by upward rank, each where all that follows it may end first.
-_RANK_WEIGHT, _BESIDE_LEAST_WEIGHT = 10.0, -15.0
+from offload_jax.graphs.features import Prepared, Seen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,36 +39,18 @@ class GraphPolicyConfig:
             if value < least:
                 raise ValueError(f"{field.name} = {value}: must be at least {least}")
 
-    def build(self, rngs: nnx.Rngs) -> nnx.Module:
-        """Fresh parameters."""
-        return _GraphNetwork(self, rngs)
+    def build(self, rngs: Any) -> Any:
+        """A Flax module that holds fresh parameters; only training needs Flax."""
+        from offload_jax.graphs.graph_module import GraphModule
 
-
-class _GraphNetwork(nnx.Module):
-    """Holds the parameters; `scores` and `priorities` are the functions."""
-
-    def __init__(self, config: GraphPolicyConfig, rngs: nnx.Rngs) -> None:
-        def linear(inner: int, outer: int, *, bias: bool = False, gain: float = 2.0) -> nnx.Linear:
-            initializer = nnx.initializers.variance_scaling(gain, "fan_in", "normal")
-            return nnx.Linear(inner, outer, use_bias=bias, kernel_init=initializer, rngs=rngs)
-
-        known = NUM_TASK + (config.message if config.rounds else 0)
-        if config.rounds:
-            self.message_in = linear(NUM_TASK, config.message, bias=True)
-        for i in range(config.rounds):
-            layer = linear(3 * config.message, config.message, bias=True, gain=1.0)
-            setattr(self, f"message_{i}", layer)
-        self.place_in = linear(NUM_PLACE, config.hidden, gain=1.0)
-        self.task_in = linear(NUM_STEP + known, config.hidden, bias=True, gain=1.0)
-        self.place_middle = linear(config.hidden, config.second)
-        self.mean_middle = linear(config.hidden, config.second, bias=True, gain=1.0)
-        self.place_out = linear(config.second, 1, gain=0.05)
-        skip = jnp.zeros((NUM_PLACE, 1)).at[BESIDE_LEAST].set(_BESIDE_LEAST_WEIGHT)
-        self.place_skip = nnx.Param(skip)
-        self.order_in = linear(known, config.order_hidden, bias=True)
-        self.order_middle = linear(config.order_hidden, config.order_hidden, bias=True)
-        self.order_out = linear(config.order_hidden, 1, gain=0.05)
-        self.order_skip = nnx.Param(jnp.zeros((known, 1)).at[RANK_SHARE].set(_RANK_WEIGHT))
+        return GraphModule(
+            rngs,
+            hidden=self.hidden,
+            second=self.second,
+            order_hidden=self.order_hidden,
+            rounds=self.rounds,
+            message=self.message,
+        )
 
 
 def _times(kernel: Array, inputs: Array) -> Array:
@@ -110,7 +80,7 @@ def know(params: Any, prepared: Prepared) -> Float[Array, "F N R"]:
     return jnp.concatenate([task, heard])
 
 
-def scores(params: Any, seen: Seen, known: Array) -> Float[Array, "K *batch"]:
+def scores(params: Any, seen: Seen, known: Array) -> Float[Array, "K ..."]:
     """Unnormalised log-probabilities of the places of a task.
 
     Args:

@@ -19,7 +19,7 @@ from offload_jax.graphs.costs import AXES, GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.features import Prepared, Seen, prepare
 from offload_jax.graphs.graph_network import GraphPolicyConfig, know, priorities, scores
-from offload_jax.graphs.learned import LearnedGraphPolicy, attempt, model_data, walk
+from offload_jax.graphs.learned import Attempt, LearnedGraphPolicy, attempt, model_data, walk
 from offload_jax.graphs.machine import Hardware, hardware
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.learning import imitation
@@ -36,11 +36,14 @@ class GraphTraining(imitation.ImitationRecipe):
     Attributes:
       num_samples: schedules that are sampled of each request where none is given; the first is the
         most probable one.
+      contrast: how many of the best and of the worst samples are learnt, with their advantage over
+        the mean as weight, so that the worse ones become less probable; 0 for the best one alone.
       temperature: of the teacher's answers.
       teacher_weight: share of the teacher's answers in what is learnt; the rest is the schedule.
     """
 
     num_samples: int = 16
+    contrast: int = 0
     temperature: float = 1.0
     teacher_weight: float = 0.5
 
@@ -67,6 +70,7 @@ class Lesson(NamedTuple):
       place: `[K, N, B]` probabilities of places to learn, by position.
       turn: `[N, N, B]` probabilities of tasks to be next, by position and task.
       ready: bool `[N, N, B]` tasks among which to choose.
+      weight: `[B]` of the schedules; negative for those to avoid.
     """
 
     prepared: Prepared
@@ -75,10 +79,16 @@ class Lesson(NamedTuple):
     place: Array
     turn: Array
     ready: Array
+    weight: Array
 
 
 def lesson(
-    static: Hardware, costs: GraphCosts, prepared: Prepared, place: Array, order: Array
+    static: Hardware,
+    costs: GraphCosts,
+    prepared: Prepared,
+    place: Array,
+    order: Array,
+    weight: Array | None = None,
 ) -> Lesson:
     """The way to a decision `[B, N]` about each of B requests."""
     rows = len(order)
@@ -101,7 +111,8 @@ def lesson(
     turn = (position[None] == step) & ready
     dtype = costs.seconds.dtype
     is_chosen = told[None] == jnp.arange(costs.num_places)[:, None, None]
-    return Lesson(prepared, seen, order, is_chosen.astype(dtype), turn.astype(dtype), ready)
+    weight = jnp.ones(rows, dtype) if weight is None else weight
+    return Lesson(prepared, seen, order, is_chosen.astype(dtype), turn.astype(dtype), ready, weight)
 
 
 def answers(params: Any, lesson: Lesson) -> tuple[Array, Array]:
@@ -139,34 +150,58 @@ def taught(lesson: Lesson, teacher: LearnedGraphPolicy, training: GraphTraining)
     )
 
 
-def best_sample(
-    static: Hardware, costs: GraphCosts, prepared: Prepared, params: Any, key: Array, num: int
-) -> Decision:
-    """The best of `num` schedules of each row, the first of them the most probable one."""
-    rows = len(costs.seconds)
-    known = know(params, prepared)
+def repeated(tree: Any, num: int, axis: int) -> Any:
+    """All arrays `num` times one after the other."""
 
     def repeat(leaf: Array) -> Array:
-        return jnp.tile(leaf, (num, *(1,) * (leaf.ndim - 1)))
+        times = [1] * leaf.ndim
+        times[axis] = num
+        return jnp.tile(leaf, times)
 
-    def repeat_last(leaf: Array) -> Array:
-        return jnp.tile(leaf, (*(1,) * (leaf.ndim - 1), num))
+    return jax.tree.map(repeat, tree)
 
+
+def sample(
+    static: Hardware, costs: GraphCosts, prepared: Prepared, params: Any, key: Array, num: int
+) -> Attempt:
+    """`num` schedules `[num * B]` of each of B rows, the first of them the most probable one."""
+    rows = len(costs.seconds)
+    known = know(params, prepared)
     shape = (costs.num_tasks, costs.num_places + 1, num, rows)
     noise = jax.random.gumbel(key, shape).at[:, :, 0].set(0.0).reshape(*shape[:2], -1)
-    found = attempt(
+    return attempt(
         static,
         num * rows,
-        jax.tree.map(repeat, costs),
+        repeated(costs, num, 0),
         params,
-        jax.tree.map(repeat_last, prepared),
-        repeat_last(known),
-        repeat_last(priorities(params, known)),
+        repeated(prepared, num, -1),
+        repeated(known, num, -1),
+        repeated(priorities(params, known), num, -1),
         noise,
     )
-    best = jnp.argmin(found.makespan.reshape(num, rows), axis=0)
-    mine = best * rows + jnp.arange(rows)
-    return Decision(found.place[mine], found.order[mine])
+
+
+def best_and_worst(makespan: Array, contrast: int) -> tuple[Array, Array]:
+    """Which samples are learnt.
+
+    Args:
+      makespan: `[S, B]`.
+      contrast: as in `GraphTraining`.
+
+    Returns:
+      Numbers of samples and weights `[M, B]`: the best one with weight 1, or the best and the worst
+      `contrast` with their advantage in standard deviations.
+    """
+    rank = jnp.argsort(makespan, axis=0)
+    if not contrast:
+        return rank[:1], jnp.ones_like(makespan[:1])
+    chosen = jnp.concatenate([rank[:contrast], rank[-contrast:]])
+    mean, spread = jnp.mean(makespan, axis=0), jnp.std(makespan, axis=0)
+    differ = jnp.isfinite(spread) & (spread > 1e-6 * mean)
+    advantage = (mean - jnp.take_along_axis(makespan, chosen, axis=0)) / jnp.where(
+        differ, spread, 1.0
+    )
+    return chosen, jnp.where(differ, advantage, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,17 +221,23 @@ class GraphImitation:
     def batch(self, params: Any, examples: Examples, index: Array, key: jax.Array) -> Lesson:
         """The way to the given decisions, or to the best sampled ones."""
         costs, decision = jax.tree.map(lambda leaf: leaf[index], examples)
-        prepared = prepare(self.static, len(index), costs)
+        training, rows, weight = self.training, len(index), None
+        prepared = prepare(self.static, rows, costs)
         if decision is None:
             source = params if self.teacher is None else self.teacher.params
-            num = self.training.num_samples
-            decision = best_sample(self.static, costs, prepared, source, key, num)
-        given = lesson(self.static, costs, prepared, *decision)
-        return given if self.teacher is None else taught(given, self.teacher, self.training)
+            found = sample(self.static, costs, prepared, source, key, training.num_samples)
+            makespan = found.makespan.reshape(training.num_samples, rows)
+            chosen, weights = best_and_worst(makespan, training.contrast)
+            mine = (chosen * rows + jnp.arange(rows)[None]).ravel()
+            decision, weight = Decision(found.place[mine], found.order[mine]), weights.ravel()
+            costs = repeated(costs, len(chosen), 0)
+            prepared = repeated(prepared, len(chosen), -1)
+        given = lesson(self.static, costs, prepared, *decision, weight)
+        return given if self.teacher is None else taught(given, self.teacher, training)
 
     def loss(self, params: Any, batch: Lesson) -> Float[Array, ""]:
         """The mean over requests."""
-        return jnp.mean(lesson_loss(params, batch))
+        return jnp.mean(batch.weight * lesson_loss(params, batch))
 
 
 def examples_of(problem: GraphProblem | GraphCosts, decision: Decision | None = None) -> Examples:

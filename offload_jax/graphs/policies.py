@@ -99,6 +99,13 @@ def load(path: str | os.PathLike[str]) -> "offload_jax.graphs.learned.LearnedGra
     return learned.load(pathlib.Path(path))
 
 
+def student() -> "offload_jax.graphs.learned.LearnedGraphPolicy":
+    """The small network that comes with the package, trained on `scenarios.layered`."""
+    from offload_jax.graphs import packaged
+
+    return packaged.read()
+
+
 def heft(problem: Request) -> Decision:
     """Heterogeneous earliest finish time (Topcuoglu et al. 2002)."""
     return _solved(problem, "heft")

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.graphs import features, imitation
+from offload_jax.graphs import features, imitation, packaged
 from offload_jax.graphs.graph_network import GraphPolicyConfig
 from offload_jax.graphs.learned import LearnedGraphPolicy, dependency_order, load, model_data
 from offload_jax.graphs.machine import hardware
@@ -339,3 +341,34 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path) -> None:
 def test_sizes_must_be_positive(field: str) -> None:
     with pytest.raises(ValueError, match=f"{field} = -1"):
         GraphPolicyConfig(**{field: -1})
+
+
+def test_packaged_weights_are_those_that_were_written(tmp_path) -> None:
+    packaged.write(POLICY, tmp_path / "weights.npz")
+    read = packaged.read(tmp_path / "weights.npz")
+    assert read.config == MODEL
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6),
+        read.params,
+        POLICY.params,
+    )
+
+
+def test_the_student_of_the_package_beats_every_rule_without_flax_and_orbax() -> None:
+    script = """
+import sys
+import jax
+import offload_jax as oj
+problem = oj.graphs.scenarios.sample(jax.random.key(9), oj.graphs.scenarios.layered(20), 100)
+makespans = {
+    name: float(oj.graphs.simulate(problem, *decide(problem)).makespan.mean())
+    for name, decide in {
+        "student": oj.graphs.policies.student(),
+        **{n: getattr(oj.graphs.policies, n) for n in ("local", "edge", "cloud", "greedy")},
+        **{n: getattr(oj.graphs.policies, n) for n in ("heft", "cpop", "peft")},
+    }.items()
+}
+assert min(makespans, key=makespans.get) == "student", makespans
+assert not {"flax", "orbax", "optax"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
