@@ -155,13 +155,14 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
     unit = jnp.sum(moved, axis=(0, 1)) / jnp.where(total_bytes > 0, total_bytes, 1.0)
     empty = jnp.broadcast_to(_last(means.empty), (num_tasks, rows))
     count = jnp.maximum(jnp.sum(~empty, axis=0), 1)
-    highest = jnp.maximum(jnp.max(rank, axis=0), 1e-30)
+    highest = jnp.max(rank, axis=0)
+    highest = jnp.where(highest > 0, highest, 1.0)
     slack = bound[None] - through
     readers, needed = jnp.sum(depends, axis=1), jnp.sum(depends, axis=0)
     usable = jnp.where(live, seconds, jnp.inf)
     task = [
         share(rank),
-        rank / highest[None],
+        _bounded(rank / highest[None]),
         share(mean_seconds),
         share(jnp.min(usable, axis=1)),
         share(jnp.max(jnp.where(live & jnp.isfinite(seconds), seconds, 0.0), axis=1)),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from offload_jax import configs
@@ -20,11 +21,12 @@ from offload_jax.graphs.graph_network import GraphPolicyConfig, know, priorities
 from offload_jax.graphs.greedy import greedy
 from offload_jax.graphs.machine import Hardware, Outlook, State, chosen, hardware, run
 from offload_jax.graphs.problem import GraphProblem
-from offload_jax.graphs.ranks import by_decreasing
 from offload_jax.graphs.simulate import simulate_costs
 
-# Priorities of a task and of what it needs differ at least by this.
-_GAP = 1e-3
+# Bits of a word.
+_WORD = 32
+# Less urgent than anything a network says.
+_LAST = -1e30
 
 
 class Attempt(NamedTuple):
@@ -138,19 +140,36 @@ def draw(key: Array, num_tasks: int, num_places: int) -> Array:
 
 
 def dependency_order(priority: Array, prepared: Prepared) -> Array:
-    """int `[rows, N]` by decreasing priority `[N, rows]`, but no task before what it needs.
+    """int `[rows, N]`: the order in which the most urgent of the tasks that are ready goes next.
 
-    A task is as urgent as what it needs at most, so the order is that in which a dispatcher takes
-    the most urgent of the tasks that are ready. Empty tasks come last.
+    Ties go to the lowest number; empty tasks come last.
+
+    Args:
+      priority: `[N, rows]`.
+      prepared: of the rows.
     """
-    steps = _GAP * (1.5 - 0.5 * jnp.tanh(0.1 * priority))
+    num_tasks = len(priority)
+    words = -(-num_tasks // _WORD)
+    task = np.arange(num_tasks)
+    # Sets of tasks as bits of words: bit u is set in the row of what task u is in.
+    member = np.where(task[:, None] // _WORD == np.arange(words), 1 << (task[:, None] % _WORD), 0)
+    member = jnp.asarray(member, jnp.uint32)
+    needs = jnp.sum(
+        jnp.where(prepared.depends[:, None], member[:, :, None, None], 0), axis=0, dtype=jnp.uint32
+    )
+    number = jnp.arange(num_tasks)[:, None]
 
-    def step(v: Array, urgency: Array) -> Array:
-        needed = jnp.min(jnp.where(prepared.depends[:, v], urgency, jnp.inf), axis=0)
-        return urgency.at[v].set(jnp.minimum(urgency[v], needed - steps[v]))
+    def step(i: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        urgency, booked, order = carry
+        waits = jnp.any((needs & ~booked[:, None]) != 0, axis=0)
+        chosen = jnp.argmax(jnp.where(waits, -jnp.inf, urgency), axis=0).astype(jnp.int32)
+        urgency = jnp.where(number == chosen[None], -jnp.inf, urgency)
+        return urgency, booked | member[chosen].T, order.at[i].set(chosen)
 
-    urgency = jax.lax.fori_loop(0, len(priority), step, priority)
-    return by_decreasing(jnp.where(prepared.empty, -jnp.inf, urgency).T)
+    urgency = jnp.where(prepared.empty, _LAST, priority)
+    booked = jnp.zeros((words, priority.shape[1]), jnp.uint32)
+    order = jnp.zeros(priority.shape, jnp.int32)
+    return jax.lax.fori_loop(0, num_tasks, step, (urgency, booked, order))[2].T
 
 
 def attempt(
