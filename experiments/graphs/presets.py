@@ -48,9 +48,9 @@ class Preset:
 
 TEACHER, STUDENT, BASELINE = "graph_teacher", "graph_student", "graph_baseline"
 
-_STUDENT = GraphPolicyConfig()
+_STUDENT = GraphPolicyConfig(rounds=1, message=12)
 _TEACHER = GraphPolicyConfig(hidden=96, second=64, order_hidden=48, rounds=2, message=24)
-_OWN = GraphTraining(num_epochs=30, batch_size=256, learning_rate=3e-3, average_decay=0.99)
+_OWN = GraphTraining(num_epochs=40, batch_size=256, learning_rate=3e-3, average_decay=0.99)
 _TAUGHT = dataclasses.replace(_OWN, temperature=2.0)
 
 DEFAULT = Preset(

@@ -196,14 +196,8 @@ def test_works_inside_jit_and_vmap() -> None:
     problem = oj.graphs.scenarios.sample(jax.random.key(5), oj.graphs.scenarios.layered(5), 6)
     expected = POLICY(problem)
     jax.tree.map(np.testing.assert_array_equal, jax.jit(POLICY)(problem), expected)
-    single = jax.vmap(POLICY)(batched(problem))
+    single = jax.vmap(POLICY)(problem)
     jax.tree.map(np.testing.assert_array_equal, single, expected)
-
-
-def batched(problem: oj.graphs.GraphProblem) -> oj.graphs.GraphProblem:
-    """Every field with the batch axis."""
-    release = np.zeros(problem.cycles.shape, np.float32)
-    return dataclasses.replace(problem, release=release)
 
 
 def _lesson(num: int, num_tasks: int = 6) -> imitation.Lesson:
