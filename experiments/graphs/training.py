@@ -105,7 +105,7 @@ def training_requests(preset: Preset, seed: int) -> oj.graphs.GraphProblem:
             key, oj.graphs.scenarios.layered(size), preset.requests
         )
         parts.append(_filled(problem, num_tasks - size))
-    fields = {
+    fields: dict[str, Any] = {
         field.name: jnp.concatenate([getattr(part, field.name) for part in parts])
         for field in dataclasses.fields(parts[0])
         if field.name not in ("edge_servers", "release", "send_once")
@@ -115,11 +115,11 @@ def training_requests(preset: Preset, seed: int) -> oj.graphs.GraphProblem:
 
 def _filled(problem: oj.graphs.GraphProblem, num_empty: int) -> oj.graphs.GraphProblem:
     axes = {"cycles": 1, "data": 2, "depends": 2, "input": 1, "output": 1}
-    fields = {
+    fields: dict[str, Any] = {
         name: jnp.pad(getattr(problem, name), [(0, 0)] + [(0, num_empty)] * own)
         for name, own in axes.items()
     }
-    return dataclasses.replace(problem, **fields)
+    return dataclasses.replace(problem, **fields, release=0.0)
 
 
 def searched(problem: oj.graphs.GraphProblem, simulations: int) -> oj.graphs.Decision:

@@ -232,7 +232,7 @@ class GraphImitation:
             decision, weight = Decision(found.place[mine], found.order[mine]), weights.ravel()
             costs = repeated(costs, len(chosen), 0)
             prepared = repeated(prepared, len(chosen), -1)
-        given = lesson(self.static, costs, prepared, *decision, weight)
+        given = lesson(self.static, costs, prepared, decision.place, decision.order, weight)
         return given if self.teacher is None else taught(given, self.teacher, training)
 
     def loss(self, params: Any, batch: Lesson) -> Float[Array, ""]:

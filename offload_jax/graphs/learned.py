@@ -115,7 +115,7 @@ def _attempts(
         known = know(params, prepared)
         priority = priorities(params, known)
         best = attempt(static, rows, costs, params, prepared, known, priority)
-        if num == 0:
+        if key is None:
             return best
 
         def better(i: Array, best: Attempt) -> Attempt:
@@ -152,8 +152,8 @@ def dependency_order(priority: Array, prepared: Prepared) -> Array:
     words = -(-num_tasks // _WORD)
     task = np.arange(num_tasks)
     # Sets of tasks as bits of words: bit u is set in the row of what task u is in.
-    member = np.where(task[:, None] // _WORD == np.arange(words), 1 << (task[:, None] % _WORD), 0)
-    member = jnp.asarray(member, jnp.uint32)
+    bits = np.where(task[:, None] // _WORD == np.arange(words), 1 << (task[:, None] % _WORD), 0)
+    member = jnp.asarray(bits, jnp.uint32)
     needs = jnp.sum(
         jnp.where(prepared.depends[:, None], member[:, :, None, None], 0), axis=0, dtype=jnp.uint32
     )
