@@ -126,3 +126,9 @@ def rules() -> Mapping[str, Contender]:
 def perturbed(num: int) -> Contender:
     """Perturbed greedy, the best of `num`."""
     return in_a_batch(lambda problem: oj.graphs.policies.perturbed(problem, num=num))
+
+
+def sampled(policy: Any, num: int) -> Contender:
+    """A learned policy, the best of `num` sampled schedules."""
+    decide = policy.best_of(num)
+    return in_a_batch(lambda problem: decide(problem, jax.random.key(0)))

@@ -5,7 +5,10 @@ Rules, solvers and networks have this one signature, so experiments and benchmar
 `jit` and `vmap`, the others on the host.
 """
 
+import os
+import pathlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +19,9 @@ from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.solve import solve
 from offload_jax.network import Place
+
+if TYPE_CHECKING:
+    import offload_jax.graphs.learned
 
 Request = GraphProblem | GraphCosts
 Policy = Callable[[GraphProblem], Decision]
@@ -71,6 +77,33 @@ def perturbed(problem: Request, key: jax.Array | None = None, *, num: int = 64) 
     check_source(problem)
     key = jax.random.key(0) if key is None else key
     return _greedy.perturbed(as_costs(problem), key, num)[0]
+
+
+def load(path: str | os.PathLike[str]) -> "offload_jax.graphs.learned.LearnedGraphPolicy":
+    """Restores a trained policy.
+
+    Args:
+      path: a checkpoint folder, such as `runs/reproduce/checkpoints/graph_student`.
+
+    Returns:
+      A callable `GraphProblem` to `Decision` for graphs of any size, with the attributes `config`
+      and `params` and the method `best_of`.
+
+    Raises:
+      ValueError: the folder is missing, or holds no checkpoint, a damaged one or one of something
+        else; names it.
+    """
+    # Flax and Orbax are only needed, and only imported, for learned policies.
+    from offload_jax.graphs import learned
+
+    return learned.load(pathlib.Path(path))
+
+
+def student() -> "offload_jax.graphs.learned.LearnedGraphPolicy":
+    """The small network that comes with the package, trained on `scenarios.layered`."""
+    from offload_jax.graphs import packaged
+
+    return packaged.read()
 
 
 def heft(problem: Request) -> Decision:

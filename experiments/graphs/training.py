@@ -1,0 +1,162 @@
+"""Trains the policies of a preset on task graphs and measures them on the test graphs.
+
+The first training of a row leaves its checkpoint in checkpoints/<row>; every training leaves its
+metrics in metrics/, and a row its result in results/trained/<row>.json.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import offload_jax as oj
+from experiments.graphs import contenders, test_sets
+from experiments.graphs.presets import PRESETS, TEACHER, Preset, Row
+from experiments.reporting import statistics, tables
+from experiments.reporting.results import cached
+from experiments.reporting.stage import Settings
+from experiments.reporting.training_log import learning_curve, logged
+from offload_jax.graphs.imitation import train_graph_policy
+from offload_jax.graphs.learned import LearnedGraphPolicy
+from offload_jax.learning import checkpoints
+from offload_jax.learning.parameters import num_parameters
+
+
+def checkpoint(name: str, settings: Settings) -> Path:
+    """Where the policy of a row lies."""
+    return settings.workdir / "checkpoints" / name
+
+
+def trained(name: str, settings: Settings) -> dict[str, Any]:
+    """Trains what is missing of a row and measures it.
+
+    Returns:
+      `trainings`, `parameters`, `digest` (of the first weights), `curve` (metrics of the first
+      training), and by size of the test graphs `one`, the mean ratio of makespan to the best known,
+      and `best_of_<n>`, with intervals over trainings and `per_seed`, those of `one`.
+    """
+    preset = PRESETS[settings.preset]
+    row = preset.rows[name]
+    path = settings.result(f"trained/{name}")
+    if not checkpoint(name, settings).exists():
+        # The result alone is of no use to those who need the policy.
+        path.unlink(missing_ok=True)
+    teacher = trained(TEACHER, settings)["digest"] if row.labels == "teacher" else None
+    config = {
+        "row": dataclasses.asdict(row),
+        "preset": {**dataclasses.asdict(preset), "rows": None},
+        "seed": settings.seed,
+        "teacher": teacher,
+    }
+
+    def compute() -> dict[str, Any]:
+        policies = [
+            _train(name, row, preset, settings, settings.seed + number)
+            for number in range(row.trainings)
+        ]
+        results: dict[str, Any] = {
+            "trainings": row.trainings,
+            "parameters": num_parameters(row.model),
+            "digest": checkpoints.digest(policies[0].params),
+            "curve": learning_curve(f"{name}_{settings.seed}", settings),
+        }
+        for size in test_sets.SIZES:
+            metrics = [_judge(policy, size, preset) for policy in policies]
+            per_seed = [each["one"] for each in metrics]
+            results[str(size)] = {**statistics.summarize(metrics), "per_seed": per_seed}
+        return results
+
+    return cached(path, config, compute)
+
+
+def _train(
+    name: str, row: Row, preset: Preset, settings: Settings, seed: int
+) -> LearnedGraphPolicy:
+    requests = training_requests(preset, seed)
+    decision = teacher = None
+    if row.labels == "search":
+        decision = searched(requests, preset.simulations)
+    if row.labels == "teacher":
+        teacher = oj.graphs.policies.load(checkpoint(TEACHER, settings))
+    training = dataclasses.replace(row.training, seed=seed)
+    with logged(f"{name}_{seed}", training.num_epochs, settings) as on_epoch:
+        return train_graph_policy(
+            requests,
+            model=row.model,
+            training=training,
+            decision=decision,
+            teacher=teacher,
+            description=f"sizes {preset.sizes}, labels {row.labels}, seed {seed}",
+            checkpoint=checkpoint(name, settings) if seed == settings.seed else None,
+            checkpoint_every=max(1, training.num_epochs // 5),
+            on_epoch=on_epoch,
+        )
+
+
+def training_requests(preset: Preset, seed: int) -> oj.graphs.GraphProblem:
+    """Graphs of all sizes of a preset, the smaller ones filled up with empty tasks."""
+    num_tasks, parts = max(preset.sizes), []
+    for size in preset.sizes:
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 3), size)
+        problem = oj.graphs.scenarios.sample(
+            key, oj.graphs.scenarios.layered(size), preset.requests
+        )
+        parts.append(_filled(problem, num_tasks - size))
+    fields: dict[str, Any] = {
+        field.name: jnp.concatenate([getattr(part, field.name) for part in parts])
+        for field in dataclasses.fields(parts[0])
+        if field.name not in ("edge_servers", "release", "send_once")
+    }
+    return oj.graphs.GraphProblem(**fields)
+
+
+def _filled(problem: oj.graphs.GraphProblem, num_empty: int) -> oj.graphs.GraphProblem:
+    axes = {"cycles": 1, "data": 2, "depends": 2, "input": 1, "output": 1}
+    fields: dict[str, Any] = {
+        name: jnp.pad(getattr(problem, name), [(0, 0)] + [(0, num_empty)] * own)
+        for name, own in axes.items()
+    }
+    return dataclasses.replace(problem, **fields, release=0.0)
+
+
+def searched(problem: oj.graphs.GraphProblem, simulations: int) -> oj.graphs.Decision:
+    """What search finds for every graph."""
+    from offload_jax.graphs.search import search
+
+    costs = oj.graphs.graph_costs(problem, library=np)
+    return oj.graphs.Decision(*search(costs, num_simulations=simulations))
+
+
+def _judge(policy: LearnedGraphPolicy, size: int, preset: Preset) -> dict[str, float]:
+    """Mean ratios to the best known makespans of the test graphs."""
+    problem = test_sets.problems(size, preset.judged)
+    best = test_sets.best_known(size, preset.judged).makespan
+    ways = {"one": contenders.in_a_batch(policy)}
+    for num in preset.samples:
+        ways[f"best_of_{num}"] = contenders.sampled(policy, num)
+    return {way: float(np.mean(decide(problem).makespan / best)) for way, decide in ways.items()}
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """A Markdown table of rows that `trained` gave."""
+    ways = [w for w in next(iter(rows.values()))[str(test_sets.SIZES[0])] if _is_way(w)]
+    headers = ["policy", "parameters", "trainings"]
+    headers += [f"N = {size}, {way.replace('_', ' ')}" for size in test_sets.SIZES for way in ways]
+    lines = []
+    for name, row in rows.items():
+        cells = [name, row["parameters"], row["trainings"]]
+        for size in test_sets.SIZES:
+            each = row[str(size)]
+            cells += [
+                statistics.plus_minus(each[way], each.get(f"{way}_interval"), digits=3)
+                for way in ways
+            ]
+        lines.append(cells)
+    return tables.markdown(headers, lines)
+
+
+def _is_way(name: str) -> bool:
+    return name == "one" or (name.startswith("best_of_") and not name.endswith("_interval"))

@@ -1,0 +1,280 @@
+"""A trained network as a policy for task graphs."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from offload_jax import configs
+from offload_jax.graphs.booking import book, by_task, in_order, over_rows
+from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
+from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.features import Prepared, Seen, deliver, look, ordered, prepare
+from offload_jax.graphs.graph_network import GraphPolicyConfig, know, priorities, scores
+from offload_jax.graphs.greedy import greedy
+from offload_jax.graphs.machine import Hardware, Outlook, State, chosen, hardware, run
+from offload_jax.graphs.problem import GraphProblem
+from offload_jax.graphs.simulate import simulate_costs
+
+# Bits of a word.
+_WORD = 32
+# Less urgent than anything a network says.
+_LAST = -1e30
+
+
+class Attempt(NamedTuple):
+    """One schedule for each row.
+
+    Attributes:
+      place: int `[rows, N]`.
+      order: int `[rows, N]`.
+      makespan: `[rows]`.
+    """
+
+    place: Array
+    order: Array
+    makespan: Array
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LearnedGraphPolicy:
+    """A callable from a `GraphProblem` to a `Decision`, from a network and its parameters.
+
+    Attributes:
+      config: the network.
+      params: nested dictionary of arrays, `learning.parameters.initialize` gives its form.
+    """
+
+    config: GraphPolicyConfig
+    params: Any
+
+    def __call__(self, problem: GraphProblem | GraphCosts) -> Decision:
+        """The most probable schedule; works inside `jit` and `vmap`.
+
+        Args:
+          problem: problem or costs of any size, leading dimensions free.
+        """
+        check_source(problem)
+        costs = as_costs(problem)
+        found = _attempts(self.params, costs, None, 0, static=hardware(costs))
+        return _typed(found, costs)
+
+    def best_of(self, num: int) -> Callable[[GraphProblem | GraphCosts, Array], Decision]:
+        """A policy that simulates many schedules and returns the best.
+
+        Args:
+          num: sampled schedules; the decision of the rule `greedy` and the most probable schedule
+            are looked at besides them. Sample i depends on `fold_in(key, i)` alone, so the result
+            gets no worse with `num`.
+
+        Returns:
+          A function of a problem and a JAX random key.
+
+        Raises:
+          ValueError: `num` is negative.
+        """
+        if num < 0:
+            raise ValueError(f"num = {num}: must not be negative")
+
+        def decide(problem: GraphProblem | GraphCosts, key: Array) -> Decision:
+            check_source(problem)
+            costs = as_costs(problem)
+            rule = greedy(costs)
+            makespan = simulate_costs(costs, *rule).makespan
+            found = _attempts(self.params, costs, key, num, static=hardware(costs))
+            better = found.makespan < makespan
+            mine = _typed(found, costs)
+            return jax.tree.map(lambda a, b: jnp.where(better[..., None], a, b), mine, rule)
+
+        return decide
+
+
+def _typed(found: Attempt, costs: GraphCosts) -> Decision:
+    shape = (*costs.batch_shape, costs.num_tasks)
+    place = jnp.broadcast_to(found.place, shape).astype(jnp.int8)
+    return Decision(place, jnp.broadcast_to(found.order, shape).astype(jnp.int32))
+
+
+@functools.partial(jax.jit, static_argnames=("num", "static"))
+def _attempts(
+    params: Any, costs: GraphCosts, key: Array | None, num: int, *, static: Hardware
+) -> Attempt:
+    """The most probable schedule, or if one of `num` samples is better that."""
+    batch = costs.batch_shape
+    numbers = jnp.arange(math.prod(batch), dtype=jnp.int32).reshape(*batch, 1)
+
+    def decide(rows: int, costs: GraphCosts, row: Array) -> Attempt:
+        prepared = prepare(static, rows, costs)
+        known = know(params, prepared)
+        priority = priorities(params, known)
+        best = attempt(static, rows, costs, params, prepared, known, priority)
+        if key is None:
+            return best
+
+        def better(i: Array, best: Attempt) -> Attempt:
+            keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
+            noise = jax.vmap(lambda key: draw(key, costs.num_tasks, costs.num_places))(keys)
+            found = attempt(
+                static, rows, costs, params, prepared, known, priority, jnp.moveaxis(noise, 0, -1)
+            )
+            wins = found.makespan < best.makespan
+            return jax.tree.map(
+                lambda a, b: jnp.where(wins.reshape(-1, *(1,) * (a.ndim - 1)), a, b), found, best
+            )
+
+        return jax.lax.fori_loop(0, num, better, best)
+
+    return over_rows(decide, costs, numbers, batch=batch)
+
+
+def draw(key: Array, num_tasks: int, num_places: int) -> Array:
+    """Gumbel noise `[N, K + 1]` for the places of each position and the priority of each task."""
+    return jax.random.gumbel(key, (num_tasks, num_places + 1))
+
+
+def dependency_order(priority: Array, prepared: Prepared) -> Array:
+    """int `[rows, N]`: the order in which the most urgent of the tasks that are ready goes next.
+
+    Ties go to the lowest number; empty tasks come last.
+
+    Args:
+      priority: `[N, rows]`.
+      prepared: of the rows.
+    """
+    num_tasks = len(priority)
+    words = -(-num_tasks // _WORD)
+    task = np.arange(num_tasks)
+    # Sets of tasks as bits of words: bit u is set in the row of what task u is in.
+    bits = np.where(task[:, None] // _WORD == np.arange(words), 1 << (task[:, None] % _WORD), 0)
+    member = jnp.asarray(bits, jnp.uint32)
+    needs = jnp.sum(
+        jnp.where(prepared.depends[:, None], member[:, :, None, None], 0), axis=0, dtype=jnp.uint32
+    )
+    number = jnp.arange(num_tasks)[:, None]
+
+    def step(i: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        urgency, booked, order = carry
+        waits = jnp.any((needs & ~booked[:, None]) != 0, axis=0)
+        chosen = jnp.argmax(jnp.where(waits, -jnp.inf, urgency), axis=0).astype(jnp.int32)
+        urgency = jnp.where(number == chosen[None], -jnp.inf, urgency)
+        return urgency, booked | member[chosen].T, order.at[i].set(chosen)
+
+    urgency = jnp.where(prepared.empty, _LAST, priority)
+    booked = jnp.zeros((words, priority.shape[1]), jnp.uint32)
+    order = jnp.zeros(priority.shape, jnp.int32)
+    return jax.lax.fori_loop(0, num_tasks, step, (urgency, booked, order))[2].T
+
+
+def attempt(
+    static: Hardware,
+    rows: int,
+    costs: GraphCosts,
+    params: Any,
+    prepared: Prepared,
+    known: Array,
+    priority: Array,
+    noise: Array | None = None,
+) -> Attempt:
+    """One pass through the machine: the most probable schedule, or with noise a sampled one.
+
+    Args:
+      static, rows, costs: as in `simulate_rows`.
+      params: of the network.
+      prepared: of the rows.
+      known: `[F, N, rows]` what `know` gave.
+      priority: `[N, rows]`.
+      noise: `[N, K + 1, rows]` added to the scores of places and, the last one, to priorities.
+    """
+    if noise is not None:
+        priority = priority + noise[:, -1]
+    order = dependency_order(priority, prepared)
+    place_noise = None if noise is None else noise[:, :-1]
+    by_position = in_order(jnp.moveaxis(known, -1, 0).swapaxes(1, 2), order, rows)
+
+    def choose(seen: Seen, x: tuple[Array, Array | None]) -> Array:
+        known, extra = x
+        score = scores(params, seen, known)
+        return jnp.argmax(score if extra is None else score + extra, axis=0)
+
+    place, makespan, _ = walk(
+        static, rows, costs, prepared, order, choose, (by_position, place_noise)
+    )
+    return Attempt(place, order, makespan)
+
+
+def walk(
+    static: Hardware,
+    rows: int,
+    costs: GraphCosts,
+    prepared: Prepared,
+    order: Array,
+    choose: Callable[[Seen, Any], Array],
+    xs: Any,
+    *,
+    keep: bool = False,
+) -> tuple[Array, Array, Any]:
+    """Books all tasks in an order, placing each by what is seen of it.
+
+    Args:
+      static, rows, costs, prepared: of the rows.
+      order: int `[rows, N]`.
+      choose: from what is seen and the row of `xs` to a place `[rows]`.
+      xs: arrays `[N, ...]` by position.
+      keep: whether to return what was seen.
+
+    Returns:
+      Places `[rows, N]` by task, makespans `[rows]`, and what was seen `[N, ...]` by position.
+    """
+    booking = book(costs, order, rows)
+    known = ordered(prepared, booking, order, rows)
+    dtype = booking.seconds.dtype
+    memory = jnp.zeros(rows, dtype), jnp.zeros(booking.seconds.shape, dtype)
+
+    def place_one(memory: tuple, state: State, outlook: Outlook, x: tuple) -> tuple:
+        last, lying = memory
+        now, extra = x
+        seen = look(static, prepared, booking, lying, state, outlook, now)
+        place = jnp.where(now.empty, 0, choose(seen, extra)).astype(jnp.int32)
+        done = jnp.maximum(chosen(place, outlook.back), chosen(place, outlook.finish))
+        lying = deliver(lying, booking, now.position, place)
+        return (jnp.maximum(last, done), lying), place, seen if keep else None
+
+    (makespan, _), state, stacked, _ = run(static, booking, place_one, memory, (known, xs))
+    return by_task(state.place, order), makespan, stacked
+
+
+def model_data(model: GraphPolicyConfig) -> dict[str, Any]:
+    """What a checkpoint stores as "model"."""
+    return {"network": "graph_policy", **configs.as_data(model)}
+
+
+def load(path: Path) -> LearnedGraphPolicy:
+    """The policy of the newest checkpoint in a folder.
+
+    Raises:
+      CheckpointError: there is none, or it is damaged or of another architecture than it says.
+    """
+    from offload_jax.learning import checkpoints
+    from offload_jax.learning.parameters import abstract_parameters
+
+    stored, params = checkpoints.load(path, lambda stored: abstract_parameters(_model(stored)))
+    return LearnedGraphPolicy(_model(stored), params)
+
+
+def _model(stored: dict[str, Any]) -> GraphPolicyConfig:
+    """The inverse of `model_data`; ValueError if it is not one."""
+    try:
+        fields = dict(stored["model"])
+        kind = fields.pop("network")
+        if kind != "graph_policy":
+            raise ValueError(f"network {kind!r} is none for task graphs")
+        return configs.from_data(fields, GraphPolicyConfig)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"unknown model configuration ({error})") from error

@@ -1,0 +1,371 @@
+"""Learned policies for graphs: feasibility, invariances, training against arithmetic by hand."""
+
+import dataclasses
+import math
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import offload_jax as oj
+from offload_jax.graphs import features, imitation, packaged
+from offload_jax.graphs.graph_network import GraphPolicyConfig
+from offload_jax.graphs.learned import LearnedGraphPolicy, dependency_order, load, model_data
+from offload_jax.graphs.machine import hardware
+from offload_jax.learning import checkpoints
+from offload_jax.learning.parameters import initialize, num_parameters
+from tests import oracle
+from tests.graphs import cases
+
+MODEL = GraphPolicyConfig(hidden=5, second=4, order_hidden=3, rounds=1, message=2)
+
+
+def random_policy(model: GraphPolicyConfig = MODEL, seed: int = 0) -> LearnedGraphPolicy:
+    """Far from where learning starts, so that it decides as no rule does."""
+    params = initialize(model, jax.random.key(seed))
+    leaves, structure = jax.tree.flatten(params)
+    rng = np.random.default_rng(seed)
+    leaves = [leaf + rng.normal(0, 1, leaf.shape).astype(np.float32) for leaf in leaves]
+    return LearnedGraphPolicy(model, jax.tree.unflatten(structure, leaves))
+
+
+POLICY = random_policy()
+
+
+def test_the_student_has_at_most_ten_thousand_parameters() -> None:
+    assert num_parameters(GraphPolicyConfig()) <= 10_000
+
+
+@pytest.mark.parametrize("name", cases.LAYOUTS)
+def test_decisions_can_be_carried_out_on_any_layout(name: str) -> None:
+    """Dead links, forbidden places, homes of their own, empty tasks, graphs without edges."""
+    rng = np.random.default_rng(3)
+    graphs = [cases.random_graph(rng, cases.LAYOUTS[name]) for _ in range(cases.BATCH)]
+    costs = cases.as_costs(graphs)
+    decision = POLICY(costs)
+    makespan = oj.graphs.simulate(costs, *decision).makespan
+    for row, graph in enumerate(graphs):
+        place, order = decision.place[row].tolist(), decision.order[row].tolist()
+        timetable = oracle.simulate_graph(graph, place, order)
+        assert makespan[row] == pytest.approx(timetable.makespan, rel=1e-5)
+        if math.isfinite(timetable.makespan):
+            assert oracle.faults(graph, timetable) == []
+        empty = [v for v in graph.tasks if graph.is_empty(v)]
+        assert order[len(order) - len(empty) :] == empty
+        assert not any(place[v] for v in empty)
+
+
+@pytest.mark.parametrize("name", ["paper", "four places"])
+def test_what_is_seen_is_finite_and_bounded(name: str) -> None:
+    rng = np.random.default_rng(4)
+    graphs = [cases.random_graph(rng, cases.LAYOUTS[name]) for _ in range(cases.BATCH)]
+    costs = imitation.examples_of(cases.as_costs(graphs)).costs
+    static = hardware(cases.as_costs(graphs))
+    decision = POLICY(cases.as_costs(graphs))
+
+    @jax.jit
+    def look(costs: oj.graphs.GraphCosts) -> imitation.Lesson:
+        prepared = features.prepare(static, cases.BATCH, costs)
+        return imitation.lesson(
+            static, costs, prepared, decision.place.astype(jnp.int32), decision.order
+        )
+
+    lesson = look(costs)
+    for values in (lesson.prepared.task, lesson.seen.places, lesson.seen.step):
+        assert np.isfinite(values).all()
+        assert (np.abs(values) <= features.LIMIT).all()
+    assert len(lesson.prepared.task) == features.NUM_TASK
+    assert len(lesson.seen.places) == features.NUM_PLACE
+    assert len(lesson.seen.step) == features.NUM_STEP
+
+
+@pytest.mark.parametrize("cycles", [[0.0], [3.0]])
+def test_one_task(cycles: list[float]) -> None:
+    problem = oj.graphs.GraphProblem(cycles, [[0.0]], [[False]], [1.0], [0.0], 1.0, 2.0, 0.0, 0.0)
+    decision = POLICY(problem)
+    assert decision.place.tolist() == [0]  # Both links are dead.
+    assert decision.order.tolist() == [0]
+
+
+def test_dead_links_leave_everything_at_home() -> None:
+    rng = np.random.default_rng(5)
+    problem = cases.as_problem([cases.random_request(rng, exact=False) for _ in range(4)])
+    problem = dataclasses.replace(problem, device_edge_bandwidth=np.zeros(4))
+    assert not POLICY(problem).place.any()
+
+
+def _relabelled(graph: oracle.Graph, new: list[int]) -> oracle.Graph:
+    """Task v becomes task new[v]."""
+    old = np.argsort(new)
+    lists = ("seconds", "input", "output", "release", "home")
+    moved = {name: tuple(getattr(graph, name)[v] for v in old) for name in lists}
+    edges = {(new[u], new[v]): size for (u, v), size in graph.edges.items()}
+    return graph._replace(edges=edges, **moved)
+
+
+def test_numbering_tasks_anew_permutes_the_decision() -> None:
+    rng = np.random.default_rng(6)
+    graphs, others, permutations = [], [], []
+    for _ in range(cases.BATCH):
+        graph = cases.random_graph(rng, cases.PAPER, exact=False)
+        new = np.argsort(cases.random_order(rng, graph)).tolist()
+        graphs.append(graph)
+        others.append(_relabelled(graph, new))
+        permutations.append(new)
+    first, second = POLICY(cases.as_costs(graphs)), POLICY(cases.as_costs(others))
+    assert any(new != sorted(new) for new in permutations)
+    for row, new in enumerate(permutations):
+        filled = [v for v in graphs[row].tasks if not graphs[row].is_empty(v)]
+        assert [first.place[row][v] for v in filled] == [second.place[row][new[v]] for v in filled]
+        expected = [new[v] for v in first.order[row].tolist() if v in filled]
+        assert second.order[row].tolist()[: len(filled)] == expected
+
+
+def test_empty_tasks_change_nothing() -> None:
+    problem = oj.graphs.scenarios.sample(jax.random.key(1), oj.graphs.scenarios.layered(6), 32)
+
+    def pad(value: jax.Array, axes: int) -> jax.Array:
+        return jnp.pad(value, [(0, 0)] + [(0, 2)] * axes)
+
+    padded = dataclasses.replace(
+        problem,
+        cycles=pad(problem.cycles, 1),
+        data=pad(problem.data, 2),
+        depends=pad(problem.depends, 2),
+        input=pad(problem.input, 1),
+        output=pad(problem.output, 1),
+        release=0.0,
+    )
+    plain, filled = POLICY(problem), POLICY(padded)
+    np.testing.assert_array_equal(filled.place[:, :6], plain.place)
+    np.testing.assert_array_equal(filled.order[:, :6], plain.order)
+    np.testing.assert_array_equal(filled.order[:, 6:], np.tile([6, 7], (32, 1)))
+
+
+def test_units_and_speed_of_everything_change_nothing() -> None:
+    problem = oj.graphs.scenarios.sample(jax.random.key(2), oj.graphs.scenarios.layered(6), 32)
+    # Powers of two, so that nothing is rounded anew.
+    faster = dataclasses.replace(
+        problem,
+        device_speed=problem.device_speed * 8,
+        edge_speed=problem.edge_speed * 8,
+        device_edge_bandwidth=problem.device_edge_bandwidth * 8,
+        edge_cloud_bandwidth=problem.edge_cloud_bandwidth * 8,
+    )
+    jax.tree.map(np.testing.assert_array_equal, POLICY(problem), POLICY(faster))
+
+
+def test_order_is_that_of_the_most_urgent_ready_task() -> None:
+    rng = np.random.default_rng(7)
+    graphs = [cases.random_graph(rng, cases.PAPER, 40) for _ in range(cases.BATCH)]
+    costs = cases.as_costs(graphs)
+    priority = np.stack([rng.permutation(40) for _ in graphs], 1).astype(np.float32)
+    prepared = features.prepare(hardware(costs), len(graphs), imitation.examples_of(costs).costs)
+    order = dependency_order(jnp.asarray(priority), prepared)
+    for row, graph in enumerate(graphs):
+        left, expected = [v for v in graph.tasks if not graph.is_empty(v)], []
+        while left:
+            ready = [v for v in left if not set(graph.needs(v)) & set(left)]
+            expected.append(max(ready, key=lambda v: priority[v, row]))
+            left.remove(expected[-1])
+        expected += [v for v in graph.tasks if graph.is_empty(v)]
+        assert order[row].tolist() == expected
+
+
+def test_best_of_is_never_worse_than_the_rule_and_no_worse_with_more() -> None:
+    problem = oj.graphs.scenarios.sample(jax.random.key(3), oj.graphs.scenarios.layered(6), 64)
+    greedy = oj.graphs.simulate(problem, *oj.graphs.policies.greedy(problem)).makespan
+    single = oj.graphs.simulate(problem, *POLICY(problem)).makespan
+    key = jax.random.key(4)
+    before = np.minimum(greedy, single)
+    assert (single > greedy).any()  # A random policy: the rule has to step in.
+    for num in (0, 1, 4, 16):
+        decision = POLICY.best_of(num)(problem, key)
+        makespan = np.asarray(oj.graphs.simulate(problem, *decision).makespan)
+        assert (makespan <= before).all()
+        assert num == 0 or (makespan < before).any()
+        before = makespan
+    with pytest.raises(ValueError, match="num = -1"):
+        POLICY.best_of(-1)
+
+
+def test_works_inside_jit_and_vmap() -> None:
+    problem = oj.graphs.scenarios.sample(jax.random.key(5), oj.graphs.scenarios.layered(5), 6)
+    expected = POLICY(problem)
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(POLICY)(problem), expected)
+    single = jax.vmap(POLICY)(problem)
+    jax.tree.map(np.testing.assert_array_equal, single, expected)
+
+
+def _lesson(num: int, num_tasks: int = 6) -> imitation.Lesson:
+    problem = oj.graphs.scenarios.sample(
+        jax.random.key(6), oj.graphs.scenarios.layered(num_tasks), num
+    )
+    decision = oj.graphs.policies.random(problem)
+    costs = imitation.examples_of(problem).costs
+    static = hardware(oj.graphs.graph_costs(problem))
+
+    @jax.jit
+    def make(costs: oj.graphs.GraphCosts) -> imitation.Lesson:
+        prepared = features.prepare(static, num, costs)
+        place = decision.place.astype(jnp.int32)
+        return imitation.lesson(static, costs, prepared, place, decision.order)
+
+    return make(costs)
+
+
+def test_loss_is_minus_the_log_probability_of_the_schedule() -> None:
+    lesson = _lesson(8)
+    loss = jax.jit(imitation.lesson_loss)(POLICY.params, lesson)
+    score, priority = imitation.answers(POLICY.params, lesson)
+    depends = np.asarray(lesson.prepared.depends)
+    for row in range(8):
+        expected, done = 0.0, []
+        for i, task in enumerate(lesson.order[row].tolist()):
+            ready = [
+                v
+                for v in range(6)
+                if v not in done and all(u in done for u in np.flatnonzero(depends[:, v, row]))
+            ]
+            exp = {v: math.exp(float(priority[v, row])) for v in ready}
+            expected -= math.log(exp[task] / sum(exp.values()))
+            place = int(np.argmax(lesson.place[:, i, row]))
+            weights = np.exp(np.asarray(score[:, i, row], np.float64))
+            expected -= math.log(weights[place] / weights.sum())
+            done.append(task)
+        assert float(loss[row]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_gradient_of_the_loss_is_that_of_finite_differences() -> None:
+    lesson = _lesson(8)
+
+    @jax.jit
+    def loss(params: dict) -> jax.Array:
+        return jnp.mean(imitation.lesson_loss(params, lesson))
+
+    gradient = jax.jit(jax.grad(loss))(POLICY.params)
+    rng = np.random.default_rng(8)
+    for name in ("place_skip", "order_skip", "place_out", "order_out", "message_0", "task_in"):
+        direction = jax.tree.map(
+            lambda leaf: jnp.asarray(rng.normal(0, 1, leaf.shape), jnp.float32),
+            POLICY.params[name],
+        )
+
+        def moved(step: float, name: str = name, direction: object = direction) -> float:
+            layer = jax.tree.map(lambda a, b: a + step * b, POLICY.params[name], direction)
+            return float(loss({**POLICY.params, name: layer}))
+
+        step = 2e-3
+        slope = (moved(step) - moved(-step)) / (2 * step)
+        parts = jax.tree.map(lambda a, b: float(jnp.sum(a * b)), gradient[name], direction)
+        assert sum(jax.tree.leaves(parts)) == pytest.approx(slope, rel=0.03, abs=0.02)
+
+
+TRAINING = imitation.GraphTraining(
+    num_epochs=4, batch_size=8, num_samples=4, learning_rate=1e-2, average_decay=0.9
+)
+
+
+def test_learns_sixteen_schedules_by_heart() -> None:
+    scenario = oj.graphs.scenarios.layered(5)
+    problem = oj.graphs.scenarios.sample(jax.random.key(7), scenario, 16)
+    found = oj.graphs.solve(problem, method="search")
+    policy = imitation.train_graph_policy(
+        problem,
+        model=GraphPolicyConfig(hidden=32, second=16, order_hidden=16),
+        training=dataclasses.replace(TRAINING, num_epochs=500, batch_size=16),
+        decision=oj.graphs.Decision(found.place, found.order),
+    )
+    decision = policy(problem)
+    greedy = oj.graphs.simulate(problem, *oj.graphs.policies.greedy(problem)).makespan
+    ratio = oj.graphs.simulate(problem, *decision).makespan / found.cost
+    assert np.mean(ratio) < 1 + 0.2 * (np.mean(greedy / found.cost) - 1)
+    assert np.mean(decision.place == found.place) > 0.9
+
+
+def test_a_checkpoint_resumes_bit_for_bit_and_restores_the_policy(tmp_path) -> None:
+    problem = oj.graphs.scenarios.sample(jax.random.key(8), oj.graphs.scenarios.layered(5), 16)
+
+    def train(path, stop: int | None = None) -> LearnedGraphPolicy:
+        def interrupt(epoch: int, metrics: object) -> None:
+            if epoch == stop:
+                raise KeyboardInterrupt
+
+        return imitation.train_graph_policy(
+            problem,
+            model=MODEL,
+            training=TRAINING,
+            checkpoint=path,
+            checkpoint_every=1,
+            on_epoch=interrupt,
+        )
+
+    whole = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", stop=2)
+    parts = train(tmp_path / "parts")
+    jax.tree.map(np.testing.assert_array_equal, whole.params, parts.params)
+    loaded = oj.graphs.policies.load(tmp_path / "parts")
+    assert loaded.config == MODEL
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, whole.params)
+
+
+def test_softened_answers_of_a_teacher_are_what_is_learnt() -> None:
+    lesson = _lesson(4)
+    teacher = random_policy(seed=1)
+    training = dataclasses.replace(TRAINING, temperature=3.0, teacher_weight=1.0)
+    mixed = imitation.taught(lesson, teacher, training)
+    score, priority = imitation.answers(teacher.params, lesson)
+    for i in range(6):
+        weights = np.exp(np.asarray(score[:, i], np.float64) / 3)
+        np.testing.assert_allclose(mixed.place[:, i], weights / weights.sum(0), atol=1e-5)
+        weights = np.exp(np.asarray(priority, np.float64) / 3) * np.asarray(lesson.ready[i])
+        np.testing.assert_allclose(mixed.turn[i], weights / weights.sum(0), atol=1e-5)
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path) -> None:
+    assert model_data(MODEL)["network"] == "graph_policy"
+    with checkpoints.training_folder(tmp_path, {"model": {"network": "q_network"}}) as folder:
+        folder.save({"a": jnp.zeros(1)}, params={"a": jnp.zeros(1)}, epoch=1)
+    with pytest.raises(checkpoints.CheckpointError, match="q_network"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(GraphPolicyConfig)])
+def test_sizes_must_be_positive(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} = -1"):
+        GraphPolicyConfig(**{field: -1})
+
+
+def test_packaged_weights_are_those_that_were_written(tmp_path) -> None:
+    packaged.write(POLICY, tmp_path / "weights.npz")
+    read = packaged.read(tmp_path / "weights.npz")
+    assert read.config == MODEL
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6),
+        read.params,
+        POLICY.params,
+    )
+
+
+def test_the_student_of_the_package_beats_every_rule_without_flax_and_orbax() -> None:
+    script = """
+import sys
+import jax
+import offload_jax as oj
+problem = oj.graphs.scenarios.sample(jax.random.key(9), oj.graphs.scenarios.layered(20), 100)
+makespans = {
+    name: float(oj.graphs.simulate(problem, *decide(problem)).makespan.mean())
+    for name, decide in {
+        "student": oj.graphs.policies.student(),
+        **{n: getattr(oj.graphs.policies, n) for n in ("local", "edge", "cloud", "greedy")},
+        **{n: getattr(oj.graphs.policies, n) for n in ("heft", "cpop", "peft")},
+    }.items()
+}
+assert min(makespans, key=makespans.get) == "student", makespans
+assert not {"flax", "orbax", "optax"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
