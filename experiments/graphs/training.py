@@ -119,7 +119,7 @@ def _filled(problem: oj.graphs.GraphProblem, num_empty: int) -> oj.graphs.GraphP
         name: jnp.pad(getattr(problem, name), [(0, 0)] + [(0, num_empty)] * own)
         for name, own in axes.items()
     }
-    return dataclasses.replace(problem, **fields, release=0.0)
+    return dataclasses.replace(problem, **fields, release=jnp.zeros_like(fields["cycles"]))
 
 
 def searched(problem: oj.graphs.GraphProblem, simulations: int) -> oj.graphs.Decision:

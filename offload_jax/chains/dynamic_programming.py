@@ -153,7 +153,7 @@ def _least_then_first(candidates: list[Array]) -> tuple[Array, Array]:
     return best, jnp.broadcast_to(place, best.shape)
 
 
-def _mark(values: list[Array], cut: ChainProblem, *, is_end: bool = False) -> list[Array]:
+def _mark(values: list[Array], cut: Any, *, is_end: bool = False) -> list[Array]:
     """Makes the first of the values NaN where the cycles of a subtask, or its data, are invalid.
 
     Its place is the first that the next step looks at, and no comparison with NaN replaces that, so
@@ -288,7 +288,9 @@ def _subtasks(
                 value = jax.lax.dynamic_index_in_dim(value, t, 1)
             return jnp.moveaxis(value, -1, 1)
 
-        cut = {name: at(name, own_axes) for name, own_axes in source.own_axes.items()}
-        return dataclasses.replace(source, **cut)
+        cut: dict[str, Any] = {
+            name: at(name, own_axes) for name, own_axes in source.own_axes.items()
+        }
+        return dataclasses.replace(source, **cut)  # type: ignore[arg-type]
 
     return subtask
