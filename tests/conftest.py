@@ -1,13 +1,23 @@
 """Strict settings for every test; they are set before the package is first imported."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
-# Most of a run is compilation: LLVM's passes are left out (XLA's own are not), and programs are
-# kept for the other worker, for the processes that tests start and for the next run.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+# Most of a run is compilation, so what makes programs fast is left out: LLVM's passes, code in
+# parts for several cores and, where it can be switched off, the slower one of XLA's two generators
+# of loops. Programs are kept for other workers, for the processes that tests start and for the
+# next run.
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+    " --xla_cpu_parallel_codegen_split_count=1"
+    + " --xla_cpu_use_fusion_emitters=false"
+    * version("jaxlib").startswith("0.10.")
+)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "jax")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "numba")
+os.environ["NUMBA_OPT"] = "1"
 
 import jax
 import jaxtyping
