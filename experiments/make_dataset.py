@@ -1,6 +1,7 @@
 """Exact labels in bulk: samples of a scenario with their optimal decisions, as Parquet shards.
 
     python -m experiments.make_dataset --scenario=wide --num=10000000 --output=data/wide
+    python -m experiments.make_dataset --family=graphs --num_tasks=20 --num=10000 --output=data/g20
 
 Interrupted at any moment and started again with the same flags, it goes on where it stood.
 """
@@ -19,7 +20,8 @@ from tqdm import tqdm
 import offload_jax as oj
 from experiments.reporting import command_line, objective
 from offload_jax.chains.scenarios import Scenario
-from offload_jax.datasets import METHODS, DatasetConfig, Manifest
+from offload_jax.datasets import METHODS, DatasetConfig, Manifest, graphs
+from offload_jax.datasets.config import Config
 
 _SCENARIOS = {"wide": oj.scenarios.WIDE, "narrow": oj.scenarios.NARROW}
 
@@ -57,9 +59,7 @@ def find_scenario(
     return scenario
 
 
-def run(
-    output: str | os.PathLike[str], config: DatasetConfig, *, progress: bool = True
-) -> Manifest:
+def run(output: str | os.PathLike[str], config: Config, *, progress: bool = True) -> Manifest:
     """Writes the dataset, or what is missing of it, with a progress bar on stderr.
 
     Raises:
@@ -100,14 +100,53 @@ def define(values: flags.FlagValues) -> None:
             flags.DEFINE_enum,
         )
     )
-    text("scenario", "wide", "wide, narrow, or a JSON file.")
-    integer("num_subtasks", None, "A, if not the scenario's own.")
-    number("bandwidth_floor", None, "Least bandwidth of both links, bytes per second.")
+    choice("family", "chains", ("chains", "graphs"), "What the samples are.")
+    text("scenario", "wide", "Chains: wide, narrow, or a JSON file.")
+    integer("num_subtasks", None, "Chains: A, if not the scenario's own.")
+    number("bandwidth_floor", None, "Chains: least bandwidth of both links, bytes per second.")
+    integer("num_tasks", 20, "Graphs: N.", lower_bound=1)
+    number("time_limit", None, "Graphs: seconds of search or cpsat for each.")
     integer("num", 100_000, "Samples.")
     integer("shard_size", 0, "Samples a file; 0 chooses.")
-    choice("method", "auto", METHODS, "How labels are computed.")
+    choice(
+        "method",
+        "auto",
+        tuple(dict.fromkeys((*METHODS, *graphs.METHODS))),
+        "How labels are computed; auto is exact for chains, search for graphs.",
+    )
     text("output", None, "Directory of the dataset.")
     command_line.define(values, "seed", "objective", "progress")
+
+
+def chain_config(values: flags.FlagValues) -> DatasetConfig:
+    """What the flags ask for of chains."""
+    scenario = find_scenario(
+        values.scenario,
+        num_subtasks=values.num_subtasks,
+        bandwidth_floor=values.bandwidth_floor,
+    )
+    return DatasetConfig(
+        values.num,
+        scenario,
+        values.seed,
+        values.method,
+        objective.parse(values.objective),
+        values.shard_size,
+    )
+
+
+def graph_config(values: flags.FlagValues) -> graphs.DatasetConfig:
+    """What the flags ask for of task graphs."""
+    if objective.parse(values.objective) != oj.LATENCY:
+        raise ValueError("--objective: solvers for graphs minimise makespan only")
+    return graphs.DatasetConfig(
+        values.num,
+        oj.graphs.scenarios.layered(values.num_tasks),
+        values.seed,
+        "search" if values.method == "auto" else values.method,
+        values.time_limit,
+        values.shard_size,
+    )
 
 
 def main(values: flags.FlagValues) -> None:
@@ -118,19 +157,7 @@ def main(values: flags.FlagValues) -> None:
     """
     if not values.output:
         raise ValueError("--output: say which directory the dataset goes to")
-    scenario = find_scenario(
-        values.scenario,
-        num_subtasks=values.num_subtasks,
-        bandwidth_floor=values.bandwidth_floor,
-    )
-    config = DatasetConfig(
-        values.num,
-        scenario,
-        values.seed,
-        values.method,
-        objective.parse(values.objective),
-        values.shard_size,
-    )
+    config = graph_config(values) if values.family == "graphs" else chain_config(values)
     began = time.monotonic()
     manifest = run(values.output, config, progress=values.progress)
     size = sum(shard.bytes for shard in manifest.shards.values())

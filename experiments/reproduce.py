@@ -8,6 +8,7 @@ import jax
 from absl import flags
 
 import offload_jax as oj
+from experiments.graphs import compare, gantt, real_graphs
 from experiments.paper import figure5, figure6, random_chains, table1
 from experiments.reporting import command_line, comparison, tables
 from experiments.reporting.files import write_text
@@ -28,6 +29,10 @@ STAGES = (
     resize_study.STAGE,
     decisions_over_time.STAGE,
     table1.STAGE,
+    # Task graphs.
+    compare.STAGE,
+    gantt.STAGE,
+    real_graphs.STAGE,
 )
 
 
@@ -45,6 +50,7 @@ def run(settings: Settings) -> dict[str, Any]:
     """
     if settings.trace_dir is not None:
         workloads.read_trace_dir(settings.trace_dir)
+    real_graphs.read_graphs(settings.graph_dir)
     partial = settings.workdir / "report.partial.md"
     results, sections = {}, []
     for stage in STAGES:

@@ -1,7 +1,7 @@
 """List scheduling of task graphs as published, as plain float64 loops over one `Graph`.
 
 Ranks, HEFT and CPOP: Topcuoglu, Hariri, Wu 2002. Optimistic cost table and PEFT: Arabnejad, Barbosa
-2014. Places on a dead link are left out of means, of the table and of the critical path's choice.
+2014. A place without a live route from and to a task's home counts in no mean and is never chosen.
 """
 
 import math
@@ -184,7 +184,7 @@ def _plan(graph, sequence, choose):
 
 
 def _least_finish(plan, v):
-    return min(plan.graph.places, key=lambda k: plan.finish_at(v, k))
+    return min(live_places(plan.graph, v), key=lambda k: plan.finish_at(v, k))
 
 
 def heft(graph):
@@ -224,7 +224,9 @@ def peft(graph):
     return _plan(
         graph,
         ready_sequence(graph, priorities),
-        lambda plan, v: min(graph.places, key=lambda k: plan.finish_at(v, k) + costs[v][k]),
+        lambda plan, v: min(
+            live_places(graph, v), key=lambda k: plan.finish_at(v, k) + costs[v][k]
+        ),
     )
 
 
@@ -237,6 +239,6 @@ def greedy_graph(graph):
             attempt = machine.copy()
             attempt.run(v, k)
             tried.append(attempt)
-        best = min(graph.places, key=lambda k: tried[k].home_at[v])
+        best = min(live_places(graph, v), key=lambda k: tried[k].home_at[v])
         machine = tried[0 if graph.is_empty(v) else best]
     return tuple(machine.place[v] for v in graph.tasks), tuple(order)

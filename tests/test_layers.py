@@ -140,7 +140,7 @@ def test_flags_and_plots_are_for_scripts() -> None:
 @pytest.mark.parametrize(
     ("package", "modules"),
     [
-        ("ortools", {f"{CHAINS}.cpsat", f"{GRAPHS}.cpsat"}),
+        ("ortools", {f"{CHAINS}.cpsat", f"{GRAPHS}.integer_model"}),
         ("orbax", {f"{LEARNING}.checkpoints"}),
         ("numba", {module for module in FILES if ".compiled" in module}),
     ],

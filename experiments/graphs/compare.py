@@ -192,7 +192,7 @@ def draw_quality(path: Any, results: Mapping[str, Any]) -> None:
         fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
 
 
-STAGE = Stage("task graphs", compute, _section, _draw)
+STAGE = Stage("task graphs", compute, _section, _draw, latency_only=True)
 
 if __name__ == "__main__":
     script(STAGE)

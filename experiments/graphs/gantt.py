@@ -83,25 +83,17 @@ def _draw(results: dict[str, Any], settings: Settings) -> None:
         axes,
     ):
         for panel, (method, title) in zip(axes, METHODS.items(), strict=True):
-            for bar in (Bar(*entry) for entry in results[method]["bars"]):
-                row = RESOURCES.index(bar.resource)
-                width = bar.finish - bar.start
-                color = PALETTE[bar.task % (len(PALETTE) - 1)]
-                if bar.resource == "cloud":
-                    panel.plot(bar.start, row, "|", color=color, markersize=11, markeredgewidth=2)
-                else:
-                    panel.barh(row, width, left=bar.start, height=0.7, color=color, lw=0.4, ec="w")
-                if width > 0.025 * latest or bar.resource == "cloud":
-                    x = bar.start + (width / 2 if width else 0.008 * latest)
-                    panel.text(
-                        x,
-                        row,
-                        str(bar.task),
-                        ha="center" if width else "left",
-                        va="center",
-                        fontsize=7,
-                        color="w" if width else "k",
-                    )
+            every = [Bar(*entry) for entry in results[method]["bars"]]
+            for bar in every:
+                if bar.resource != "cloud":
+                    _draw_bar(panel, bar, 0.025 * latest)
+            # The cloud takes no time: tasks that run there at one moment share a mark.
+            for moment in sorted({bar.start for bar in every if bar.resource == "cloud"}):
+                tasks = [b.task for b in every if (b.resource, b.start) == ("cloud", moment)]
+                row = RESOURCES.index("cloud")
+                panel.plot(moment, row, "|", color="k", markersize=11, markeredgewidth=2)
+                names = ", ".join(map(str, tasks))
+                panel.text(moment + 0.008 * latest, row, names, va="center", fontsize=7)
             makespan = results[method]["makespan"]
             panel.axvline(makespan, color="k", lw=1)
             panel.set_title(f"{title}: {makespan:.2f} s", loc="left")
@@ -110,6 +102,15 @@ def _draw(results: dict[str, Any], settings: Settings) -> None:
             panel.grid(visible=False, axis="y")
             panel.set_xlim(0, 1.01 * latest)
         axes[-1].set_xlabel("seconds")
+
+
+def _draw_bar(panel: Any, bar: Bar, least_labelled: float) -> None:
+    row, width = RESOURCES.index(bar.resource), bar.finish - bar.start
+    color = PALETTE[bar.task % (len(PALETTE) - 1)]
+    panel.barh(row, width, left=bar.start, height=0.7, color=color, lw=0.4, ec="w")
+    if width > least_labelled:
+        middle = bar.start + width / 2
+        panel.text(middle, row, str(bar.task), ha="center", va="center", fontsize=7, color="w")
 
 
 def _section(results: dict[str, Any], settings: Settings) -> str:
@@ -123,7 +124,7 @@ def _section(results: dict[str, Any], settings: Settings) -> str:
     )
 
 
-STAGE = Stage("Gantt charts", compute, _section, _draw)
+STAGE = Stage("Gantt charts", compute, _section, _draw, latency_only=True)
 
 if __name__ == "__main__":
     script(STAGE)

@@ -30,8 +30,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from offload_jax.batching import broadcast_batch
 from offload_jax.chains.costs import problem_terms
-from offload_jax.chains.problem import ChainProblem, broadcast_batch, validate_shapes
+from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.chains.scenarios import WIDE, Scenario
 from offload_jax.objectives import LATENCY, Objective
 

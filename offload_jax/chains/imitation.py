@@ -10,11 +10,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from offload_jax.batching import broadcast_batch
 from offload_jax.chains.augmentation import Variations, recombine, reverse_half
 from offload_jax.chains.costs import problem_terms, stack_terms
 from offload_jax.chains.imitation_network import ImitationConfig, log_probabilities, logits
 from offload_jax.chains.learned import LearnedPolicy, model_data
-from offload_jax.chains.problem import ChainProblem, broadcast_batch
+from offload_jax.chains.problem import ChainProblem
 from offload_jax.learning import imitation, losses
 from offload_jax.learning.distillation import soften
 from offload_jax.learning.loop import OnEpoch

@@ -3,17 +3,16 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
 from offload_jax import configs
+from offload_jax.batching import map_chunks
 from offload_jax.chains.imitation_network import ImitationConfig
-from offload_jax.chains.problem import ChainProblem, broadcast_batch, validate_shapes
+from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.learning import checkpoints
 from offload_jax.learning.parameters import Parameters, abstract_parameters
@@ -88,24 +87,5 @@ def _decide(params: Parameters, problem: ChainProblem, *, config: PolicyConfig) 
     decide = functools.partial(config.decide, params)
     if math.prod(problem.batch_shape) <= _CHUNK_ROWS:
         return decide(problem)
-    return jax.lax.platform_dependent(
-        problem, cpu=functools.partial(_decide_in_chunks, decide), default=decide
-    )
-
-
-def _decide_in_chunks(
-    decide: Callable[[ChainProblem], Array], problem: ChainProblem
-) -> Int8[Array, "*batch A"]:
-    batch = problem.batch_shape
-    rows = math.prod(batch)
-    num_chunks = math.ceil(rows / _CHUNK_ROWS)
-
-    def cut(leaf: Array) -> Array:
-        tail = leaf.shape[len(batch) :]
-        # The last chunk repeats the last row; what it gives is dropped.
-        padding = [(0, num_chunks * _CHUNK_ROWS - rows)] + [(0, 0)] * len(tail)
-        padded = jnp.pad(jnp.reshape(leaf, (rows, *tail)), padding, mode="edge")
-        return padded.reshape(num_chunks, _CHUNK_ROWS, *tail)
-
-    decisions = jax.lax.map(decide, jax.tree.map(cut, broadcast_batch(problem)))
-    return decisions.reshape(-1, problem.num_subtasks)[:rows].reshape(*batch, -1)
+    in_chunks = functools.partial(map_chunks, decide, chunk_rows=_CHUNK_ROWS)
+    return jax.lax.platform_dependent(problem, cpu=in_chunks, default=decide)

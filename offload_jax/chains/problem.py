@@ -6,7 +6,6 @@ from typing import ClassVar
 import jax
 
 from offload_jax.batching import Batched
-from offload_jax.batching import broadcast_batch as broadcast_batch
 from offload_jax.network import Place
 from offload_jax.validation import (
     BANDWIDTH,

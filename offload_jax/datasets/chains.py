@@ -1,7 +1,6 @@
 """Labelled datasets of chains: their configuration, samples, labels and columns."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ from offload_jax.chains import exhaustive
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import Scenario, sample
 from offload_jax.chains.solve import solve
-from offload_jax.datasets.config import Column, Sharded
+from offload_jax.datasets.config import Column, Config
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.solution import Solution
@@ -25,7 +24,7 @@ _CPSAT_SHARD_SIZE = 1_000
 
 
 @dataclasses.dataclass(frozen=True)
-class DatasetConfig(Sharded):
+class DatasetConfig(Config):
     """Everything the samples and labels of a dataset depend on.
 
     Attributes:
@@ -67,12 +66,12 @@ class DatasetConfig(Sharded):
         return solve(problem, method=self.method, objective=self.objective)
 
     @property
-    def pads_labels(self) -> bool:
+    def pads_labels(self) -> bool:  # type: ignore[override]
         """All but CP-SAT solve a batch as one; there each problem takes time of its own."""
         return self.method != "cpsat"
 
     @property
-    def packages(self) -> tuple[str, ...]:
+    def packages(self) -> tuple[str, ...]:  # type: ignore[override]
         """OR-Tools where it solves."""
         return ("ortools",) if self.method == "cpsat" else ()
 
@@ -104,7 +103,7 @@ class DatasetConfig(Sharded):
         return configs.as_data(self) | _FORMAT
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> "DatasetConfig":
+    def from_data(cls, data: dict[str, Any]) -> "DatasetConfig":
         """The inverse of `as_data`.
 
         Raises:

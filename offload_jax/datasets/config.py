@@ -1,7 +1,8 @@
 """What a labelled dataset is made from: what every family's configuration has, and supplies."""
 
+import abc
 import numbers
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,80 +25,60 @@ class Column(NamedTuple):
     shape: tuple[int, ...] = ()
 
 
-@runtime_checkable
-class Config(Protocol):
+class Config(abc.ABC):
     """What a family supplies: a frozen dataclass that draws, labels and stores its samples.
 
-    Derive it from `Sharded`, call `check_numbers` in `__post_init__`, and name the module that
-    holds it, as `DatasetConfig`, in `datasets.manifest.FAMILIES`. Solvers are better imported
-    inside `label`.
+    Its module names it `DatasetConfig` and stands in `datasets.manifest.FAMILIES`. It calls
+    `check_numbers` in `__post_init__`, and better imports solvers inside `label`.
 
     Attributes:
       num: samples, at least 1.
       seed: 0 .. `MAX_SEED`. Shard i is drawn with `fold_in(key(seed), i)`.
       shard_size: samples a shard.
+      pads_labels: whether a last, smaller shard is labelled at full size, so that one program does
+        all.
+      packages: what labels depend on besides JAX and NumPy, names of installed distributions.
     """
-
-    @property
-    def num(self) -> int: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @property
-    def shard_size(self) -> int: ...
-
-    @property
-    def num_shards(self) -> int: ...
-
-    def rows(self, index: int, /) -> int: ...
-
-    def draw(self, key: jax.Array, num: int, /) -> Any:
-        """Problems, a pytree whose leaves all have a first axis of length `num`."""
-
-    def label(self, problem: Any, /) -> Any:
-        """Their solutions; may return before they are computed."""
-
-    @property
-    def pads_labels(self) -> bool:
-        """Whether a last, smaller shard is labelled at full size, so that one program does all."""
-
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """What labels depend on besides JAX and NumPy, names of installed distributions."""
-
-    @property
-    def columns(self) -> dict[str, Column]:
-        """What a row holds, in order."""
-
-    def to_columns(self, problem: Any, solution: Any, /) -> dict[str, Any]:
-        """Arrays `[n, *shape]` by the names of `columns`."""
-
-    def from_columns(self, columns: dict[str, np.ndarray], /) -> tuple[Any, Any]:
-        """The inverse: problems and solutions, of NumPy arrays."""
-
-    def as_data(self) -> dict[str, Any]:
-        """The configuration in JSON types, with "family" unless it is a chain's."""
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any], /) -> "Config":
-        """The inverse of `as_data`; raises KeyError, TypeError or ValueError on anything else."""
-
-
-class Sharded:
-    """How samples are spread over shards; a base class without fields."""
 
     num: int
     seed: int
     shard_size: int
+    pads_labels: bool = True
+    packages: tuple[str, ...] = ()
+
+    @abc.abstractmethod
+    def draw(self, key: jax.Array, num: int) -> Any:
+        """Problems, a pytree whose leaves all have a first axis of length `num`."""
+
+    @abc.abstractmethod
+    def label(self, problem: Any) -> Any:
+        """Their solutions; may return before they are computed."""
+
+    @property
+    @abc.abstractmethod
+    def columns(self) -> dict[str, Column]:
+        """What a row holds, in order."""
+
+    @abc.abstractmethod
+    def to_columns(self, problem: Any, solution: Any) -> dict[str, Any]:
+        """Arrays `[n, *shape]` by the names of `columns`."""
+
+    @abc.abstractmethod
+    def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[Any, Any]:
+        """The inverse: problems and solutions, of NumPy arrays."""
+
+    @abc.abstractmethod
+    def as_data(self) -> dict[str, Any]:
+        """The configuration in JSON types, with "family" unless it is a chain's."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_data(cls, data: dict[str, Any]) -> "Config":
+        """The inverse of `as_data`; raises KeyError, TypeError or ValueError on anything else."""
 
     def check_numbers(self) -> None:
         """Refuses counts and seeds that are no integers or out of range; names the field."""
-        for name, low, high in (
-            ("num", 1, None),
-            ("seed", 0, MAX_SEED),
-            ("shard_size", 0, None),
-        ):
+        for name, low, high in (("num", 1, None), ("seed", 0, MAX_SEED), ("shard_size", 0, None)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, numbers.Integral):
                 raise ValueError(f"{name} = {value!r}: must be an integer")

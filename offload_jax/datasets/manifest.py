@@ -16,7 +16,10 @@ from offload_jax import configs
 from offload_jax.datasets.config import Config
 from offload_jax.files import replace_file
 
-FAMILIES = {"chains": "offload_jax.datasets.chains"}
+FAMILIES = {
+    "chains": "offload_jax.datasets.chains",
+    "graphs": "offload_jax.datasets.graphs",
+}
 """Where each family's `DatasetConfig` lies; a manifest that names no family is of chains."""
 
 # Tools that open the directory as one table skip names that begin with "_" or ".".

@@ -8,6 +8,7 @@ schedule = oj.graphs.simulate(problem, solution.place, solution.order)
 """
 
 from offload_jax.graphs import metrics, policies, scenarios
+from offload_jax.graphs.bound import lower_bound
 from offload_jax.graphs.costs import GraphCosts, graph_costs, validate_costs
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, Transfers
 from offload_jax.graphs.energy import energy
@@ -30,6 +31,7 @@ __all__ = [
     "energy",
     "fuse",
     "graph_costs",
+    "lower_bound",
     "metrics",
     "network_costs",
     "policies",

@@ -11,7 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs.compiled import Bench, book, compiled, new_bench, plain, simulate
+from offload_jax.graphs.compiled import (
+    Bench,
+    book,
+    compiled,
+    inner,
+    new_bench,
+    plain,
+    readers,
+    simulate,
+)
 from offload_jax.graphs.list_scheduling import (
     by_decreasing,
     greedy_places,
@@ -96,7 +105,9 @@ def perturbed(request, num, rank_noise, rate_noise):
                 moving[e] *= math.exp(rank_noise * np.random.normal())
             if copy % 2 == 0:
                 for k in range(num_places):
-                    world_seconds[:, k] *= math.exp(rate_noise * np.random.normal())
+                    slower = math.exp(rate_noise * np.random.normal())
+                    for v in range(seconds.size):
+                        world_seconds[v, k] *= slower
                 for link in range(world_rate.size):
                     world_rate[link] *= math.exp(rate_noise * np.random.normal())
         world = Request(
@@ -121,11 +132,11 @@ def perturbed(request, num, rank_noise, rate_noise):
         makespan = simulate(request, bench, place, order)
         if copy == 0 or makespan < best:
             best = makespan
-            best_place[:], best_order[:] = place, order
+            best_place, best_order = place.copy(), order
     return best_place, best_order
 
 
-@compiled
+@inner
 @typing.no_type_check
 def _new_queues(request):
     num_tasks, num_places = request.seconds.shape
@@ -140,18 +151,9 @@ def _new_queues(request):
 @typing.no_type_check
 def start(request, place, order):
     """A walk that begins at a decision."""
-    num_tasks = order.size
     bench, queues = new_bench(request), _new_queues(request)
-    first_reader = np.zeros(num_tasks + 1, np.int64)
-    for u in request.source:
-        first_reader[u + 1] += 1
-    first_reader = np.cumsum(first_reader)
-    reader, filled = np.empty(request.source.size, np.int64), first_reader.copy()
-    for v in range(num_tasks):
-        for e in range(request.first_edge[v], request.first_edge[v + 1]):
-            reader[filled[request.source[e]]] = v
-            filled[request.source[e]] += 1
-    makespan = _book_from(request, bench, place, order, 0, queues, queues, math.inf)
+    first_reader, reader = readers(request)
+    makespan = _book_from(request, bench, place, order, np.int64(0), queues, queues, math.inf)
     return Walk(
         place.copy(),
         order.copy(),
@@ -293,7 +295,7 @@ def anneal(request, walk, num_steps, hottest, coldest):
             target = earliest + np.random.randint(latest - earliest + 1)
         if target == origin and place == walk.place[task]:
             continue
-        first = 0 if request.send_once else min(origin, target)
+        first = np.int64(0) if request.send_once else min(origin, target)
         _shift(walk.tried_order, origin, target)
         walk.tried_place[task] = place
         makespan = _book_from(

@@ -3,6 +3,10 @@
 Functions that only read and write arrays are compiled without numba's reference counting (`plain`):
 it would count every array at every call, which takes four times as long as the simulation itself.
 They cannot allocate, so what they write on comes from outside.
+
+What takes numba long is avoided: wrappers for callers in Python where there are none, NumPy's
+sorts, arithmetic on and indexing by arrays, and number literals as arguments, which are types of
+their own.
 """
 
 import math
@@ -12,9 +16,16 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-_OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
-compiled = numba.njit(**_OPTIONS)
-plain = numba.njit(**_OPTIONS, _nrt=False)  # type: ignore[call-overload]
+_OPTIONS: Any = {
+    "nogil": True,
+    "cache": True,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+}
+compiled = numba.njit(**_OPTIONS)  # type: ignore[call-overload]
+# For callers that are compiled themselves.
+inner = numba.njit(**_OPTIONS, no_cpython_wrapper=True)  # type: ignore[call-overload]
+plain = numba.njit(**_OPTIONS, no_cpython_wrapper=True, _nrt=False)  # type: ignore[call-overload]
 
 
 class Bench(NamedTuple):
@@ -39,7 +50,7 @@ class Bench(NamedTuple):
     edges: np.ndarray
 
 
-@compiled
+@inner
 @typing.no_type_check
 def new_bench(request):
     num_tasks, num_places = request.seconds.shape
@@ -158,3 +169,22 @@ def simulate(request, bench, place, order):
         _, back = book(request, bench, task, place[task])
         makespan = max(makespan, max(back, bench.finish[task]))
     return makespan
+
+
+@inner
+@typing.no_type_check
+def readers(request):
+    """int `[N + 1]` and `[M]`: `reader[first[u] : first[u + 1]]` are the tasks that need task u."""
+    num_tasks = request.seconds.shape[0]
+    first = np.zeros(num_tasks + 1, np.int64)
+    for u in request.source:
+        first[u + 1] += 1
+    for u in range(num_tasks):
+        first[u + 1] += first[u]
+    reader, filled = np.empty(request.source.size, np.int64), first.copy()
+    for v in range(num_tasks):
+        for e in range(request.first_edge[v], request.first_edge[v + 1]):
+            u = request.source[e]
+            reader[filled[u]] = v
+            filled[u] += 1
+    return first, reader

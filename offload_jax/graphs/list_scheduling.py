@@ -13,13 +13,13 @@ import typing
 
 import numpy as np
 
-from offload_jax.graphs.compiled import book, compiled, new_bench, plain, reset
+from offload_jax.graphs.compiled import book, compiled, inner, new_bench, plain, readers, reset
 
 _SAME = 1e-9
 HEFT, CPOP, PEFT = 0, 1, 2
 
 
-@compiled
+@inner
 @typing.no_type_check
 def pair_costs(request):
     """Seconds per byte and start-up delay `[K, K]` from place to place; `inf` without a route."""
@@ -43,7 +43,7 @@ def _is_live(rate, home, place):
     return rate[home, place] < math.inf and rate[place, home] < math.inf
 
 
-@compiled
+@inner
 @typing.no_type_check
 def _mean_pair(rate, delay, home_from, home_to):
     """Mean seconds per byte and delay over pairs of different live places that are joined."""
@@ -59,7 +59,7 @@ def _mean_pair(rate, delay, home_from, home_to):
     return (total_rate / count, total_delay / count) if count else (0.0, 0.0)
 
 
-@compiled
+@inner
 @typing.no_type_check
 def _mean_way_home(rate, delay, home):
     total_rate, total_delay, count = 0.0, 0.0, 0
@@ -71,7 +71,7 @@ def _mean_way_home(rate, delay, home):
     return (total_rate / count, total_delay / count) if count else (0.0, 0.0)
 
 
-@compiled
+@inner
 @typing.no_type_check
 def mean_costs(request, rate, delay):
     """w `[N]`, c `[M]` by edge, and the mean way home `[N]` of outputs."""
@@ -102,7 +102,7 @@ def mean_costs(request, rate, delay):
     return seconds, moving, returning
 
 
-@compiled
+@inner
 @typing.no_type_check
 def upward_ranks(request, seconds, moving, returning):
     """rank(v) = w(v) + max(way home, max over successors of c + rank) `[N]`."""
@@ -129,12 +129,18 @@ def empty_last(request, place, order):
         empty[v] &= request.first_edge[v] == request.first_edge[v + 1]
     for u in request.source:
         empty[u] = False
-    last = np.flatnonzero(empty)
-    place[last] = 0
-    order[:] = np.concatenate((order[~empty[order]], last))
+    count = 0
+    for i in range(num_tasks):
+        if not empty[order[i]]:
+            order[count] = order[i]
+            count += 1
+    for v in range(num_tasks):
+        if empty[v]:
+            order[count], place[v] = v, 0
+            count += 1
 
 
-@compiled
+@inner
 @typing.no_type_check
 def _downward_ranks(request, seconds, moving):
     """rank_d(v) = max over predecessors of rank_d + w + c `[N]`."""
@@ -146,7 +152,7 @@ def _downward_ranks(request, seconds, moving):
     return ranks
 
 
-@compiled
+@inner
 @typing.no_type_check
 def optimistic_costs(request, rate, moving):
     """PEFT's OCT `[N, K]`: the least time from the end of a task at a place to the end of all."""
@@ -165,24 +171,38 @@ def optimistic_costs(request, rate, moving):
     return table
 
 
-@compiled
+@plain
+@typing.no_type_check
+def _sort(items, keys):
+    """Puts items in increasing order of their keys in place, equal ones as they were."""
+    for i in range(1, items.size):
+        item = items[i]
+        while i > 0 and keys[items[i - 1]] > keys[item]:
+            items[i] = items[i - 1]
+            i -= 1
+        items[i] = item
+
+
+@inner
 @typing.no_type_check
 def by_decreasing(ranks):
     """int `[N]` tasks by decreasing rank, nearly equal ones by number."""
-    order = np.argsort(-ranks, kind="mergesort")
-    tolerance = _SAME * max(ranks.max(), 0.0)
-    first = 0
-    while first < order.size:
-        last = first + 1
-        while last < order.size and ranks[order[first]] - ranks[order[last]] <= tolerance:
-            last += 1
-        if last - first > 1:
-            order[first:last] = np.sort(order[first:last])
-        first = last
+    order, keys = np.arange(ranks.size), np.empty_like(ranks)
+    for v in order:
+        keys[v] = -ranks[v]
+    _sort(order, keys)
+    largest = order[0]
+    tolerance = _SAME * max(ranks[largest], 0.0)
+    for v in order:
+        if not ranks[largest] - ranks[v] <= tolerance:
+            largest = v
+        keys[v] = -ranks[largest]
+    order = np.arange(ranks.size)
+    _sort(order, keys)
     return order
 
 
-@compiled
+@inner
 @typing.no_type_check
 def _ready_order(request, priority):
     """int `[N]`: of the tasks whose needs are met the one of highest priority, again and again."""
@@ -191,16 +211,7 @@ def _ready_order(request, priority):
     missing = np.empty(num_tasks, np.int64)
     for v in range(num_tasks):
         missing[v] = request.first_edge[v + 1] - request.first_edge[v]
-    # Readers of each task, by source.
-    first_reader = np.zeros(num_tasks + 1, np.int64)
-    for u in request.source:
-        first_reader[u + 1] += 1
-    first_reader = np.cumsum(first_reader)
-    readers, filled = np.empty(request.source.size, np.int64), first_reader.copy()
-    for v in range(num_tasks):
-        for e in range(request.first_edge[v], request.first_edge[v + 1]):
-            readers[filled[request.source[e]]] = v
-            filled[request.source[e]] += 1
+    first_reader, reader = readers(request)
     ready = [v for v in range(num_tasks) if missing[v] == 0]
     order = np.empty(num_tasks, np.int64)
     for i in range(num_tasks):
@@ -215,18 +226,17 @@ def _ready_order(request, priority):
                 chosen = index
         order[i] = ready.pop(chosen)
         for r in range(first_reader[order[i]], first_reader[order[i] + 1]):
-            missing[readers[r]] -= 1
-            if missing[readers[r]] == 0:
-                ready.append(readers[r])
+            missing[reader[r]] -= 1
+            if missing[reader[r]] == 0:
+                ready.append(reader[r])
     return order
 
 
-@compiled
+@inner
 @typing.no_type_check
-def _critical_path(request, rate, seconds, moving, up, down):
+def _critical_path(request, rate, seconds, moving, up, priority):
     """CPOP: which tasks are on the critical path, and the live place that runs them fastest."""
     num_tasks, num_places = request.seconds.shape
-    priority = up + down
     longest = priority.max()
     tolerance = _SAME * longest
     critical = np.zeros(num_tasks, np.bool_)
@@ -271,7 +281,7 @@ def _first_gap(starts, ends, count, ready, duration):
     return max(ready, before), count
 
 
-@compiled
+@inner
 @typing.no_type_check
 def _plan(request, rate, delay, sequence, bonus, fixed):
     """List scheduling with insertion.
@@ -352,20 +362,24 @@ def plan(request, method):
     else:
         up = upward_ranks(request, seconds, moving, returning)
         if method == CPOP:
-            down = _downward_ranks(request, seconds, moving)
-            critical, fastest = _critical_path(request, rate, seconds, moving, up, down)
-            fixed[critical] = fastest
-            sequence = _ready_order(request, up + down)
+            through = _downward_ranks(request, seconds, moving)
+            for v in range(num_tasks):
+                through[v] += up[v]
+            critical, fastest = _critical_path(request, rate, seconds, moving, up, through)
+            for v in range(num_tasks):
+                if critical[v]:
+                    fixed[v] = fastest
+            sequence = _ready_order(request, through)
         else:
             sequence = by_decreasing(up)
     place, start, finish = _plan(request, rate, delay, sequence, bonus, fixed)
     # Equal starts stay in the order of planning, in which no task stands before what it needs.
-    order = sequence[np.argsort(start[sequence], kind="mergesort")]
-    empty_last(request, place, order)
-    return place, order, finish
+    _sort(sequence, start)
+    empty_last(request, place, sequence)
+    return place, sequence, finish
 
 
-@compiled
+@inner
 @typing.no_type_check
 def rank_order(request):
     """int `[N]` tasks by decreasing upward rank."""
@@ -391,7 +405,7 @@ def greedy_places(request, rate, bench, before, order, place):
     for i in range(order.size):
         task = order[i]
         bench.position[task] = i
-        best, chosen = math.inf, 0
+        best, chosen = math.inf, np.int64(0)
         for k in range(num_places):
             if not _is_live(rate, request.home[task], k):
                 continue
@@ -417,7 +431,7 @@ def _copy_queues(source, target, task):
                 target.copies[u, k] = source.copies[u, k]
 
 
-@compiled
+@inner
 @typing.no_type_check
 def greedy(request):
     """Places and order int `[N]`."""

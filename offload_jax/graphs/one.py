@@ -5,7 +5,7 @@ import typing
 
 import numpy as np
 
-from offload_jax.graphs.compiled import compiled
+from offload_jax.graphs.compiled import compiled, inner
 from offload_jax.graphs.list_scheduling import CPOP, HEFT, PEFT, greedy, plan
 from offload_jax.graphs.packing import Request
 
@@ -13,7 +13,7 @@ GREEDY = 3
 METHODS = {"greedy": GREEDY, "heft": HEFT, "cpop": CPOP, "peft": PEFT}
 
 
-@compiled
+@inner
 @typing.no_type_check
 def is_valid(cycles, data, depends, input, output, rates, release):
     """The rules of `validate` but for those on what is static; NaN fails every comparison."""
@@ -34,7 +34,7 @@ def is_valid(cycles, data, depends, input, output, rates, release):
     return valid
 
 
-@compiled
+@inner
 @typing.no_type_check
 def read(cycles, data, depends, input, output, rates, edge_servers, release, send_once):
     """A `Request` from the fields of a `GraphProblem`; see `costs.graph_costs`."""

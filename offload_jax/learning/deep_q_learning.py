@@ -9,7 +9,6 @@ regressed on rewards, with epsilon-greedy exploration and a replay buffer.
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -144,9 +143,7 @@ def train(
     model: ModelConfig,
     recipe: DeepQRecipe,
     config: Mapping[str, Any],
-    checkpoint: Path | None = None,
-    checkpoint_every: int = 10,
-    on_epoch: loop.OnEpoch | None = None,
+    **options: Any,
 ) -> Any:
     """Trains a Q-network by trial and error; no labels.
 
@@ -156,9 +153,8 @@ def train(
       model: the network, for its initial parameters.
       recipe: how.
       config: stored beside the weights, see `loop.run`.
-      checkpoint: folder to write to and to resume from.
-      checkpoint_every: epochs between checkpoints.
-      on_epoch: receives "loss", and "reward", the mean reward of the actions tried.
+      **options: `checkpoint`, `checkpoint_every` and `on_epoch` of `loop.run`; metrics are
+        "loss" and "reward", the mean reward of the actions tried.
 
     Returns:
       The trained parameters.
@@ -175,7 +171,5 @@ def train(
         loop.start(recipe, initialize(model, jax.random.fold_in(key, 0)), empty),
         key=jax.random.fold_in(key, 1),
         config=config,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        on_epoch=on_epoch,
+        **options,
     )

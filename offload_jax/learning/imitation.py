@@ -7,7 +7,6 @@ finds for itself are the same training.
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -86,9 +85,7 @@ def train(
     model: ModelConfig,
     recipe: ImitationRecipe,
     config: Mapping[str, Any],
-    checkpoint: Path | None = None,
-    checkpoint_every: int = 10,
-    on_epoch: loop.OnEpoch | None = None,
+    **options: Any,
 ) -> Any:
     """Trains a network on examples.
 
@@ -98,9 +95,7 @@ def train(
       model: the network, for its initial parameters.
       recipe: how.
       config: stored beside the weights, see `loop.run`.
-      checkpoint: folder to write to and to resume from.
-      checkpoint_every: epochs between checkpoints.
-      on_epoch: receives metrics.
+      **options: `checkpoint`, `checkpoint_every` and `on_epoch` of `loop.run`.
 
     Returns:
       The trained parameters.
@@ -119,7 +114,5 @@ def train(
         loop.start(recipe, initialize(model, jax.random.fold_in(key, 0))),
         key=jax.random.fold_in(key, 1),
         config=config,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        on_epoch=on_epoch,
+        **options,
     )

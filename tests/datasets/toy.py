@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from offload_jax import configs
-from offload_jax.datasets.config import Column, Sharded
+from offload_jax.datasets.config import Column, Config
 
 
 class Trace(NamedTuple):
@@ -16,7 +16,7 @@ class Trace(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class DatasetConfig(Sharded):
+class DatasetConfig(Config):
     num: int
     size: int
     seed: int = 0

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from experiments import reproduce
+from experiments.graphs import compare, real_graphs, test_sets
 from experiments.paper import presets, table1
 from experiments.paper.presets import DEFAULT, PAPER, Preset, Row
 from experiments.reporting.stage import Settings
@@ -51,6 +52,10 @@ def tiny() -> Any:
         patch.setitem(presets.PRESETS, "tiny", TINY)
         for study in (real_tasks, decision_map, decisions_over_time):
             patch.setattr(study, "NETWORKS", {"AlexNet": study.NETWORKS["AlexNet"]})
+        patch.setattr(real_graphs, "NETWORKS", {"AlexNet": decision_map.NETWORKS["AlexNet"]})
+        patch.setattr(test_sets, "SIZES", (12,))
+        few = compare.Preset(4, 2, {12: 1}, (2,), (100,), (5.0,))
+        patch.setitem(compare.PRESETS, "tiny", few)
         # The delays have tests of their own.
         stages = tuple(stage for stage in reproduce.STAGES if stage is not table1.STAGE)
         patch.setattr(reproduce, "STAGES", stages)

@@ -123,13 +123,16 @@ def test_a_dead_link_leaves_everything_local(rule: str, inputs: int) -> None:
         requests.append(request._replace(b1=0.0, input=[inputs * b for b in request.input]))
     solution = oj.graphs.solve(cases.as_problem(requests), method=rule)
     assert np.isfinite(solution.cost).all()
-    if inputs:
-        np.testing.assert_array_equal(solution.place, 0)
+    np.testing.assert_array_equal(solution.place, 0)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_hostile_costs_give_decisions_that_can_be_carried_out(rule: str) -> None:
-    """Dead links, forbidden places, places apart: valid places and orders, costs as simulated."""
+    """Dead links, forbidden places, places apart: valid, and what the oracle decides.
+
+    Greedy's ranks may be float32, and ties among them another order of the same cost; where every
+    place is out of reach, which one it names is left open.
+    """
     rng = np.random.default_rng(16)
     for name in ("paper", "pairs apart"):
         graphs = [cases.random_graph(rng, cases.LAYOUTS[name]) for _ in range(cases.BATCH)]
@@ -139,6 +142,12 @@ def test_hostile_costs_give_decisions_that_can_be_carried_out(rule: str) -> None
             assert sorted(order) == list(graph.tasks)
             timetable = oracle.simulate_graph(graph, place, order)
             assert float(solution.cost[row]) == timetable.makespan
+            expected = expected_decision(rule, graph)
+            if rule == "greedy":
+                makespan = oracle.simulate_graph(graph, *expected).makespan
+                assert timetable.makespan == makespan or makespan == math.inf
+            else:
+                assert (tuple(place), tuple(order)) == expected
             if timetable.makespan < math.inf:
                 assert oracle.faults(graph, timetable) == []
 

@@ -1,0 +1,117 @@
+"""How fast task graphs are simulated and decided, beside one compiled loop in one thread.
+
+    python -m benchmarks.graph_throughput
+
+All in one run, so that ratios hold on any machine. The loop is `graphs.compiled.simulate` by numba,
+one decision after the other; everything else in batches on all cores that JAX takes.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numba
+import numpy as np
+from absl import flags
+
+import offload_jax as oj
+from experiments.reporting import command_line, tables
+from offload_jax.graphs import compiled, packing
+
+_ROUNDS = 7
+
+
+def measure(calls: dict[str, Callable[[], Any]], rounds: int = _ROUNDS) -> dict[str, float]:
+    """Least seconds of each call, taken in turns so that a slow moment of the machine hits all."""
+    for call in calls.values():
+        jax.block_until_ready(call())
+    best = dict.fromkeys(calls, np.inf)
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            jax.block_until_ready(call())
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+@numba.njit(nogil=True)
+def _simulate_all(request: Any, places: Any, orders: Any) -> float:
+    bench = compiled.new_bench(request)
+    total = 0.0
+    for i in range(places.shape[0]):
+        total += compiled.simulate(request, bench, places[i], orders[i])
+    return total
+
+
+def rows(num_tasks: int, batch: int) -> list[list[Any]]:
+    """Name, microseconds a schedule or decision, and the ratio to the loop."""
+    graphs = oj.graphs
+    problems = graphs.scenarios.sample(
+        jax.random.key(0), graphs.scenarios.layered(num_tasks), batch
+    )
+    policies = graphs.policies
+    wide = jax.block_until_ready(policies.random(problems, key=jax.random.key(1)))
+    one = jax.tree.map(lambda leaf: leaf[0], problems)
+    # Random decisions about one request; the graph is the same, so each can be carried out.
+    many = jax.vmap(lambda key: policies.random(one, key=key))(
+        jax.random.split(jax.random.key(2), batch)
+    )
+    request = next(iter(packing.unpack_rows(graphs.graph_costs(one, library=np))))
+    places, orders = (np.asarray(part, np.int64) for part in many)
+    simulate = jax.jit(
+        lambda problem, place, order: graphs.simulate(problem, place, order).makespan
+    )
+    greedy = jax.jit(policies.greedy)
+    calls: dict[str, Callable[[], Any]] = {
+        "compiled loop, one thread, decisions about one graph": lambda: _simulate_all(
+            request, places, orders
+        ),
+        "simulate, decisions about one graph": lambda: simulate(one, *many),
+        "simulate, a decision about each of many graphs": lambda: simulate(problems, *wide),
+        "greedy, each of many graphs": lambda: greedy(problems),
+        "simulate, plain call with validation": lambda: graphs.simulate(one, *many).makespan,
+    }
+    seconds = measure(calls)
+    loop = next(iter(seconds.values()))
+    return [[name, 1e6 * s / batch, s / loop] for name, s in seconds.items()]
+
+
+def single_rows(num_tasks: int, repeats: int = 300) -> list[list[Any]]:
+    """Name and microseconds of one decision at a time."""
+    problem = oj.graphs.scenarios.sample(
+        jax.random.key(0), oj.graphs.scenarios.layered(num_tasks), 1
+    )
+    names = "cycles", "data", "depends", "input", "output"
+    rates = "device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth"
+    fields = [np.asarray(getattr(problem, name))[0] for name in (*names, *rates)]
+    fields = [f if f.dtype == bool else f.astype(np.float64) for f in fields]
+    found = []
+    for method in ("greedy", "heft", "cpop", "peft"):
+        decide = oj.single.graph(method=method)
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            decide(*fields)
+            times.append(time.perf_counter() - start)
+        found.append([f"oj.single.graph, {method}", 1e6 * float(np.median(times))])
+    return found
+
+
+def main(values: flags.FlagValues) -> None:
+    print(f"{jax.devices()[0].device_kind}, {values.batch} decisions a call\n")
+    for num_tasks in (12, 20, 50):
+        print(f"{num_tasks} tasks\n")
+        headers = ["what", "µs each", "/ loop"]
+        print(tables.markdown(headers, rows(num_tasks, values.batch), digits=2))
+        print()
+        print(tables.markdown(["one at a time", "µs, median"], single_rows(num_tasks), digits=1))
+        print()
+
+
+def define(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer("batch", 4096, "Decisions a call.", lower_bound=1, flag_values=values)
+
+
+if __name__ == "__main__":
+    command_line.run(main, define)

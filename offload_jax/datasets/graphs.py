@@ -1,0 +1,150 @@
+"""Labelled datasets of task graphs: their configuration, samples, labels and columns.
+
+| column | type | what |
+|---|---|---|
+| `cycles_0` .. `cycles_{N-1}`, `input_…`, `output_…` | float32 | fields of the tasks |
+| `depends`, `data` | lists of N² bool, float32 | [u, v] in C order: v needs u, and bytes |
+| `device_speed`, `edge_speed` | float32 | cycles per second |
+| `device_edge_bandwidth`, `edge_cloud_bandwidth` | float32 | bytes per second |
+| `place_0` .. `place_{N-1}` | int8 | 0 device, 1 edge, 2 cloud |
+| `order_0` .. `order_{N-1}` | int32 | the tasks in the order in which they are booked |
+| `cost`, `lower_bound` | float64 | seconds |
+| `optimal` | bool | the cost is proven to be the least of all schedules |
+| `status` | int8 | an index into `STATUSES`: what CP-SAT said |
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from offload_jax import configs
+from offload_jax.datasets.config import Column, Config
+from offload_jax.graphs.decision import GraphSolution
+from offload_jax.graphs.problem import GraphProblem
+from offload_jax.graphs.scenarios import Scenario, sample
+
+METHODS = ("search", "greedy", "heft", "cpop", "peft", "cpsat")
+STATUSES = ("NOT ASKED", "OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNKNOWN")
+_FORMAT = {"family": "graphs", "format_version": 1}
+_SHARD_ENTRIES = 4_000_000  # about 20 MB a shard
+_SLOW_SHARD_SIZE = 1_000
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetConfig(Config):
+    """Everything the samples and labels of a dataset depend on.
+
+    Attributes:
+      num: samples, at least 1.
+      scenario: the distribution of the graphs.
+      seed: 0 .. 2**32 - 1. Shard i is drawn with `fold_in(key(seed), i)`.
+      method: how labels are computed, one of `METHODS`.
+      time_limit: seconds for each graph, for "search" and "cpsat"; None is as in
+        `oj.graphs.solve`. With a limit the labels depend on how fast the machine is.
+      shard_size: samples a shard; 0 chooses: about 20 MB, and at most 1000 samples for "search" and
+        "cpsat".
+    """
+
+    num: int
+    scenario: Scenario
+    seed: int = 0
+    method: str = "search"
+    time_limit: float | None = None
+    shard_size: int = 0
+    pads_labels = False
+
+    def __post_init__(self) -> None:
+        self.check_numbers()
+        if self.method not in METHODS:
+            raise ValueError(
+                f"method: unknown method {self.method!r}, known are {', '.join(METHODS)}"
+            )
+        slow = self.method in ("search", "cpsat")
+        if self.time_limit is not None and not (slow and self.time_limit > 0):
+            raise ValueError(
+                f"time_limit = {self.time_limit}: must be above 0, for search and cpsat only"
+            )
+        if self.shard_size == 0:
+            size = max(1, _SHARD_ENTRIES // self.scenario.num_tasks**2)
+            object.__setattr__(self, "shard_size", min(size, _SLOW_SHARD_SIZE) if slow else size)
+
+    def draw(self, key: jax.Array, num: int) -> GraphProblem:
+        """Samples of the scenario."""
+        return sample(key, self.scenario, num)
+
+    def label(self, problem: GraphProblem) -> GraphSolution:
+        """Decisions about them."""
+        from offload_jax.graphs.solve import solve
+
+        return solve(problem, method=self.method, time_limit=self.time_limit)
+
+    @property
+    def packages(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What solves."""
+        return {"cpsat": ("ortools", "numba"), "greedy": ()}.get(self.method, ("numba",))
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """Fields of problem and solution, and the status."""
+        tasks = (self.scenario.num_tasks,)
+        task, scalar = Column(np.float32, tasks), Column(np.float32)
+        return {
+            "cycles": task,
+            "data": Column(np.float32, tasks * 2),
+            "depends": Column(np.bool_, tasks * 2),
+            "input": task,
+            "output": task,
+            "device_speed": scalar,
+            "edge_speed": scalar,
+            "device_edge_bandwidth": scalar,
+            "edge_cloud_bandwidth": scalar,
+            "place": Column(np.int8, tasks),
+            "order": Column(np.int32, tasks),
+            "cost": Column(np.float64),
+            "lower_bound": Column(np.float64),
+            "optimal": Column(np.bool_),
+            "status": Column(np.int8),
+        }
+
+    def to_columns(self, problem: GraphProblem, solution: GraphSolution) -> dict[str, Any]:
+        """Fields by name; what a scenario fixes for all samples is left out."""
+        fields = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
+        every = fields | solution._asdict() | {"status": self._status(solution)}
+        return {name: every[name] for name in self.columns}
+
+    def _status(self, solution: GraphSolution) -> np.ndarray:
+        shape = np.shape(solution.cost)
+        if self.method != "cpsat":
+            return np.zeros(shape, np.int8)
+        from offload_jax.graphs.cpsat import statuses
+
+        said = statuses(solution)
+        return np.array([STATUSES.index(status) for status in said.ravel()], np.int8).reshape(shape)
+
+    def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[GraphProblem, GraphSolution]:
+        """The inverse of `to_columns`, without the status, which `optimal` and `cost` imply."""
+        names = [f.name for f in dataclasses.fields(GraphProblem) if f.name in columns]
+        fields: dict[str, Any] = {name: columns[name] for name in names}
+        problem = GraphProblem(**fields, edge_servers=self.scenario.edge_servers)
+        label: dict[str, Any] = {
+            name: columns[name] for name in GraphSolution._fields if name in columns
+        }
+        return problem, GraphSolution(**label)
+
+    def as_data(self) -> dict[str, Any]:
+        """The configuration in JSON types."""
+        return configs.as_data(self) | _FORMAT
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> "DatasetConfig":
+        """The inverse of `as_data`.
+
+        Raises:
+          KeyError, TypeError, ValueError: something is missing, unknown or out of its range.
+        """
+        values = dict(data)
+        if {name: values.pop(name) for name in _FORMAT} != _FORMAT:
+            raise ValueError(f"only {_FORMAT} is known")
+        return configs.from_data(values, cls)

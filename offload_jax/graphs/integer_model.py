@@ -1,0 +1,338 @@
+"""The integer model of one request for OR-Tools CP-SAT; see `cpsat`."""
+
+import itertools
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from ortools.sat.python import cp_model
+
+from offload_jax.graphs.operations import DenseRequest, Key, Times, heads_and_tails
+
+Literal = Any
+"""A Boolean of the model or its negation, or True."""
+
+
+class Found(NamedTuple):
+    """Places and starts in units, None if there are none; a bound in units; CP-SAT's status."""
+
+    place: list[int] | None
+    start: dict[Key, int]
+    lower_bound: float
+    status: str
+
+
+class IntegerModel:
+    """The integer model of one request.
+
+    `horizon` is the makespan of a known schedule, or at least that of some best one.
+    """
+
+    def __init__(self, request: DenseRequest, horizon: int) -> None:
+        self.request, self.horizon = request, horizon
+        self.head, self.tail = heads_and_tails(request)
+        through = self.head + self.tail
+        self.possible = through <= horizon
+        # Every task runs somewhere, so no schedule is shorter than this.
+        self.lower = float(np.where(self.possible, through, math.inf).min(1).max())
+        if self.lower > horizon:
+            return
+        self.model = cp_model.CpModel()
+        self.makespan = self.model.new_int_var(int(self.lower), horizon, "makespan")
+        self.start: dict[Key, cp_model.IntVar] = {}
+        self.end: list[cp_model.IntVar] = []
+        self.at: list[dict[int, Literal]] = []
+        self.conjunctions: dict[tuple[int, ...], Literal] = {}
+        self.used: dict[int, list[_Use]] = {}
+        for v in range(len(self.possible)):
+            self._add_task(v)
+        for v in range(len(self.possible)):
+            self._add_transfers(v)
+        for resource, uses in self.used.items():
+            self._add_resource(resource, uses)
+        self.model.minimize(self.makespan)
+
+    def solve(self, time_limit: float | None, num_workers: int) -> Found:
+        """Runs CP-SAT; `time_limit` may have passed already."""
+        if self.lower > self.horizon:
+            return Found(None, {}, 0.0, "INFEASIBLE")
+        if time_limit is not None and time_limit <= 0:
+            return Found(None, {}, self.lower, "UNKNOWN")
+        solver = cp_model.CpSolver()
+        parameters = solver.parameters
+        parameters.num_workers = num_workers
+        # Its handler would stay installed after the solve and end the process at the next Ctrl-C.
+        parameters.catch_sigint_signal = False
+        parameters.random_seed = 0
+        # The default absolute gap of 1e-4 and any relative gap accept wrong answers.
+        parameters.absolute_gap_limit = 0.0
+        parameters.relative_gap_limit = 0.0
+        # A Boolean for the order of every pair on a serial resource. Without them conflicts are
+        # learned on bounds of times, of which there are 2^40, and hardly anything is ever reused.
+        parameters.use_strong_propagation_in_disjunctive = True
+        # Presolve of OR-Tools 9.15 loses solutions of such models and then proves a wrong optimum
+        # (google/or-tools issues 5274 and 5293); it also takes longer than it saves.
+        parameters.cp_model_presolve = False
+        # Linear relaxations of disjunctions cost more than they cut off.
+        parameters.linearization_level = 0
+        if time_limit is not None:
+            parameters.max_time_in_seconds = time_limit
+        status = solver.solve(self.model)
+        if status == cp_model.INFEASIBLE:
+            return Found(None, {}, 0.0, "INFEASIBLE")
+        lower = max(self.lower, solver.best_objective_bound)
+        if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+            return Found(None, {}, lower, "UNKNOWN")
+        place = [
+            next(k for k, literal in places.items() if solver.boolean_value(literal))
+            for places in self.at
+        ]
+        start = {key: solver.value(variable) for key, variable in self.start.items()}
+        proven = status == cp_model.OPTIMAL
+        return Found(place, start, lower, "OPTIMAL" if proven else "FEASIBLE")
+
+    def add_hint(self, place: Sequence[int], times: Times) -> None:
+        """Tells the solver a schedule, complete as far as it is one."""
+        if self.lower > self.horizon:
+            return
+        self.model.add_hint(self.makespan, int(times.makespan))
+        for key, variable in self.start.items():
+            if key in times.start:
+                self.model.add_hint(variable, int(times.start[key]))
+        for v, places in enumerate(self.at):
+            self.model.add_hint(self.end[v], int(times.finish["task", v, 0, 0]))
+            for k, literal in places.items():
+                if isinstance(literal, cp_model.IntVar):
+                    self.model.add_hint(literal, int(place[v]) == k)
+
+    def _add_task(self, v: int) -> None:
+        """A task at one of its places, not before its head nor too late for its tail."""
+        model, request = self.model, self.request
+        places = [int(k) for k in np.flatnonzero(self.possible[v])]
+        at: dict[int, Literal] = {places[0]: True}
+        if len(places) == 2:
+            first = model.new_bool_var(f"{v}@{places[0]}")
+            at = {places[0]: first, places[1]: ~first}
+        elif len(places) > 2:
+            at = {k: model.new_bool_var(f"{v}@{k}") for k in places}
+            model.add_exactly_one(at.values())
+        head, tail, seconds = (
+            {k: int(values[v, k]) for k in places}
+            for values in (self.head, self.tail, request.seconds)
+        )
+        latest = self.horizon - min(tail.values())
+        start = model.new_int_var(min(head.values()), latest, f"start {v}")
+        earliest = min(head[k] + seconds[k] for k in places)
+        latest = self.horizon - min(tail[k] - seconds[k] for k in places)
+        end = model.new_int_var(earliest, latest, f"end {v}")
+        for k in places:
+            interval = model.new_optional_interval_var(start, seconds[k], end, at[k], f"{v}@{k}")
+            if request.servers[k] is not None and seconds[k] > 0:
+                use = _Use(interval, seconds[k], at[k], head[k], tail[k] - seconds[k])
+                self.used.setdefault(k, []).append(use)
+        model.add(start >= sum(head[k] * at[k] for k in places))
+        model.add(self.makespan >= start + sum(tail[k] * at[k] for k in places))
+        model.add(self.makespan >= end)
+        self.at.append(at)
+        self.end.append(end)
+        self.start["task", v, 0, 0] = start
+
+    def _add_transfers(self, u: int) -> None:
+        """Input and output of a task, and what it sends to others."""
+        request, places = self.request, self.at[u]
+        home = int(request.home[u])
+        released = float(request.release[u])
+        if request.sends_input[u]:
+            source = _Source({home: True}, int(released), {home: released})
+            target = _Target(
+                places, [(self.start["task", u, 0, 0], True)], self._tails([u], places)
+            )
+            self._add_transfer(("input", u, u), request.input[u], source, target)
+        source = _Source(
+            places, self.end[u], {k: self.head[u, k] + request.seconds[u, k] for k in places}
+        )
+        if request.sends_output[u]:
+            target = _Target({home: True}, [(self.makespan, True)], {home: 0.0})
+            self._add_transfer(("output", u, u), request.output[u], source, target)
+        readers = [int(v) for v in np.flatnonzero(request.sends_data[u])]
+        starts = {
+            v: self.start["task", v, 0, 0] for v in map(int, np.flatnonzero(request.depends[u]))
+        }
+        for start in starts.values():
+            self.model.add(start >= self.end[u])
+        if not request.send_once:
+            for v in readers:
+                target = _Target(self.at[v], [(starts[v], True)], self._tails([v], self.at[v]))
+                self._add_transfer(("data", u, v), request.data[u, v], source, target)
+            return
+        for k in range(len(request.servers)):
+            there = [v for v in readers if k in self.at[v]]
+            if there:
+                wanted = {k: self._any([self.at[v][k] for v in there])}
+                waiting = [(starts[v], self.at[v][k]) for v in there]
+                target = _Target(wanted, waiting, self._tails(there, [k]))
+                self._add_transfer(("data", u, k), request.data[u, there[0]], source, target)
+
+    def _tails(self, tasks: list[int], places: Iterable[int]) -> dict[int, float]:
+        return {k: min(self.tail[v, k] for v in tasks) for k in places}
+
+    def _add_transfer(
+        self, name: tuple[str, int, int], hops: np.ndarray, source: "_Source", target: "_Target"
+    ) -> None:
+        """Hops between all pairs of places, each present where the route of the pair has it."""
+        request = self.request
+        ways = request.ways(hops)
+        routes: dict[tuple[int, int], tuple[int, ...]] = {}
+        for j, k in itertools.product(source.at, target.at):
+            if j != k and source.head[j] + ways[j, k] + target.tail[k] > self.horizon:
+                self._forbid(source.at[j], target.at[k])
+            elif j != k:
+                routes[j, k] = request.routes[j][k] or ()
+        present: dict[int, Literal] = {}
+        for link in sorted({link for route in routes.values() for link in route}):
+            present[link] = self._present(link, routes, source, target)
+            self._add_hop((*name, link), hops, present[link], routes, source, target)
+        for pair, route in routes.items():
+            for first, then in itertools.pairwise(route):
+                # Both hops are present for another pair, too, but in the other order: rare.
+                turned = any(then in r and first in r[r.index(then) :] for r in routes.values())
+                when = [present[first], present[then]]
+                if turned:
+                    when = [source.at[pair[0]], target.at[pair[1]]]
+                arrival = self.start[(*name, first)] + int(hops[first] + request.startup[first])
+                self._add_if(self.start[(*name, then)] >= arrival, when)
+        lags = sum(int(hops[link] + request.startup[link]) * present[link] for link in present)
+        for waiting, wanted in target.waiting:
+            self._add_if(waiting >= source.ready + lags, [wanted])
+
+    def _present(
+        self,
+        link: int,
+        routes: dict[tuple[int, int], tuple[int, ...]],
+        source: "_Source",
+        target: "_Target",
+    ) -> Literal:
+        """Whether the transfer takes a link: for tree networks one conjunction."""
+        rows: dict[frozenset[int], list[int]] = {}
+        for j in source.at:
+            to = frozenset(k for k in target.at if link in routes.get((j, k), ()))
+            if to:
+                rows.setdefault(to, []).append(j)
+        return self._any(
+            [
+                self._both(self._at_one_of(source.at, origins), self._at_one_of(target.at, to))
+                for to, origins in rows.items()
+            ]
+        )
+
+    def _add_hop(
+        self,
+        key: Key,
+        hops: np.ndarray,
+        present: Literal,
+        routes: dict[tuple[int, int], tuple[int, ...]],
+        source: "_Source",
+        target: "_Target",
+    ) -> None:
+        model, request, link = self.model, self.request, key[3]
+        seconds, lag = int(hops[link]), int(hops[link] + request.startup[link])
+        lags = hops + request.startup
+        using = [(j, k, route) for (j, k), route in routes.items() if link in route]
+        head = min(source.head[j] + lags[list(r[: r.index(link)])].sum() for j, _, r in using)
+        tail = min(
+            target.tail[k] + lags[list(r[r.index(link) :])].sum() - seconds for _, k, r in using
+        )
+        latest = self.horizon - seconds - int(tail)
+        start = model.new_int_var(int(head), latest, f"start {key}")
+        interval = model.new_optional_fixed_size_interval_var(start, seconds, present, f"{key}")
+        if request.serial[link]:
+            use = _Use(interval, seconds, present, int(head), int(tail))
+            self.used.setdefault(len(request.servers) + link, []).append(use)
+        self.start[key] = start
+        if any(route[0] == link for *_, route in using):
+            self._add_if(start >= source.ready, [present])
+        if any(route[-1] == link for *_, route in using):
+            for waiting, wanted in target.waiting:
+                self._add_if(waiting >= start + lag, [present, wanted])
+
+    def _add_resource(self, resource: int, uses: list["_Use"]) -> None:
+        """No more at a time than there are servers, and what that says of the makespan."""
+        model, servers = self.model, self.request.servers
+        capacity = (servers[resource] or 1) if resource < len(servers) else 1
+        if capacity >= len(uses):
+            return
+        intervals = [use.interval for use in uses]
+        if capacity == 1:
+            model.add_no_overlap(intervals)
+        else:
+            model.add_cumulative(intervals, [1] * len(uses), capacity)
+        around = min(use.head for use in uses) + min(use.tail for use in uses)
+        load = sum(use.seconds * use.present for use in uses)
+        # Around what runs here there is nothing if nothing runs here.
+        busy = self._any([use.present for use in uses])
+        model.add(capacity * self.makespan >= capacity * around * busy + load)
+
+    def _at_one_of(self, at: Mapping[int, Literal], places: Collection[int]) -> Literal:
+        """Whether one of these literals holds, of which exactly one holds in all."""
+        rest = [k for k in at if k not in places]
+        if len(places) == 1:
+            return at[next(iter(places))]
+        if not rest:
+            return True
+        if len(rest) == 1:
+            return ~at[rest[0]]
+        return self._any([at[k] for k in places])
+
+    def _any(self, literals: list[Literal]) -> Literal:
+        if len(literals) == 1 or any(literal is True for literal in literals):
+            return literals[0] if len(literals) == 1 else True
+        result = self.model.new_bool_var("any")
+        self.model.add_bool_or([*literals, ~result])
+        for literal in literals:
+            self.model.add_implication(literal, result)
+        return result
+
+    def _both(self, first: Literal, second: Literal) -> Literal:
+        if first is True or second is True:
+            return second if first is True else first
+        key = tuple(sorted((first.index, second.index)))
+        if key not in self.conjunctions:
+            result = self.model.new_bool_var("both")
+            self.model.add_bool_or([~first, ~second, result])
+            self.model.add_implication(result, first)
+            self.model.add_implication(result, second)
+            self.conjunctions[key] = result
+        return self.conjunctions[key]
+
+    def _forbid(self, first: Literal, second: Literal) -> None:
+        self.model.add_bool_or([~literal for literal in (first, second) if literal is not True])
+
+    def _add_if(self, constraint: Any, literals: list[Literal]) -> None:
+        self.model.add(constraint).only_enforce_if([x for x in literals if x is not True])
+
+
+class _Use(NamedTuple):
+    """An interval on a resource: its seconds, whether it is there, what is before and after it."""
+
+    interval: cp_model.IntervalVar
+    seconds: int
+    present: Any
+    head: int
+    tail: int
+
+
+class _Source(NamedTuple):
+    """Where data comes from: literals by place, when it is ready, and no earlier than `head`."""
+
+    at: Mapping[int, Any]
+    ready: Any
+    head: Mapping[int, float]
+
+
+class _Target(NamedTuple):
+    """Where data goes: literals by place, what waits for it if a literal holds, what is after."""
+
+    at: Mapping[int, Any]
+    waiting: list[tuple[Any, Any]]
+    tail: Mapping[int, float]

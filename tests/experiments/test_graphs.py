@@ -1,0 +1,81 @@
+"""The experiments on task graphs: what is stored about test graphs, and what a tiny run says."""
+
+import itertools
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import offload_jax as oj
+from experiments.graphs import compare, gantt, real_graphs, test_sets
+from tests.experiments.conftest import Finished
+
+
+@pytest.mark.parametrize("size", test_sets.SIZES)
+def test_what_is_stored_is_about_these_graphs(size: int) -> None:
+    known = test_sets.best_known(size)
+    assert known.makespan.shape == (test_sets.NUM,)
+    assert np.isfinite(known.makespan).all()
+    bound = oj.graphs.lower_bound(oj.graphs.graph_costs(test_sets.problems(size, 50)))
+    assert (np.asarray(bound) <= known.makespan[:50]).all()
+
+
+def test_no_rule_beats_a_proof() -> None:
+    problem, known = test_sets.problems(12, 100), test_sets.best_known(12, 100)
+    assert known.proven.all()
+    makespan = np.asarray(oj.graphs.solve(problem, method="greedy").cost, np.float64)
+    assert (makespan >= known.makespan * (1 - 1e-5)).all()
+
+
+def test_other_graphs_are_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stored = {"digest": "of others", "makespan": [], "status": []}
+    (tmp_path / "layered_12.json").write_text(json.dumps(stored))
+    monkeypatch.setattr(test_sets, "_FOLDER", tmp_path)
+    test_sets.best_known.cache_clear()
+    with pytest.raises(ValueError, match=r"layered_12\.json: is about other graphs"):
+        test_sets.best_known(12)
+    with pytest.raises(ValueError, match=r"layered_20\.json: not there"):
+        test_sets.best_known(20)
+
+
+def test_nothing_is_better_than_the_best_known(finished: Finished) -> None:
+    rows = finished.results[compare.STAGE.name]["12"]
+    assert {"greedy", "heft", "CP-SAT, 5 s", compare.BEST_PLACE} <= set(rows)
+    assert all(row["ratio"] > 1 - 1e-5 and row["seconds"] > 0 for row in rows.values())
+    assert rows["CP-SAT, 5 s"]["proven"] == 1.0
+    assert rows["search, 100 simulations"]["ratio"] <= rows["random"]["ratio"]
+
+
+def test_bars_of_a_chart_do_not_overlap_on_a_processor_or_link(finished: Finished) -> None:
+    results = finished.results[gantt.STAGE.name]
+    for method in gantt.METHODS:
+        bars = [gantt.Bar(*bar) for bar in results[method]["bars"]]
+        assert {bar.task for bar in bars} == set(range(gantt.SIZE))
+        assert max(bar.finish for bar in bars) == pytest.approx(results[method]["makespan"])
+        for resource in set(gantt.RESOURCES) - {"cloud"}:
+            mine = [b for b in bars if b.resource == resource and b.finish > b.start]
+            mine.sort(key=lambda bar: bar.start)
+            pairs = itertools.pairwise(mine)
+            assert all(a.finish <= b.start + 1e-4 for a, b in pairs)
+
+
+def test_a_folder_of_graphs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no task graph"):
+        real_graphs.read_graphs(tmp_path)
+    text = 'digraph { a [Weight="2"]; b [Weight="1"]; a -> b [Weight="8"] }'
+    (tmp_path / "two.dot").write_text(text)
+    (tmp_path / "notes.txt").write_text("not a graph")
+    graphs = real_graphs.read_graphs(tmp_path)
+    assert list(graphs) == ["two.dot"]
+    assert graphs["two.dot"].num_tasks == 2
+    (tmp_path / "broken.stg").write_text("3\n0 1")
+    with pytest.raises(ValueError, match=r"broken\.stg"):
+        real_graphs.read_graphs(tmp_path)
+
+
+def test_test_graphs_are_prefixes() -> None:
+    few, more = test_sets.problems(12, 3), test_sets.problems(12, 5)
+    for a, b in zip(jax.tree.leaves(few), jax.tree.leaves(more), strict=True):
+        np.testing.assert_array_equal(a, b[:3])
