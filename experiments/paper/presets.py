@@ -160,11 +160,11 @@ _SMALLER = {
     "large_dil_paper": (4, 1, 500),
     "large_dil_paper_shared": (5, 1, 1000),
     "large_dil": (4, 1, 500),
-    "drl": (8, 1, 512),
+    "drl": (6, 1, 512),
     "baseline_dil": (300, 3, 100),
     "kd_dil_paper": (300, 3, 100),
-    "kd_dil": (300, 3, 500),
-    "drl_small": (3, 3, 512),
+    "kd_dil": (250, 3, 500),
+    "drl_small": (2, 3, 512),
 }
 
 

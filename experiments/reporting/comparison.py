@@ -17,7 +17,11 @@ _LABELS = {
     "large_dil_stream": "Large DIL\n(stream)",
     "kd_dil": "KD-DIL\n(variations)",
     "kd_dil_paper": "KD-DIL\n(paper)",
+    "kd_dil_paper_raw": "KD-DIL\n(paper, raw)",
+    "kd_student_one": "KD-DIL\n(T = {})",
+    "kd_matched": "KD-DIL\n(T = {}, matched)",
     "baseline_dil": "Baseline\nDIL",
+    "baseline_dil_raw": "Baseline DIL\n(raw)",
     "drl": "DRL",
     "drl_raw": "DRL\n(raw)",
     "drl_small": "DRL\n(narrow)",
@@ -29,7 +33,10 @@ and `per_seed`, the ratio of means of every training, where there were trainings
 
 
 def label(name: str) -> str:
-    """What a figure calls a policy."""
+    """What a figure calls a policy; a number at the end of its name is its temperature."""
+    kind, _, number = name.rpartition("_")
+    if number.isdecimal() and kind in _LABELS:
+        return _LABELS[kind].format(number)
     return _LABELS.get(name, name.replace("_", " ").capitalize())
 
 

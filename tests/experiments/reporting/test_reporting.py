@@ -141,6 +141,12 @@ def test_claims_hold_fail_or_stay_open():
     assert "±" not in lines[3]
 
 
+def test_policies_have_names_for_readers():
+    assert comparison.title("kd_dil_paper") == "KD-DIL (paper)"
+    assert comparison.title("kd_matched_10") == "KD-DIL (T = 10, matched)"
+    assert comparison.title("some_policy_of_mine_2") == "Some policy of mine 2"
+
+
 def test_bars_take_policies_without_interval(tmp_path):
     rows = {"greedy": {"ratio_of_means": 1.3, "ratio_of_means_interval": 0.1}, "edge": _row(26.0)}
     comparison.bars(tmp_path / "bars.png", {"a": rows}, quantity="latency", heading="")
