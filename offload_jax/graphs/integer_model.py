@@ -285,7 +285,7 @@ class IntegerModel:
             served = [self.model.new_bool_var("served") for _ in queues[: i + 1]]
             self.model.add(sum(served) == use.present)
             for queue, by in zip(queues, served, strict=False):
-                start = use.interval.start_expr()
+                start: Any = use.interval.start_expr()
                 queue.append(
                     self.model.new_optional_fixed_size_interval_var(start, use.seconds, by, "")
                 )
