@@ -296,6 +296,42 @@ def evaluate_terms(terms: CostTerms, decision: ArrayLike) -> Float[jax.Array, ".
     return jnp.sum(execution, axis=0) + jnp.sum(transfer, axis=0)
 
 
+# Subtasks up to which a decision is followed step by step, which bounds compile time.
+_MAX_FOLLOWED = 16
+
+
+def evaluate_decision(
+    source: ChainProblem | ChainCosts, decision: ArrayLike, objective: Objective
+) -> Float[jax.Array, "..."]:
+    """Cost of `decision` `[..., A]`, as part of a program that JAX compiles.
+
+    A short one is followed from subtask to subtask, so that all is one loop over the batch; all
+    subtasks at once are twenty times slower.
+    """
+    num_subtasks = source.num_subtasks
+    if num_subtasks > _MAX_FOLLOWED:
+        return evaluate_terms(terms_of(source, objective), decision)
+    decision = jnp.asarray(decision)
+    rank, places = max(decision.ndim - 1, len(source.batch_shape)), range(source.num_places)
+    visited = [lift(decision[..., t], rank) for t in range(num_subtasks)]
+    home = jnp.zeros_like(visited[0])
+    total: Any = 0.0
+    for t, (before, place) in enumerate(zip([home, *visited], [*visited, home], strict=False)):
+        # After the last subtask comes only the transfer home.
+        last = t == num_subtasks
+        stage = terms_of(source.subtask(t - 1 if last else t), objective)
+        spent: Any = 0.0
+        for k in places[:1] if last else places:
+            arriving: Any = 0.0
+            for j in places:
+                move = _lift_batch(stage.transfer[j][k], rank)[1 if last else 0]
+                arriving = jnp.where(before == j, move, arriving)
+            running = 0.0 if last else _lift_batch(stage.execution[k], rank)[0]
+            spent = jnp.where(place == k, arriving + running, spent)
+        total = total + spent
+    return total
+
+
 def evaluate(costs: ChainCosts, decision: ArrayLike) -> Float[jax.Array, "..."]:
     """Cost of given decisions.
 
@@ -373,7 +409,7 @@ def _evaluate(
     *,
     weightless: tuple[bool, bool],
 ) -> jax.Array:
-    return evaluate_terms(terms_of(source, objective.without(weightless)), decision)
+    return evaluate_decision(source, decision, objective.without(weightless))
 
 
 def validate_decision(decision: ArrayLike, num_subtasks: int, num_places: int) -> None:

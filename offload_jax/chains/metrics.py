@@ -49,13 +49,14 @@ def _aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
     both = jnp.broadcast_arrays(jnp.asarray(cost), jnp.asarray(optimal_cost))
     cost, optimal_cost = (jnp.ravel(costs) for costs in both)
     ratio = jnp.where(cost == optimal_cost, 1.0, cost / optimal_cost)
+    median, p99 = jnp.quantile(ratio, jnp.array([0.5, 0.99]), method="higher")
     means = jnp.mean(cost), jnp.mean(optimal_cost)
     return NormalizedLatency(
         ratio_of_means=jnp.where(means[0] == means[1], 1.0, means[0] / means[1]),
         mean=jnp.mean(ratio),
-        median=jnp.quantile(ratio, 0.5, method="higher"),
+        median=median,
         geometric_mean=jnp.exp(jnp.mean(jnp.log(ratio))),
-        p99=jnp.quantile(ratio, 0.99, method="higher"),
+        p99=p99,
     )
 
 

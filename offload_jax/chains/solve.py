@@ -11,7 +11,7 @@ import numpy as np
 
 from offload_jax.chains import dynamic_programming, exhaustive, label_setting
 from offload_jax.chains.constraints import Limits, SideConstraints, check_limits
-from offload_jax.chains.costs import ChainCosts, evaluate_terms, terms_of, validate_costs
+from offload_jax.chains.costs import ChainCosts, evaluate_decision, validate_costs
 from offload_jax.chains.problem import ChainProblem, validate, validate_shapes
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.solution import Solution
@@ -293,7 +293,7 @@ def _minimize_jvp(
     decision, cost = _minimize(method, weightless, *primals)
 
     def cost_of_decision(source: Any, objective: Objective) -> jax.Array:
-        return evaluate_terms(terms_of(source, objective), decision)
+        return evaluate_decision(source, decision, objective)
 
     _, cost_tangent = jax.jvp(cost_of_decision, primals[:2], tangents[:2])
     # Where no decision fits, there is nothing to differentiate.
