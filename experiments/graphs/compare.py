@@ -1,4 +1,4 @@
-"""Rules, search, CP-SAT and learned policies on random task graphs: quality against time.
+"""Rules, search, CP-SAT and the packaged student on random task graphs: quality against time.
 
 Writes results/graph_rules.json and figures/graph_quality.png.
 """
@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 import offload_jax as oj
-from experiments.graphs import contenders, test_sets, training
-from experiments.graphs.presets import PRESETS as TRAINED
-from experiments.graphs.presets import STUDENT, TEACHER
+from experiments.graphs import contenders, test_sets
 from experiments.reporting import statistics, tables
 from experiments.reporting.plots import MARKERS, PALETTE, figure, plain_numbers
 from experiments.reporting.results import cached
@@ -62,33 +60,23 @@ def compute(settings: Settings) -> dict[str, Any]:
       `interval`, `seconds` a decision, the number of `graphs` and the share `proven`.
     """
     preset = PRESETS[settings.preset]
-    learned = {name: training.trained(name, settings)["digest"] for name in (STUDENT, TEACHER)}
-    config = {"preset": dataclasses.asdict(preset), "digests": _digests(), "learned": learned}
-
-    def compute_all() -> dict[str, Any]:
-        entries: dict[str, contenders.Contender] = {}
-        for name in learned:
-            policy = oj.graphs.policies.load(training.checkpoint(name, settings))
-            short = name.removeprefix("graph_")
-            entries[short] = contenders.in_a_batch(policy)
-            for num in TRAINED[settings.preset].samples:
-                entries[f"{short}, best of {num}"] = contenders.sampled(policy, num)
-        return _compute_all(preset, entries)
-
-    return cached(settings.result("graph_rules"), config, compute_all)
+    config = {"preset": dataclasses.asdict(preset), "digests": _digests()}
+    return cached(settings.result("graph_rules"), config, lambda: _compute_all(preset))
 
 
 def _digests() -> dict[str, str]:
     return {str(size): test_sets.digest(test_sets.problems(size)) for size in test_sets.SIZES}
 
 
-def _compute_all(preset: Preset, learned: Mapping[str, contenders.Contender]) -> dict[str, Any]:
+def _compute_all(preset: Preset) -> dict[str, Any]:
+    student = oj.graphs.policies.student()
     results: dict[str, Any] = {}
     for size in test_sets.SIZES:
         entries: dict[str, tuple[contenders.Contender, int]] = {
             name: (contender, preset.rules) for name, contender in contenders.rules().items()
         }
-        entries |= {name: (contender, preset.rules) for name, contender in learned.items()}
+        entries["student"] = contenders.in_a_batch(student), preset.rules
+        entries["student, best of 64"] = contenders.sampled(student, 64), preset.search
         for num in preset.perturbed:
             graphs = max(20, min(preset.rules, 64 * preset.rules // num))
             entries[f"perturbed, best of {num}"] = contenders.perturbed(num), graphs

