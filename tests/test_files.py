@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from offload_jax import files
 from offload_jax.files import is_temporary, locked, replace_file
 
 
@@ -33,13 +34,13 @@ def test_a_failing_write_leaves_what_was_there(
 
 def test_what_a_killed_write_leaves_is_known(tmp_path: Path) -> None:
     program = (
-        "import os, pathlib, sys\n"
-        "from offload_jax import files\n"
+        "import os, pathlib, runpy, sys\n"
+        "replace_file = runpy.run_path(sys.argv[1])['replace_file']\n"
         "os.fsync = lambda descriptor: os._exit(9)\n"
-        "files.replace_file(pathlib.Path(sys.argv[1]), b'half')\n"
+        "replace_file(pathlib.Path(sys.argv[2]), b'half')\n"
     )
-    command = [sys.executable, "-c", program, str(tmp_path / "file.txt")]
-    assert subprocess.run(command, cwd=Path(__file__).parents[1]).returncode == 9
+    command = [sys.executable, "-c", program, files.__file__, str(tmp_path / "file.txt")]
+    assert subprocess.run(command).returncode == 9
     (left,) = tmp_path.iterdir()
     assert is_temporary(left.name)
     assert not is_temporary("file.txt")

@@ -8,11 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from absl import flags
 
 import offload_jax as oj
 from experiments import reproduce
 from experiments.paper import evaluation, presets, training
 from experiments.paper.presets import PRESETS
+from experiments.reporting import command_line
 from experiments.studies import real_tasks
 from offload_jax.learning.parameters import num_parameters
 from tests.experiments.conftest import TINY
@@ -260,15 +262,18 @@ def test_everything_learns_another_objective(tiny, tmp_path):
     )
 
 
-@pytest.mark.parametrize("script", ["reproduce", "paper.figure5"])
-def test_scripts_refuse_an_unknown_objective_in_one_line(script, tmp_path):
-    command = [sys.executable, "-m", f"experiments.{script}", "--objective=speed"]
-    result = subprocess.run(
-        [*command, f"--workdir={tmp_path / 'out'}"], capture_output=True, text=True
-    )
-    assert result.returncode == 1
-    assert "'speed' is neither latency, energy nor two weights" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+def test_scripts_refuse_an_unknown_objective_in_one_line(tmp_path, capsys):
+    """The whole job here, the script of one figure as a process."""
+    arguments = ["--objective=speed", f"--workdir={tmp_path / 'out'}"]
+    values = flags.FlagValues()
+    reproduce.define(values)
+    values(["reproduce", *arguments])
+    command = [sys.executable, "-m", "experiments.paper.figure5", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert command_line.execute(reproduce.main, values) == result.returncode == 1
+    for message in (capsys.readouterr().err, result.stderr):
+        assert "'speed' is neither latency, energy nor two weights" in message
+        assert len(message.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 

@@ -101,6 +101,16 @@ def random_graph(
     )
 
 
+def padded(graph: oracle.Graph, num_tasks: int = NUM_TASKS) -> oracle.Graph:
+    """With empty tasks after its own: graphs of few tasks then share the programs of others."""
+    more = num_tasks - len(graph.tasks)
+    return graph._replace(
+        seconds=graph.seconds + ((0.0,) * len(graph.servers),) * more,
+        **{name: getattr(graph, name) + (0.0,) * more for name in ("input", "output", "release")},
+        home=graph.home + tuple(i % len(graph.servers) for i in range(more)),
+    )
+
+
 def random_order(rng: np.random.Generator, graph: oracle.Graph) -> list[int]:
     """A random one in which each task follows what it needs."""
     order: list[int] = []

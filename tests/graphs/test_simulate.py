@@ -229,11 +229,7 @@ def test_empty_tasks_change_nothing(case: Any) -> None:
     rng = np.random.default_rng(7)
     longer, places, orders = [], [], []
     for graph, own_place, own_order in zip(graphs, place, order, strict=True):
-        added = graph._replace(
-            seconds=graph.seconds + ((0.0,) * 4,) * 3,
-            **{name: getattr(graph, name) + (0.0,) * 3 for name in ("input", "output", "release")},
-            home=(*graph.home, 0, 1, 2),
-        )
+        added = cases.padded(graph, N + 3)
         new = [N, N + 1, N + 2]
         old = np.insert(np.arange(N), rng.integers(0, N + 1, 3), new).tolist()
         longer.append(renumber(added, old))
