@@ -119,3 +119,56 @@ def test_large_batches_of_any_length(num: int, shares: bool) -> None:
     np.testing.assert_allclose(solution.cost[rows], [s.cost for s in apart], rtol=1e-6)
     every = oj.solve(source, method="exhaustive").cost
     np.testing.assert_allclose(solution.cost, every, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num", [2049, 5000])
+def test_chunks_of_long_chains(num: int) -> None:
+    """More rows than a chunk has, and no multiple of it: the last chunk overlaps another."""
+    problem = cases.wide_problem(np.random.default_rng(num), 17, (num,))
+    solution = oj.solve(problem)
+    seconds = jax.jit(oj.latency)(problem, solution.decision)
+    np.testing.assert_allclose(seconds, solution.cost, rtol=1e-5)
+    rows = np.array([0, 1023, 1024, 1151, 1152, 2047, 2048, num - 1])
+    costs = jax.jit(oj.chain_costs)(problem[rows])
+    for i, row in enumerate(rows):
+        expected = oracle.shortest_path(costs.execution[i], costs.transfer[i])
+        assert float(solution.cost[row]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("num_places", [2, 3, 4, 5, 6, 7, 8])
+def test_all_lengths_in_one_shape(num_places: int) -> None:
+    """Rows of 1 to 70 subtasks with ties, lengthened in front by what must run at place 0, free."""
+    rng, longest = np.random.default_rng(num_places), 70
+    costs = cases.integer_table(rng, longest, num_places, (longest,), high=1)
+    for row in range(longest):
+        padding = longest - 1 - row
+        costs.execution[row, :padding, 0] = 0.0
+        costs.execution[row, :padding, 1:] = math.inf
+        costs.transfer[row, :padding] = 0.0
+    solution = jax.tree.map(np.asarray, oj.solve(costs))
+    for row in range(longest):
+        padding = longest - 1 - row
+        table = costs.execution[row, padding:], costs.transfer[row, padding:]
+        assert solution.cost[row] == oracle.shortest_path(*table)
+        decision = solution.decision[row]
+        assert not decision[:padding].any()
+        if row < 12:
+            expected = smallest_optimal_decision(*table)
+            np.testing.assert_array_equal(decision[padding:], expected)
+        assert oracle.table_cost(*table, decision[padding:]) == solution.cost[row]
+
+
+@pytest.mark.parametrize("num_subtasks", [3, 20])
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(oj.ChainProblem)])
+def test_what_is_invalid_is_found_on_the_way(name: str, value: float, num_subtasks: int) -> None:
+    """In the first and in the last number of a row in the middle of a batch."""
+    for index in (0, -1):
+        problem = cases.wide_problem(np.random.default_rng(0), num_subtasks, (70,))
+        rows = getattr(problem, name)[33:34]
+        rows.reshape(-1)[index] = value
+        with pytest.raises(ValueError) as expected:
+            oj.validate(problem)
+        with pytest.raises(ValueError) as error:
+            oj.solve(problem)
+        assert str(error.value) == str(expected.value)
