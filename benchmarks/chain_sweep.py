@@ -133,12 +133,12 @@ def lengths(size: int, rounds: int) -> str:
         check(jitted(source).cost, loop())
         calls: dict[str, Callable[[], Any]] = {
             "C": loop,
-            "jit": lambda jitted=jitted, source=source: jitted(source),
-            "plain": lambda source=source: oj.solve(source),
-            "numpy": lambda host=host: oj.solve(host),
+            "jit": lambda jitted=jitted, source=source: jitted(source),  # type: ignore[misc]
+            "plain": lambda source=source: oj.solve(source),  # type: ignore[misc]
+            "numpy": lambda host=host: oj.solve(host),  # type: ignore[misc]
         }
         if num_subtasks <= 32:
-            calls["numba"] = lambda fields=fields: numba_dp(*fields)
+            calls["numba"] = lambda fields=fields: numba_dp(*fields)  # type: ignore[misc]
         found = measure(calls, rounds=rounds)
         better = min((found[n] for n in ("C", "numba") if n in found), key=lambda s: s.wall)
         jit = found["jit"]
@@ -169,7 +169,8 @@ def places(size: int, rounds: int) -> str:
         loop, solve = tables_loop(costs, threads=os.cpu_count() or 1), jax.jit(oj.solve)
         check(solve(costs).cost, loop())
         found = measure(
-            {"loop": loop, "jit": lambda solve=solve, costs=costs: solve(costs)}, rounds=rounds
+            {"loop": loop, "jit": lambda solve=solve, costs=costs: solve(costs)},
+            rounds=rounds,  # type: ignore[misc]
         )
         loop_time, jit = found["loop"], found["jit"]
         lines.append(
@@ -191,7 +192,7 @@ def batches(num_subtasks: int, rounds: int) -> str:
     lines = []
     for num in BATCHES:
         source, solve = jax.tree.map(jnp.asarray, problems(num, num_subtasks)), jax.jit(oj.solve)
-        found = measure({"jit": lambda solve=solve, source=source: solve(source)}, rounds=rounds)
+        found = measure({"jit": lambda solve=solve, source=source: solve(source)}, rounds=rounds)  # type: ignore[misc]
         lines.append([num, f"{found['jit'].wall / num * 1e9:.1f}"])
     return tables.markdown(["problems", f"solve in jit at A = {num_subtasks}, ns"], lines)
 

@@ -173,6 +173,7 @@ def draw_quality(path: Any, results: Mapping[str, Any]) -> None:
         for i, name in enumerate(lines)
     }
     with figure(path, size=(11, 4.6), ncols=len(sizes), sharey=True) as (fig, axes):
+        axes = np.atleast_1d(axes)
         for panel, size in zip(axes, sizes, strict=True):
             for line in lines:
                 points = sorted(

@@ -103,7 +103,12 @@ def random(costs: GraphCosts, key: Array) -> Decision:
 
 def place_filled(costs: GraphCosts, place: Array) -> Array:
     """int8 `[..., N]`: the places, and 0 for empty tasks."""
-    return jnp.where(is_empty(costs), 0, place).astype(jnp.int8)
+
+    def fill(rows: int, costs: GraphCosts, place: Array) -> Array:
+        filled = jnp.where(is_empty(costs), 0, place).astype(jnp.int8)
+        return jnp.broadcast_to(filled, (rows, costs.num_tasks))
+
+    return over_rows(fill, costs, place, batch=costs.batch_shape)
 
 
 def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Any]:
