@@ -169,8 +169,8 @@ def places(size: int, rounds: int) -> str:
         loop, solve = tables_loop(costs, threads=os.cpu_count() or 1), jax.jit(oj.solve)
         check(solve(costs).cost, loop())
         found = measure(
-            {"loop": loop, "jit": lambda solve=solve, costs=costs: solve(costs)},
-            rounds=rounds,  # type: ignore[misc]
+            {"loop": loop, "jit": lambda solve=solve, costs=costs: solve(costs)},  # type: ignore[misc]
+            rounds=rounds,
         )
         loop_time, jit = found["loop"], found["jit"]
         lines.append(
