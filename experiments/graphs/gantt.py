@@ -124,7 +124,7 @@ def _section(results: dict[str, Any], settings: Settings) -> str:
     )
 
 
-STAGE = Stage("Gantt charts", compute, _section, _draw, latency_only=True)
+STAGE = Stage("charts of decisions", compute, _section, _draw, latency_only=True)
 
 if __name__ == "__main__":
     script(STAGE)
