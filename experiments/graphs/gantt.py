@@ -87,13 +87,8 @@ def _draw(results: dict[str, Any], settings: Settings) -> None:
             for bar in every:
                 if bar.resource != "cloud":
                     _draw_bar(panel, bar, 0.025 * latest)
-            # The cloud takes no time: tasks that run there at one moment share a mark.
-            for moment in sorted({bar.start for bar in every if bar.resource == "cloud"}):
-                tasks = [b.task for b in every if (b.resource, b.start) == ("cloud", moment)]
-                row = RESOURCES.index("cloud")
-                panel.plot(moment, row, "|", color="k", markersize=11, markeredgewidth=2)
-                names = ", ".join(map(str, tasks))
-                panel.text(moment + 0.008 * latest, row, names, va="center", fontsize=7)
+            in_cloud = [bar for bar in every if bar.resource == "cloud"]
+            _draw_cloud(panel, in_cloud, 0.05 * latest)
             makespan = results[method]["makespan"]
             panel.axvline(makespan, color="k", lw=1)
             panel.set_title(f"{title}: {makespan:.2f} s", loc="left")
@@ -102,6 +97,19 @@ def _draw(results: dict[str, Any], settings: Settings) -> None:
             panel.grid(visible=False, axis="y")
             panel.set_xlim(0, 1.01 * latest)
         axes[-1].set_xlabel("seconds")
+
+
+def _draw_cloud(panel: Any, bars: list[Bar], apart: float) -> None:
+    """Marks, as the cloud takes no time; those that are close to each other share a label."""
+    row = RESOURCES.index("cloud")
+    bars = sorted(bars, key=lambda bar: bar.start)
+    names: list[str] = []
+    for i, bar in enumerate(bars):
+        panel.plot(bar.start, row, "|", color="k", markersize=11, markeredgewidth=2)
+        names.append(str(bar.task))
+        if i + 1 == len(bars) or bars[i + 1].start - bar.start > apart:
+            panel.text(bar.start + apart / 6, row, ", ".join(names), va="center", fontsize=7)
+            names = []
 
 
 def _draw_bar(panel: Any, bar: Bar, least_labelled: float) -> None:
