@@ -1,12 +1,16 @@
 # `make reproduce` and `make test` set up everything they need in .venv; both may be run again.
+# Another interpreter gets an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RELEASE_VENV ?= .venv-release
+RELEASE_BIN := $(RELEASE_VENV)/bin
+RELEASE_STAMP := $(RELEASE_VENV)/.installed
 WORKDIR ?= runs/reproduce
 ARGS ?=
 
-.PHONY: reproduce test check benchmark pins clean
+.PHONY: reproduce test check benchmark pins site release-check clean
 
 # Minutes; ARGS=--preset=paper takes the sizes of the paper, about an hour. WORKDIR keeps them apart.
 reproduce: $(STAMP)
@@ -26,11 +30,28 @@ check: $(STAMP)
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks.delay --checkpoints=$(WORKDIR)/checkpoints $(ARGS)
 
-# Resolves the direct dependencies in pyproject.toml into the pins of requirements.txt.
+# The pages, in runs/site; by Zensical, which Material for MkDocs would build the same.
+site: $(RELEASE_STAMP)
+	$(RELEASE_BIN)/zensical build --clean --strict
+
+# What a release must pass besides the tests; minutes.
+release-check: $(STAMP) $(RELEASE_STAMP) site
+	$(RELEASE_BIN)/mkdocs build --quiet --strict --site-dir runs/site-material
+	$(RELEASE_BIN)/validate-pyproject pyproject.toml
+	rm -rf dist
+	$(RELEASE_BIN)/python -m build --outdir dist .
+	$(RELEASE_BIN)/twine check --strict dist/*
+	$(RELEASE_BIN)/check-wheel-contents dist
+	$(BIN)/python -m pytest tests/release/wheel_alone.py tests/release/source_archive.py
+	$(BIN)/python -m pytest -n 2 tests/chains/every_length.py
+
+# Resolves the direct dependencies in pyproject.toml into the pins of requirements*.txt, for every
+# Python from 3.11.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header $(ARGS)
 pins: $(STAMP)
-	$(BIN)/pip-compile --quiet --upgrade --extra=experiments --extra=dev --strip-extras \
-	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --constraint=constraints.txt \
-	  --output-file=requirements.txt pyproject.toml
+	$(COMPILE) --constraint constraints.txt --extra experiments --extra export --group dev \
+	  --output-file requirements.txt pyproject.toml
+	$(COMPILE) --group release --output-file requirements-release.txt
 
 # An interrupted installation leaves no stamp and is done again.
 $(STAMP): requirements.txt pyproject.toml
@@ -39,5 +60,10 @@ $(STAMP): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+$(RELEASE_STAMP): requirements-release.txt
+	test -x $(RELEASE_BIN)/python || $(PYTHON) -m venv $(RELEASE_VENV)
+	$(RELEASE_BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(RELEASE_VENV) build dist *.egg-info
