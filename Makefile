@@ -47,7 +47,7 @@ release-check: $(STAMP) $(RELEASE_STAMP) site
 
 # Resolves the direct dependencies in pyproject.toml into the pins of requirements*.txt, for every
 # Python from 3.11.
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header $(ARGS)
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header
 pins: $(STAMP)
 	$(COMPILE) --constraint constraints.txt --extra experiments --extra export --group dev \
 	  --output-file requirements.txt pyproject.toml

@@ -5,6 +5,8 @@ import functools
 import json
 from typing import Any, TypeVar
 
+from offload_jax.extras import needs
+
 Config = TypeVar("Config")
 
 
@@ -34,8 +36,11 @@ def from_data(data: Any, kind: type[Config]) -> Config:
     Raises:
       ValueError: a field is missing, unknown or of another type, or the dataclass refuses its
         values; names the first such field.
+      ImportError: cattrs is not installed.
     """
-    import cattrs
+    # Checkpoints meet the lack of Orbax first, so what lacks here is that of data sets.
+    with needs("data"):
+        import cattrs
 
     try:
         return _converter().structure(data, kind)

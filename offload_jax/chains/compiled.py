@@ -8,8 +8,12 @@ compile a function that is wrapped for run-time checks of its annotations, hence
 import math
 import typing
 
-import numba
 import numpy as np
+
+from offload_jax.extras import needs
+
+with needs("single"):
+    import numba
 
 _ARRAY, _FLOAT = "float64[::1]", "float64"
 _REQUEST = f"{_ARRAY}, {_ARRAY}, {_FLOAT}, {_FLOAT}, {_FLOAT}, {_FLOAT}"

@@ -8,13 +8,16 @@ two against each other number by number.
 import dataclasses
 import typing
 
-import numba
 import numpy as np
 
 from offload_jax.chains.compiled import product, rate
 from offload_jax.chains.features import HIGHEST, LOWEST, TINY
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import Scenario
+from offload_jax.extras import needs
+
+with needs("single"):
+    import numba
 
 RAW, PHYSICAL = 0, 1
 

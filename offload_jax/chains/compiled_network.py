@@ -6,11 +6,14 @@
 import math
 import typing
 
-import numba
 import numpy as np
 
 from offload_jax.chains.compiled import is_valid
 from offload_jax.chains.compiled_features import write_features
+from offload_jax.extras import needs
+
+with needs("single"):
+    import numba
 
 _ZERO = np.float32(0.0)
 

@@ -3,10 +3,13 @@
 import math
 import typing
 
-import numba
 import numpy as np
 
 from offload_jax.chains.compiled import is_valid, product, rate
+from offload_jax.extras import needs
+
+with needs("single"):
+    import numba
 
 LONGEST_LIMITED = 13
 """Subtasks of a request with limits: at worst all 3^13 decisions are looked at."""

@@ -17,17 +17,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
-from ortools.sat.python import cp_model
-from tqdm.auto import tqdm
 
 from offload_jax.chains.constraints import NO_LIMITS, RELATIVE_TOLERANCE, Limits, SideConstraints
 from offload_jax.chains.costs import ChainCosts, host_terms, stack_terms
 from offload_jax.chains.problem import ChainProblem
+from offload_jax.extras import needs
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.solution import Solution
 from offload_jax.validation import ArrayLike
+
+with needs("cpsat"):
+    import joblib
+    from ortools.sat.python import cp_model
+    from tqdm.auto import tqdm
 
 _RESOLUTION = 1 << 40
 _RELATIVE_ERROR = 1e-9

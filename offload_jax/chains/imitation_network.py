@@ -1,18 +1,18 @@
 """Imitation networks of chains: one categorical distribution over places per subtask."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float, Int8
 
 from offload_jax.chains.features import features, num_features
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import WIDE, Scenario
 from offload_jax.chains.symmetry import is_symmetric, reverse
-from offload_jax.learning.networks import ACTIVATIONS, SHARING, SeparateNetworks, SharedTrunk
-from offload_jax.learning.parameters import Parameters, apply
+from offload_jax.learning.networks import ACTIVATIONS, SHARING, separate_networks, shared_trunk
+from offload_jax.learning.parameters import Parameters
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
@@ -62,18 +62,14 @@ class ImitationConfig:
                 " reversed chain does not have the reversed optimum"
             )
 
-    def build(self, rngs: nnx.Rngs) -> nnx.Module:
-        """A module with fresh parameters: `[..., features]` to logits `[..., A, 3]`."""
+    def build(self, rngs: Any) -> Any:
+        """A Flax module with fresh parameters; only training needs Flax."""
+        from offload_jax.learning.modules import SeparateNetworks, Trunk
+
         sizes = (num_features(self.feature_set, self.num_subtasks), *self.hidden)
-        kind = SeparateNetworks if self.sharing == "separate" else SharedTrunk
-        return kind(
-            sizes,
-            self.num_subtasks,
-            len(Place),
-            rngs,
-            activation=self.activation,
-            residual=self.residual,
-        )
+        if self.sharing == "separate":
+            return SeparateNetworks(sizes, self.num_subtasks, len(Place), rngs)
+        return Trunk(sizes, self.num_subtasks * len(Place), rngs)
 
     def decide(self, params: Parameters, problem: ChainProblem) -> Int8[Array, "*batch A"]:
         """The most probable place of every subtask."""
@@ -102,7 +98,10 @@ def logits(
         inputs = features(
             problem, config.feature_set, scenario=config.scenario, objective=config.objective
         )
-        return apply(config, params, inputs)
+        layers = {"activation": config.activation, "residual": config.residual}
+        if config.sharing == "separate":
+            return separate_networks(params, inputs, **layers)
+        return shared_trunk(params, inputs, config.num_subtasks, **layers)
 
     forward = one_way(problem)
     if not config.symmetric:

@@ -14,8 +14,7 @@ from offload_jax.batching import map_chunks
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.chains.q_network import QNetworkConfig
-from offload_jax.learning import checkpoints
-from offload_jax.learning.parameters import Parameters, abstract_parameters
+from offload_jax.learning.parameters import Parameters
 
 PolicyConfig = ImitationConfig | QNetworkConfig
 
@@ -68,6 +67,9 @@ def load(path: Path) -> LearnedPolicy:
     Raises:
       CheckpointError: there is none, or it is damaged or of another architecture than it says.
     """
+    from offload_jax.learning import checkpoints
+    from offload_jax.learning.parameters import abstract_parameters
+
     stored, params = checkpoints.load(path, lambda stored: abstract_parameters(_model(stored)))
     return LearnedPolicy(_model(stored), params)
 

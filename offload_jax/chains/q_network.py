@@ -1,9 +1,9 @@
 """Duelling Q-network whose actions are whole decisions."""
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float, Int8
 
 from offload_jax.chains.exhaustive import unravel
@@ -11,8 +11,8 @@ from offload_jax.chains.features import features, num_features
 from offload_jax.chains.imitation_network import check_num_subtasks
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import WIDE, Scenario
-from offload_jax.learning.networks import DuellingNetwork
-from offload_jax.learning.parameters import Parameters, apply
+from offload_jax.learning.networks import duelling
+from offload_jax.learning.parameters import Parameters
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
@@ -51,10 +51,12 @@ class QNetworkConfig:
         """3^A."""
         return len(Place) ** self.num_subtasks
 
-    def build(self, rngs: nnx.Rngs) -> nnx.Module:
-        """A module with fresh parameters: `[..., features]` to action values `[..., 3^A]`."""
+    def build(self, rngs: Any) -> Any:
+        """A Flax module with fresh parameters; only training needs Flax."""
+        from offload_jax.learning.modules import Trunk
+
         sizes = (num_features(self.feature_set, self.num_subtasks), *self.hidden)
-        return DuellingNetwork(sizes, self.num_actions, rngs)
+        return Trunk(sizes, self.num_actions + 1, rngs)
 
     def decide(self, params: Parameters, problem: ChainProblem) -> Int8[Array, "*batch A"]:
         """The decision of the highest action value."""
@@ -70,4 +72,4 @@ def action_values(
     inputs = features(
         problem, config.feature_set, scenario=config.scenario, objective=config.objective
     )
-    return apply(config, params, inputs)
+    return duelling(params, inputs)

@@ -71,9 +71,9 @@ class DatasetConfig(Config):
         return self.method != "cpsat"
 
     @property
-    def packages(self) -> tuple[str, ...]:  # type: ignore[override]
+    def packages(self) -> dict[str, str]:  # type: ignore[override]
         """OR-Tools where it solves."""
-        return ("ortools",) if self.method == "cpsat" else ()
+        return {"ortools": "cpsat"} if self.method == "cpsat" else {}
 
     @property
     def columns(self) -> dict[str, Column]:

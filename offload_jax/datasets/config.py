@@ -2,6 +2,8 @@
 
 import abc
 import numbers
+import types
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -37,14 +39,15 @@ class Config(abc.ABC):
       shard_size: samples a shard.
       pads_labels: whether a last, smaller shard is labelled at full size, so that one program does
         all.
-      packages: what labels depend on besides JAX and NumPy, names of installed distributions.
+      packages: what labels depend on besides JAX and NumPy: names of installed distributions with
+        the extra that brings each.
     """
 
     num: int
     seed: int
     shard_size: int
     pads_labels: bool = True
-    packages: tuple[str, ...] = ()
+    packages: Mapping[str, str] = types.MappingProxyType({})
 
     @abc.abstractmethod
     def draw(self, key: jax.Array, num: int) -> Any:

@@ -81,9 +81,11 @@ class DatasetConfig(Config):
         return solve(problem, method=self.method, time_limit=self.time_limit)
 
     @property
-    def packages(self) -> tuple[str, ...]:  # type: ignore[override]
+    def packages(self) -> dict[str, str]:  # type: ignore[override]
         """What solves."""
-        return {"cpsat": ("ortools", "numba"), "greedy": ()}.get(self.method, ("numba",))
+        if self.method == "greedy":
+            return {}
+        return {"numba": "single"} | ({"ortools": "cpsat"} if self.method == "cpsat" else {})
 
     @property
     def columns(self) -> dict[str, Column]:

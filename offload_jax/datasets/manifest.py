@@ -14,6 +14,7 @@ import jax
 
 from offload_jax import configs
 from offload_jax.datasets.config import Config
+from offload_jax.extras import needs
 from offload_jax.files import replace_file
 
 FAMILIES = {
@@ -153,22 +154,23 @@ def _first_difference(stored: Any, asked: Any) -> str:
     return ""
 
 
-def running_versions(packages: tuple[str, ...]) -> dict[str, str]:
+def running_versions(packages: Mapping[str, str]) -> dict[str, str]:
     """Versions of the software that labels and bytes depend on.
 
     Args:
-      packages: what the labels need besides JAX and NumPy.
+      packages: what the labels need besides JAX and NumPy, with the extra that brings each.
 
     Raises:
       ImportError: one of `packages` is not installed.
     """
     versions = {}
-    for name in ("offload_jax", "jax", "jaxlib", "numpy", "pyarrow", *packages):
+    for name in ("offload_jax", "jax", "jaxlib", "numpy", "pyarrow"):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            if name in packages:
-                raise ImportError(f"these labels need {name}: pip install {name}") from None
             versions[name] = "not installed"
+    for name, extra in packages.items():
+        with needs(extra):
+            versions[name] = importlib.metadata.version(name)
     # Rounding differs between back ends.
     return versions | {"backend": jax.default_backend()}

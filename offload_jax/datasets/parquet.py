@@ -10,19 +10,16 @@ import numpy as np
 
 from offload_jax.datasets.config import Column
 from offload_jax.datasets.manifest import Shard
+from offload_jax.extras import needs
 from offload_jax.files import replace_file
 
 _ROW_GROUP_SIZE = 250_000
 
 
 def import_parquet() -> tuple[Any, Any]:
-    try:
+    with needs("data"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(
-            f"datasets need pyarrow ({error}): pip install offload_jax[experiments]"
-        ) from None
     return pyarrow, pyarrow.parquet
 
 

@@ -13,8 +13,12 @@ import math
 import typing
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
+
+from offload_jax.extras import needs
+
+with needs("single"):
+    import numba
 
 _OPTIONS: Any = {
     "nogil": True,

@@ -23,10 +23,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
-from tqdm.auto import tqdm
 
+from offload_jax.extras import needs
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, Transfers
 from offload_jax.graphs.integer_model import IntegerModel
@@ -40,6 +39,10 @@ from offload_jax.graphs.operations import (
     schedule_of,
 )
 from offload_jax.graphs.units import in_units, longest, rounding
+
+with needs("cpsat"):
+    import joblib
+    from tqdm.auto import tqdm
 
 _RELATIVE_ERROR = 1e-9
 # Requests below which starting processes costs more than it saves.

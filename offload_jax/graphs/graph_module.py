@@ -1,9 +1,12 @@
 """Initial parameters of the network of a learned policy for task graphs."""
 
 import jax.numpy as jnp
-from flax import nnx
 
+from offload_jax.extras import needs
 from offload_jax.graphs.features import BESIDE_LEAST, NUM_PLACE, NUM_STEP, NUM_TASK, RANK_SHARE
+
+with needs("learn"):
+    from flax import nnx
 
 # Where learning starts: tasks by upward rank, each where all that follows it may end first.
 _RANK_WEIGHT, _BESIDE_LEAST_WEIGHT = 10.0, -15.0

@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from ortools.sat.python import cp_model
 
+from offload_jax.extras import needs
 from offload_jax.graphs.operations import DenseRequest, Key, Times, heads_and_tails
+
+with needs("cpsat"):
+    from ortools.sat.python import cp_model
 
 Literal = Any
 """A Boolean of the model or its negation, or True."""

@@ -92,8 +92,8 @@ def load(path: str | os.PathLike[str]) -> "offload_jax.graphs.learned.LearnedGra
     Raises:
       ValueError: the folder is missing, or holds no checkpoint, a damaged one or one of something
         else; names it.
+      ImportError: the extra `learn` is not installed.
     """
-    # Flax and Orbax are only needed, and only imported, for learned policies.
     from offload_jax.graphs import learned
 
     return learned.load(pathlib.Path(path))

@@ -22,10 +22,13 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from offload_jax import configs
+from offload_jax.extras import needs
 from offload_jax.files import LOCK_NAME, locked
+
+with needs("learn"):
+    import orbax.checkpoint as ocp
 
 _PREFIX, _DIGITS = "epoch", 8
 _FORMAT = "offload_jax checkpoint 1"

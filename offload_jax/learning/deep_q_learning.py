@@ -13,13 +13,16 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from offload_jax.extras import needs
 from offload_jax.learning import loop
 from offload_jax.learning.imitation import num_examples
 from offload_jax.learning.parameters import ModelConfig, initialize
+
+with needs("learn"):
+    import optax
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,13 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int
 
+from offload_jax.extras import needs
 from offload_jax.learning import checkpoints
+
+with needs("learn"):
+    import optax
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch with the number of epochs done and the means of its metrics."""

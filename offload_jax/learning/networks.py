@@ -1,102 +1,75 @@
-"""Flax modules: perceptrons that give logits for several choices, or action values."""
+"""Perceptrons that give logits for several choices, or action values: pure functions.
+
+`modules` makes their parameters; deciding needs JAX alone.
+"""
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float
 
 SHARING = ("separate", "shared")
-ACTIVATIONS = {"relu": nnx.relu, "gelu": nnx.gelu}
+ACTIVATIONS = {"relu": jax.nn.relu, "gelu": jax.nn.gelu}
 
 
-class MultilayerPerceptron(nnx.Module):
-    """Fully connected layers with nonlinear units between them."""
+def perceptron(
+    params: Any,
+    inputs: Float[Array, "*batch features"],
+    *,
+    activation: str = "relu",
+    residual: bool = False,
+) -> Float[Array, "*batch outputs"]:
+    """Fully connected layers with nonlinear units between them.
 
-    def __init__(
-        self,
-        sizes: tuple[int, ...],
-        outputs: int,
-        rngs: nnx.Rngs,
-        *,
-        activation: str = "relu",
-        residual: bool = False,
-    ) -> None:
-        self.num_layers = len(sizes)
-        self.activation, self.residual = activation, residual
-        last = len(sizes) - 1
-        for i, (inner, outer) in enumerate(zip(sizes, (*sizes[1:], outputs), strict=True)):
-            # A small last layer starts every choice near the uniform distribution.
-            initializer = nnx.initializers.variance_scaling(
-                0.1 if i == last else 2.0, "fan_in", "normal"
-            )
-            layer = nnx.Linear(inner, outer, kernel_init=initializer, rngs=rngs)
-            setattr(self, f"layer_{i}", layer)
-
-    def __call__(self, inputs: Array) -> Array:
-        hidden = inputs
-        for i in range(self.num_layers - 1):
-            output = ACTIVATIONS[self.activation](getattr(self, f"layer_{i}")(hidden))
-            same_width = output.shape[-1] == hidden.shape[-1]
-            hidden = hidden + output if self.residual and same_width else output
-        return getattr(self, f"layer_{self.num_layers - 1}")(hidden)
+    Args:
+      params: `{"layer_0": {"kernel": [inputs, outputs], "bias": [outputs]}, "layer_1": ...}`.
+      inputs: leading dimensions free.
+      activation: one of `ACTIVATIONS`.
+      residual: add the input of a hidden layer to its output where their widths agree.
+    """
+    last = len(params) - 1
+    hidden = inputs
+    for i in range(last):
+        output = ACTIVATIONS[activation](_linear(params[f"layer_{i}"], hidden))
+        same_width = output.shape[-1] == hidden.shape[-1]
+        hidden = hidden + output if residual and same_width else output
+    return _linear(params[f"layer_{last}"], hidden)
 
 
-class SeparateNetworks(nnx.Module):
-    """One network for each of `num_choices` choices, parameters stacked along a leading axis."""
-
-    def __init__(
-        self,
-        sizes: tuple[int, ...],
-        num_choices: int,
-        num_options: int,
-        rngs: nnx.Rngs,
-        **layers: Any,
-    ) -> None:
-        @nnx.split_rngs(splits=num_choices)
-        @nnx.vmap(in_axes=0, out_axes=0)
-        def create(rngs: nnx.Rngs) -> MultilayerPerceptron:
-            return MultilayerPerceptron(sizes, num_options, rngs, **layers)
-
-        self.networks = create(rngs)
-
-    def __call__(self, inputs: Float[Array, "*batch features"]) -> Float[Array, "*batch N K"]:
-        # The axis of choices stays in front inside: one batched product per layer.
-        outputs = nnx.vmap(lambda network, x: network(x), in_axes=(0, None))(self.networks, inputs)
-        return jnp.moveaxis(outputs, 0, -2)
+def _linear(layer: Any, inputs: Array) -> Array:
+    return jnp.dot(inputs, layer["kernel"]) + layer["bias"].reshape(*(1,) * (inputs.ndim - 1), -1)
 
 
-class SharedTrunk(nnx.Module):
-    """One network whose outputs are the logits of all choices."""
+def separate_networks(
+    params: Any, inputs: Float[Array, "*batch features"], **layers: Any
+) -> Float[Array, "*batch N K"]:
+    """One perceptron for each choice, parameters stacked along a leading axis."""
 
-    def __init__(
-        self,
-        sizes: tuple[int, ...],
-        num_choices: int,
-        num_options: int,
-        rngs: nnx.Rngs,
-        **layers: Any,
-    ) -> None:
-        self.shape = (num_choices, num_options)
-        self.trunk = MultilayerPerceptron(sizes, num_choices * num_options, rngs, **layers)
+    # The axis of choices stays in front inside: one batched product per layer.
+    def one(network: Any) -> Array:
+        return perceptron(network, inputs, **layers)
 
-    def __call__(self, inputs: Float[Array, "*batch features"]) -> Float[Array, "*batch N K"]:
-        outputs = self.trunk(inputs)
-        return outputs.reshape(*outputs.shape[:-1], *self.shape)
+    return jnp.moveaxis(jax.vmap(one)(params["networks"]), 0, -2)
 
 
-class DuellingNetwork(nnx.Module):
+def shared_trunk(
+    params: Any, inputs: Float[Array, "*batch features"], num_choices: int, **layers: Any
+) -> Float[Array, "*batch N K"]:
+    """One perceptron whose outputs are the logits of all choices."""
+    outputs = perceptron(params["trunk"], inputs, **layers)
+    return outputs.reshape(*outputs.shape[:-1], num_choices, -1)
+
+
+def duelling(
+    params: Any, inputs: Float[Array, "*batch features"]
+) -> Float[Array, "*batch actions"]:
     """Value of the state plus advantage of each action (Wang et al. 2016).
 
     One trunk computes the state's features; one matrix product gives the advantages of all
     actions and the value together.
     """
-
-    def __init__(self, sizes: tuple[int, ...], num_actions: int, rngs: nnx.Rngs) -> None:
-        self.trunk = MultilayerPerceptron(sizes, num_actions + 1, rngs)
-
-    def __call__(self, inputs: Float[Array, "*batch features"]) -> Float[Array, "*batch actions"]:
-        outputs = self.trunk(inputs)
-        value, advantage = outputs[..., :1], outputs[..., 1:]
-        # Centred, so that value and advantage are each determined.
-        return value + advantage - jnp.mean(advantage, axis=-1, keepdims=True)
+    outputs = perceptron(params["trunk"], inputs)
+    value, advantage = outputs[..., :1], outputs[..., 1:]
+    # Centred, so that value and advantage are each determined.
+    return value + advantage - jnp.mean(advantage, axis=-1, keepdims=True)

@@ -1,7 +1,6 @@
-"""Parameters of a network as a plain pytree of arrays, and the pure function they belong to.
+"""Parameters of a network as a plain pytree of arrays, from the Flax module that makes them.
 
-NNX modules carry state; here a module is split once into its static graph and a nested
-dictionary of arrays, so that everything above is a pure function under plain `jax.jit`.
+Deciding needs the arrays alone; making and counting them needs Flax.
 """
 
 import functools
@@ -10,7 +9,8 @@ from collections.abc import Hashable
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-from flax import nnx
+
+from offload_jax.extras import needs
 
 Parameters = dict[str, Any]
 """Nested dictionaries of arrays: `{"networks": {"layer_0": {"kernel": ..., "bias": ...}}}`."""
@@ -20,42 +20,29 @@ Parameters = dict[str, Any]
 class ModelConfig(Hashable, Protocol):
     """A hashable description from which a module can be built, say a frozen dataclass."""
 
-    def build(self, rngs: nnx.Rngs) -> nnx.Module: ...
-
-
-@functools.lru_cache
-def _graph(config: ModelConfig) -> tuple[Any, Any]:
-    # Abstract, so nothing is computed, and no tracer is kept where a first call is inside `jit`.
-    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-    graph, state = nnx.split(module, nnx.Param)
-    return graph, nnx.to_pure_dict(state)
+    def build(self, rngs: Any) -> Any:
+        """An `nnx.Module` with fresh parameters."""
+        ...
 
 
 def initialize(config: ModelConfig, key: jax.Array) -> Parameters:
     """Fresh parameters of a network, drawn from `key`."""
-    _, state = nnx.split(config.build(nnx.Rngs(key)), nnx.Param)
-    return nnx.to_pure_dict(state)
+    with needs("learn"):
+        from flax import nnx
+
+    return nnx.to_pure_dict(nnx.state(config.build(nnx.Rngs(key)), nnx.Param))
 
 
+@functools.lru_cache
 def abstract_parameters(config: ModelConfig) -> Parameters:
-    """Shapes and types of the parameters, as `jax.ShapeDtypeStruct`."""
-    return _graph(config)[1]
+    """Shapes and types of the parameters, as `jax.ShapeDtypeStruct`; nothing is computed."""
+    with needs("learn"):
+        from flax import nnx
+
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    return nnx.to_pure_dict(nnx.state(module, nnx.Param))
 
 
 def num_parameters(config: ModelConfig) -> int:
     """How many numbers the network has."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_parameters(config)))
-
-
-def apply(config: ModelConfig, params: Parameters, inputs: jax.Array) -> jax.Array:
-    """Outputs of the network, a pure function of parameters and features.
-
-    Args:
-      config: the network.
-      params: its parameters.
-      inputs: `[..., features]`.
-
-    Returns:
-      What the module gives: logits or action values, leading dimensions as those of `inputs`.
-    """
-    return nnx.merge(_graph(config)[0], params)(inputs)

@@ -10,6 +10,7 @@ import pytest
 
 import offload_jax as oj
 from offload_jax.chains import imitation_network as imitation
+from offload_jax.chains import packaged
 from offload_jax.chains.exhaustive import unravel
 from offload_jax.chains.features import FEATURE_SETS, features, num_features
 from offload_jax.chains.imitation_network import ImitationConfig
@@ -17,18 +18,13 @@ from offload_jax.chains.learned import LearnedPolicy, model_data
 from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.chains.symmetry import reverse
 from offload_jax.learning import checkpoints
-from offload_jax.learning.parameters import (
-    abstract_parameters,
-    apply,
-    initialize,
-    num_parameters,
-)
+from offload_jax.learning.networks import duelling, separate_networks
+from offload_jax.learning.parameters import abstract_parameters, initialize, num_parameters
 
 SMALL = ImitationConfig(hidden=(7, 5))
 
 # Compiled as wholes: one by one their operations take longer to compile.
 features = jax.jit(features, static_argnames=("feature_set", "scenario", "objective"))
-apply = jax.jit(apply, static_argnums=0)
 logits = jax.jit(imitation.logits, static_argnums=0)
 
 
@@ -58,7 +54,7 @@ def test_parameter_counts_of_the_paper(config, count):
 def test_stacked_networks_are_separate_networks():
     params = initialize(SMALL, jax.random.key(0))
     inputs = jax.random.normal(jax.random.key(2), (9, 17))
-    stacked = apply(SMALL, params, inputs)
+    stacked = jax.jit(separate_networks)(params, inputs)
     layers = params["networks"]
     for t in range(6):
         hidden = np.asarray(inputs)
@@ -183,7 +179,7 @@ def test_advantages_are_centred():
     config = QNetworkConfig(num_subtasks=2, hidden=(8,))
     params = initialize(config, jax.random.key(0))
     inputs = jnp.ones((3, 9))
-    values = apply(config, params, inputs)
+    values = jax.jit(duelling)(params, inputs)
     last = params["trunk"]["layer_1"]
     first = params["trunk"]["layer_0"]
     hidden = np.maximum(inputs @ first["kernel"] + first["bias"][None], 0.0)
@@ -278,3 +274,35 @@ def test_checkpoints_of_other_networks_are_refused(change, message, tmp_path):
     file.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=message):
         oj.policies.load(tmp_path / "run")
+
+
+def test_the_student_of_the_package_is_read_as_it_was_written(tmp_path):
+    config = ImitationConfig(hidden=(8, 8), sharing="shared", feature_set="times")
+    params = initialize(config, jax.random.key(5))
+    packaged.write(LearnedPolicy(config, params), tmp_path / "student.npz")
+    read = packaged.read(tmp_path / "student.npz")
+    assert read.config == config
+    for written, stored in zip(jax.tree.leaves(params), jax.tree.leaves(read.params), strict=True):
+        assert stored.dtype == jnp.float32
+        np.testing.assert_allclose(stored, written, rtol=1e-3, atol=1e-6)
+    energy = dataclasses.replace(config, objective=oj.ENERGY)
+    with pytest.raises(ValueError, match=r"objective\.latency_weight: only 1.0 .*got 0.0"):
+        packaged.write(LearnedPolicy(energy, params), tmp_path / "energy.npz")
+    with pytest.raises(ValueError, match="config: only an imitation network can be packaged"):
+        network = LearnedPolicy(QNetworkConfig(), {})
+        packaged.write(network, tmp_path / "q.npz")
+    assert {path.name for path in tmp_path.iterdir()} == {"student.npz"}
+
+
+def test_the_student_of_the_package_is_the_small_network_and_near_the_optimum():
+    student = oj.policies.student()
+    assert abstract_parameters(student.config) == jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), student.params
+    )
+    assert num_parameters(student.config) == 10_386
+    problem = wide(500)
+    student, greedy = (
+        oj.metrics.normalized_latency(problem, policy(problem)).median
+        for policy in (student, oj.policies.greedy)
+    )
+    assert 1 <= student < greedy

@@ -1,6 +1,7 @@
 """A second family: matrices, labelled on the host with the sum of their diagonals."""
 
 import dataclasses
+import types
 from typing import Any, NamedTuple
 
 import jax
@@ -33,7 +34,7 @@ class DatasetConfig(Config):
         return Trace(value, value > 0)
 
     pads_labels = False
-    packages = ("scipy",)
+    packages = types.MappingProxyType({"scipy": "data"})
 
     @property
     def columns(self) -> dict[str, Column]:

@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from offload_jax.learning.parameters import apply
-
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
@@ -17,6 +15,9 @@ class Linear:
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         return nnx.Linear(2, self.outputs, rngs=rngs)
+
+    def apply(self, params, inputs):
+        return inputs @ params["kernel"] + params["bias"][None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Regression:
 
     def loss(self, params, batch):
         points, values = batch
-        return jnp.mean((apply(self.model, params, points)[:, 0] - values) ** 2)
+        return jnp.mean((self.model.apply(params, points)[:, 0] - values) ** 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class OneBetter(Regression):
 
     def batch(self, params, examples, index, key):
         points, _ = super().batch(params, examples, index, key)
-        return points, apply(self.model, params, points)[:, 0] + 1.0
+        return points, self.model.apply(params, points)[:, 0] + 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Bandit:
     num_actions: int = 2
 
     def action_values(self, params, states):
-        return apply(self.model, params, states)
+        return self.model.apply(params, states)
 
     def reward(self, states, action):
         return jnp.take_along_axis(states, action[:, None], axis=-1)[:, 0]

@@ -1,0 +1,22 @@
+"""Packages that only a part of the library needs: one error for all that are missing."""
+
+import contextlib
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Around imports of packages that an extra brings.
+
+    Args:
+      extra: one of `project.optional-dependencies` in pyproject.toml.
+
+    Raises:
+      ImportError: a package is missing; names it and the extra.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{error.name} is not installed: pip install 'offload-jax[{extra}]'", name=error.name
+        ) from None
