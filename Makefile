@@ -42,7 +42,7 @@ release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/python -m build --outdir dist .
 	$(RELEASE_BIN)/twine check --strict dist/*
 	$(RELEASE_BIN)/check-wheel-contents dist
-	$(BIN)/python -m pytest tests/release/wheel_alone.py tests/release/source_archive.py
+	$(BIN)/python -m pytest tests/release/site.py tests/release/source_archive.py tests/release/wheel_alone.py
 	$(BIN)/python -m pytest -n 2 tests/chains/every_length.py
 
 # Resolves the direct dependencies in pyproject.toml into the pins of requirements*.txt, for every
