@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for path in (ROOT / "README.md", ROOT / "BUILD.md", *sorted((ROOT / "docs").rglob("*.md")))
 }
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
@@ -50,7 +50,7 @@ def test_links(page: str) -> None:
 def test_every_page_is_in_the_site() -> None:
     config = (ROOT / "mkdocs.yml").read_text()
     listed = {f"docs/{page}" for page in re.findall(r": (\S+\.md)$", config, flags=re.MULTILINE)}
-    assert listed == PAGES.keys() - {"README.md"}
+    assert listed == PAGES.keys() - {"README.md", "BUILD.md"}
 
 
 def test_readme_repeats_the_results() -> None:

@@ -29,9 +29,5 @@ def test_site(site: str) -> None:
             found = LOADED.search(path.read_text())
             assert not found, (path, found)
     # The reference is made of the docstrings.
-    for page, name in (
-        ("chains", "max_latency"),
-        ("graphs", "time_limit"),
-        ("single", "objective"),
-    ):
+    for page, name in {"chains": "max_latency", "graphs": "time_limit", "single": "method"}.items():
         assert f"<code>{name}</code>" in (RUNS / site / "api" / f"{page}.html").read_text()
