@@ -44,13 +44,3 @@ settings.register_profile(
     database=None,
 )
 settings.load_profile("ci" if os.environ.get("CI") else "local")
-
-
-def pytest_configure(config):
-    config.addinivalue_line("filterwarnings", "error")
-    # A damaged checkpoint fails while orbax still has other reads under way; what is left of them
-    # is reported in whichever test happens to run then.
-    for what in ("Event loop is closed", "coroutine object _read_array"):
-        config.addinivalue_line(
-            "filterwarnings", f"ignore:(?s).*{what}:pytest.PytestUnraisableExceptionWarning"
-        )
