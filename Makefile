@@ -34,7 +34,9 @@ benchmark: $(STAMP)
 site: $(RELEASE_STAMP)
 	$(RELEASE_BIN)/zensical build --clean --strict
 
-# What a release must pass besides the tests; minutes.
+# What a release must pass besides the tests; minutes. Tests that are too slow for `make test` are
+# named here.
+SLOW_TESTS := tests/chains/every_length.py
 release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/mkdocs build --quiet --strict --site-dir runs/site-material
 	$(RELEASE_BIN)/validate-pyproject pyproject.toml
@@ -43,7 +45,7 @@ release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/twine check --strict dist/*
 	$(RELEASE_BIN)/check-wheel-contents dist
 	$(BIN)/python -m pytest tests/release/site.py tests/release/source_archive.py tests/release/wheel_alone.py
-	$(BIN)/python -m pytest -n 2 tests/chains/every_length.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(SLOW_TESTS)
 
 # Resolves the direct dependencies in pyproject.toml into the pins of requirements*.txt, for every
 # Python from 3.11.
