@@ -5,17 +5,20 @@ import json
 import re
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from absl import flags
 
 import offload_jax as oj
-from experiments import reproduce
+from experiments import package_students, reproduce
 from experiments.paper import evaluation, presets, training
 from experiments.paper.presets import PRESETS
 from experiments.reporting import command_line
 from experiments.studies import real_tasks
+from offload_jax.chains import packaged
+from offload_jax.graphs import packaged as graph_packaged
 from offload_jax.learning.parameters import num_parameters
 from tests.experiments.conftest import TINY
 
@@ -281,3 +284,17 @@ def test_metrics_of_trainings_are_json_lines(finished):
     lines = (finished.settings.workdir / "metrics" / "large_dil_0.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     assert {"epoch", "loss", "seconds"} <= set(json.loads(lines[0]))
+
+
+def test_the_student_of_a_run_can_be_packaged(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(packaged, "STUDENT", tmp_path / "student.npz")
+    monkeypatch.setattr(graph_packaged, "STUDENT", tmp_path / "graph_student.npz")
+    workdir = finished.settings.workdir
+    package_students.main(types.SimpleNamespace(workdir=workdir))
+    shipped = packaged.read(tmp_path / "student.npz")
+    kept = oj.policies.load(workdir / "checkpoints" / "kd_dil")
+    assert shipped.config == kept.config
+    bias = kept.params["networks"]["layer_0"]["bias"]
+    np.testing.assert_allclose(shipped.params["networks"]["layer_0"]["bias"], bias, atol=1e-3)
+    with pytest.raises(ValueError, match="holds neither kd_dil nor graph_student"):
+        package_students.main(types.SimpleNamespace(workdir=tmp_path))
