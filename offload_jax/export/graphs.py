@@ -31,8 +31,8 @@ def learned(policy: LearnedGraphPolicy) -> Program:
     lines = "".join(f"#define {name} {value}\n" for name, value in dimensions.items())
     return Program(
         facts=(
-            "Where the tasks of a graph run, on the device, on the edge or in the cloud, and in which"
-            " order.",
+            "Where, on the device, on the edge or in the cloud, and in which order the tasks of a"
+            " graph run.",
             "Policy: the most probable schedule by a network, one pass through the simulated"
             " machine.",
             "Objective: the makespan, the time when all tasks are done and all results are at the"
