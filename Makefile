@@ -28,7 +28,7 @@ benchmark: $(STAMP)
 
 # Resolves the direct dependencies in pyproject.toml into the pins of requirements.txt.
 pins: $(STAMP)
-	$(BIN)/pip-compile --quiet --upgrade --extra=experiments --extra=dev --strip-extras \
+	$(BIN)/pip-compile --quiet --upgrade --extra=experiments --extra=export --extra=dev --strip-extras \
 	  --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --constraint=constraints.txt \
 	  --output-file=requirements.txt pyproject.toml
 
