@@ -1,10 +1,11 @@
 
-/* The place of the least of three costs, the first of equal ones; *least becomes that cost. */
+/* The place of the least of three costs, the first of equal ones; *least becomes that cost. Without
+ * branches: which place it is cannot be foreseen. */
 static int least_of(double device, double edge, double cloud, double *least) {
-  *least = device;
-  if (edge < *least) *least = edge;
-  if (cloud < *least) *least = cloud;
-  return *least == device ? 0 : *least == edge ? 1 : 2;
+  const double less = edge < device ? edge : device, best = cloud < less ? cloud : less;
+  const int leaves = best != device;
+  *least = best;
+  return leaves + (leaves & (best != edge));
 }
 
 /* From the end of the chain: the least cost of the rest, from each place. Until the last loop a byte of
