@@ -8,6 +8,7 @@ of several times each.
 """
 
 import ctypes
+import functools
 import os
 import tempfile
 import time
@@ -48,7 +49,7 @@ def chains(policy: Any) -> Contender:
     def batch(problem: oj.ChainProblem) -> np.ndarray:
         fields = [np.ascontiguousarray(leaf, np.float32) for leaf in jax.tree.leaves(problem)]
         decision = np.empty(fields[0].shape, np.int8)
-        sizes = [ctypes.c_long(size) for size in decision.shape]
+        sizes = map(ctypes.c_long, decision.shape)
         loaded.decide_batch(*sizes, *map(_pointer, (*fields, decision)))
         return decision
 
@@ -64,7 +65,7 @@ def chains(policy: Any) -> Contender:
     return Contender(batch, one)
 
 
-def _pointer(array: np.ndarray) -> ctypes.c_void_p:
+def _pointer(array: Any) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
@@ -122,8 +123,8 @@ def chain_rows(checkpoints: Path, *, num: int, rounds: int) -> list[list[Any]]:
             return call
 
         calls = {
-            "batch, C": lambda e=exported: e.batch(host),
-            "batch, jit": lambda j=jitted: j(problem),
+            "batch, C": functools.partial(exported.batch, host),
+            "batch, jit": functools.partial(jitted, problem),
             "one, ctypes": loop(exported.one),
             "one, oj.single": loop(single),
         }

@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,9 +14,6 @@ from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import Scenario
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
-
-if TYPE_CHECKING:
-    import offload_jax.chains.imitation_network
 
 
 def prices(objective: Objective) -> np.ndarray:
@@ -90,11 +87,11 @@ def check_supported(config: Any, where: str) -> None:
 Layers = list[tuple[np.ndarray, np.ndarray]]
 
 
-def layers(config: "offload_jax.chains.imitation_network.ImitationConfig", params: Any) -> Layers:
+def layers(config: Any, params: Any) -> Layers:
     """The weights of an imitation network, float32.
 
     Args:
-      config: the network.
+      config: that `check_supported` takes.
       params: its parameters.
 
     Returns:

@@ -24,7 +24,7 @@ _PLACES = len(Place)
 def write(policy: Any, path: Path) -> None:
     """Writes a model; see `export.onnx`."""
     onnx = _package()
-    config = getattr(policy, "config", None)
+    config: Any = getattr(policy, "config", None)
     if not hasattr(config, "feature_set"):
         raise ValueError(
             f"policy: {policy!r:.100} cannot be exported, only learned policies for chains can"

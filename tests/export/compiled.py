@@ -58,6 +58,15 @@ def program(source: Path, driver: str, *options: str) -> Path:
     return target
 
 
+def stands_alone(source: Path) -> None:
+    """Links an exported file with nothing at all, as for WebAssembly or a microcontroller."""
+    options = ["-O3", "-ffreestanding", "-nostdlib", "-shared", "-fPIC", "-Wl,-z,defs"]
+    target = source.with_suffix(".alone")
+    command = [compiler(), *STRICT, *options, str(source), "-o", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def run(checked: Path, *inputs: Any) -> bytes:
     """What a checked program writes, given arrays."""
     request = b"".join(np.ascontiguousarray(part).tobytes() for part in inputs)

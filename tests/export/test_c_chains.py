@@ -275,8 +275,9 @@ def test_the_header_is_for_c_plus_plus_too(tmp_path: Path) -> None:
     calls += " || student_decide(0, 0, 0, 1, 1, 1, 1, 0) != STUDENT_BAD_NUM_SUBTASKS; }\n"
     objects = []
     for name in ("optimal", "student"):
+        compiled.stands_alone(tmp_path / f"{name}.c")
         objects.append(f"{name}.o")
-        options = [*compiled.STRICT, "-ffreestanding", "-c", f"{name}.c", "-o", objects[-1]]
+        options = [*compiled.STRICT, "-c", f"{name}.c", "-o", objects[-1]]
         subprocess.run([compiled.compiler(), *options], cwd=tmp_path, check=True)
     languages = {"c": (compiled.compiler(), "-std=c99")}
     if plus_plus := shutil.which("c++") or shutil.which("g++"):

@@ -124,6 +124,7 @@ def test_decides_as_the_policy(tmp_path: Path, name: str) -> None:
 def _flat(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path = tmp_path_factory.mktemp("flat") / "flat.c"
     oj.export.c(random_policy(FLAT), path)
+    compiled.stands_alone(path)
     return compiled.library(path, DRIVER, "-DFLAT_MAX_TASKS=8")
 
 
