@@ -122,7 +122,7 @@ def chain_rows(checkpoints: Path, *, num: int, rounds: int) -> list[list[Any]]:
 
             return call
 
-        calls = {
+        calls: dict[str, Callable[[], Any]] = {
             "batch, C": functools.partial(exported.batch, host),
             "batch, jit": functools.partial(jitted, problem),
             "one, ctypes": loop(exported.one),
