@@ -8,9 +8,6 @@ import ctypes
 import itertools
 import os
 import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +18,7 @@ import numpy as np
 from absl import flags
 
 import offload_jax as oj
+from benchmarks import c_library
 from benchmarks.delay import protocols
 from benchmarks.peers.peers import in_threads
 from experiments.reporting import command_line, tables
@@ -66,17 +64,8 @@ def compiled_loop(problem: oj.ChainProblem, *, threads: int) -> Callable[[], np.
     Raises:
       RuntimeError: there is no C compiler, or it fails.
     """
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        raise RuntimeError("the compiled reference needs a C compiler (cc, gcc or clang)")
-    options = ["-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-shared", "-fPIC"]
-    with tempfile.TemporaryDirectory() as folder:
-        library = f"{folder}/chain_dp.so"
-        command = [compiler, *options, str(Path(__file__).with_name("chain_dp.c")), "-o", library]
-        built = subprocess.run(command, capture_output=True, text=True)
-        if built.returncode:
-            raise RuntimeError(f"{compiler} failed: {built.stderr.strip()}")
-        solve = ctypes.CDLL(library).solve
+    source = Path(__file__).with_name("chain_dp.c")
+    solve = c_library.load([source], "-ffast-math", "-fno-finite-math-only").solve
     arrays = [np.ascontiguousarray(leaf, np.float32) for leaf in jax.tree.leaves(problem)]
     num, num_subtasks = arrays[0].shape
     arrays += [np.empty((num, num_subtasks), np.int8), np.empty(num, np.float32)]

@@ -1,6 +1,6 @@
 """Exact and learned decisions about where the subtasks of a chain run: device, edge or cloud."""
 
-from offload_jax import datasets, graphs, single
+from offload_jax import datasets, export, graphs, single
 from offload_jax.chains import metrics, policies, scenarios
 from offload_jax.chains.constraints import SideConstraints
 from offload_jax.chains.costs import ChainCosts, chain_costs, energy, evaluate, latency
@@ -41,6 +41,7 @@ __all__ = [
     "datasets",
     "energy",
     "evaluate",
+    "export",
     "graphs",
     "latency",
     "metrics",

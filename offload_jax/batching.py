@@ -80,11 +80,16 @@ def lift(value: Any, rank: int) -> Any:
     return value.reshape((1,) * (rank - value.ndim) + value.shape)
 
 
+def is_known(size: Any) -> bool:
+    """Whether a size has a value: `jax.export` traces with dimensions that have none yet."""
+    return isinstance(size, int)
+
+
 def map_chunks(
     function: Callable[..., Any],
     source: Batched,
     *per_row: Any,
-    chunk_rows: int,
+    chunk_rows: int | None,
     multiple: int = 1,
     at_once: int = 1,
 ) -> Any:
@@ -95,26 +100,32 @@ def map_chunks(
         field), to a pytree of arrays `[n, ...]`.
       source: leading dimensions free.
       *per_row: further arrays that broadcast with the leading dimensions of `source`.
-      chunk_rows: the largest n.
+      chunk_rows: the largest n; None for all rows at once, as is also done where the size of the
+        batch has no value yet.
       multiple: n is a multiple of this, unless the batch is a single chunk.
       at_once: chunks between which nothing depends, so that XLA may give each a thread.
 
     Returns:
       What `function` returns, with the leading dimensions `[*batch, ...]`.
     """
-    batch = np.broadcast_shapes(source.batch_shape, *(jnp.shape(value) for value in per_row))
+    shapes = {f"per_row[{i}]": jnp.shape(value) for i, value in enumerate(per_row)}
+    batch = broadcast_shapes({"source": source.batch_shape, **shapes})
     own_axes = [*source.own_axes.values(), *[0] * len(per_row)]
     leaves, structure = jax.tree.flatten((source, *per_row))
     leaves = [jnp.asarray(leaf) for leaf in leaves]
     size = math.prod(batch)
-    at_once = at_once if size > chunk_rows else 1
-    # All chunks as long, and the last one put back to where it fits: it repeats some rows of those
-    # before it, and nothing has to be padded.
-    steps = max(1, math.ceil(size / (chunk_rows * at_once)))
-    chunk = math.ceil(size / (steps * at_once))
-    chunk = max(1, min(size, math.ceil(chunk / multiple) * multiple))
-    steps = max(1, math.ceil(size / (chunk * at_once)))
-    whole, rest = divmod(size, chunk)
+    if not is_known(size):
+        chunk, steps, at_once, whole, rest = size, 1, 1, 1, 0
+    else:
+        chunk_rows = chunk_rows or max(1, size)
+        at_once = at_once if size > chunk_rows else 1
+        # All chunks as long, and the last one put back to where it fits: it repeats some rows of
+        # those before it, and nothing has to be padded.
+        steps = max(1, math.ceil(size / (chunk_rows * at_once)))
+        chunk = math.ceil(size / (steps * at_once))
+        chunk = max(1, min(size, math.ceil(chunk / multiple) * multiple))
+        steps = max(1, math.ceil(size / (chunk * at_once)))
+        whole, rest = divmod(size, chunk)
 
     def flatten(leaf: jax.Array, own: int) -> jax.Array:
         """Merges the leading dimensions into one, of length 1 where the batch shares the leaf."""
@@ -129,11 +140,10 @@ def map_chunks(
         flat = [flatten(leaf, own) for leaf, own in zip(leaves, own_axes, strict=True)]
 
         def run_chunk(number: Any) -> Any:
-            start = jnp.minimum(number * chunk, max(0, size - chunk))
-
             def cut(leaf: jax.Array) -> jax.Array:
-                if len(leaf) == 1 or chunk == size:
+                if chunk == size or leaf.shape[0] == 1:
                     return leaf
+                start = jnp.minimum(number * chunk, max(0, size - chunk))
                 return jax.lax.dynamic_slice_in_dim(leaf, start, chunk)
 
             found = function(*jax.tree.unflatten(structure, map(cut, flat)))

@@ -14,13 +14,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from offload_jax import graphs
+from offload_jax.chains import outside_jax
 from offload_jax.chains.costs import ChainCosts, validate_costs
 from offload_jax.chains.problem import ChainProblem, validate
-from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective, energy_of
 from offload_jax.validation import ArrayLike
 
@@ -48,7 +47,7 @@ def exact(*, objective: Objective = LATENCY) -> Decide:
     Raises:
       ValueError: the objective holds something else than numbers.
     """
-    prices = _prices(objective)
+    prices = outside_jax.prices(objective)
     from offload_jax.chains import compiled
 
     kernel = compiled.exact
@@ -139,7 +138,7 @@ def within(*, objective: Objective = LATENCY) -> Callable[..., np.ndarray | None
       ValueError: the objective holds something else than numbers.
     """
     quantities = objective, LATENCY, energy_of(objective.power)
-    prices = np.stack([_prices(quantity) for quantity in quantities])
+    prices = np.stack([outside_jax.prices(quantity) for quantity in quantities])
     from offload_jax.chains import compiled_tables
     from offload_jax.chains.constraints import RELATIVE_TOLERANCE
 
@@ -212,20 +211,13 @@ def learned(policy: "offload_jax.chains.learned.LearnedPolicy") -> Decide:
     Raises:
       ValueError: the network is of another kind; names what is not supported.
     """
-    from offload_jax.chains.imitation_network import ImitationConfig
-
     config = policy.config
-    if not isinstance(config, ImitationConfig):
-        raise ValueError(
-            f"policy: {type(config).__name__} is not supported one decision at a time, only"
-            " ImitationConfig is"
-        )
-    _check_supported(config)
+    outside_jax.check_supported(config, "one decision at a time")
     from offload_jax.chains import compiled_features, compiled_network
 
     kernel = compiled_network.decide
-    weights, sizes, num_networks = _flatten(config, policy.params)
-    low, factor = compiled_features.raw_ranges(config.scenario)
+    weights, sizes, num_networks = _flat(outside_jax.layers(config, policy.params))
+    low, factor = outside_jax.raw_ranges(config.scenario)
     physical = config.feature_set == "physical"
     feature_set = compiled_features.PHYSICAL if physical else compiled_features.RAW
     num_subtasks = config.num_subtasks
@@ -309,67 +301,12 @@ def _raise(*fields: Any, num_subtasks: int | None = None, longest: int | None = 
     raise ValueError(f"a quantity of the request is negative or not a number: {fields}")
 
 
-def _prices(objective: Objective) -> np.ndarray:
-    power = objective.power
-    try:
-        seconds, joules = float(objective.latency_weight), float(objective.energy_weight)
-        return np.array(
-            [
-                seconds,
-                seconds + joules * float(power.transmit_watts),
-                seconds + joules * float(power.receive_watts),
-                seconds + joules * float(power.idle_watts),
-                joules * float(power.switched_capacitance),
-            ]
-        )
-    except (TypeError, jax.errors.ConcretizationTypeError) as error:
-        raise ValueError(f"objective: must hold plain numbers: {error}") from None
-
-
-def _latency_features(config: Any) -> bool:
-    return config.feature_set == "raw" or config.objective == LATENCY
-
-
-def _check_supported(config: Any) -> None:
-    found = [
-        name
-        for name, unsupported in (
-            (f"feature_set {config.feature_set!r}", config.feature_set not in ("raw", "physical")),
-            (f"activation {config.activation!r}", config.activation != "relu"),
-            ("residual", config.residual),
-            ("symmetric", config.symmetric),
-            ("an objective other than latency", not _latency_features(config)),
-        )
-        if unsupported
-    ]
-    if found:
-        raise ValueError(
-            f"policy: {', '.join(found)} not supported one decision at a time; call the policy"
-        )
-
-
-def _flatten(config: Any, params: Any) -> tuple[np.ndarray, np.ndarray, int]:
+def _flat(layers: outside_jax.Layers) -> tuple[np.ndarray, np.ndarray, int]:
     """Weights as `compiled_network.decide` reads them, widths, and how many networks there are."""
-    separate = config.sharing == "separate"
-    layers = params["networks" if separate else "trunk"]
-    kernels, biases = [], []
-    for i in range(len(config.hidden) + 1):
-        layer = layers[f"layer_{i}"]
-        kernel, bias = np.asarray(layer["kernel"]), np.asarray(layer["bias"])
-        kernels.append(kernel if separate else kernel[None])
-        biases.append(bias if separate else bias[None])
-    num_networks = kernels[0].shape[0]
-    parts = [
-        part.ravel()
-        for n in range(num_networks)
-        for kernel, bias in zip(kernels, biases, strict=True)
-        for part in (kernel[n], bias[n])
-    ]
-    sizes = np.array([kernels[0].shape[1], *(kernel.shape[2] for kernel in kernels)], np.int64)
-    expected = config.num_subtasks * len(Place)
-    if num_networks * sizes[-1] != expected:
-        raise ValueError(f"policy: the network does not have {expected} outputs")
-    return np.concatenate(parts).astype(np.float32), sizes, num_networks
+    num_networks = len(layers[0][0])
+    parts = [part[n].ravel() for n in range(num_networks) for layer in layers for part in layer]
+    sizes = [layers[0][0].shape[1], *(kernel.shape[2] for kernel, _ in layers)]
+    return np.concatenate(parts), np.array(sizes, np.int64), num_networks
 
 
 DecideGraph = Callable[..., "graphs.Decision"]

@@ -94,18 +94,25 @@ def broadcast_shapes(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
       ValueError: names the first field that does not fit the ones before it.
     """
     try:
-        return np.broadcast_shapes(*shapes.values())
+        return _broadcast(*shapes.values())
     except ValueError:
         batch: tuple[int, ...] = ()
         for name, shape in shapes.items():
             try:
-                batch = np.broadcast_shapes(batch, shape)
+                batch = _broadcast(batch, shape)
             except ValueError:
                 raise ValueError(
                     f"{name}: batch dimensions {shape} do not broadcast with {batch} of the fields"
                     " before it"
                 ) from None
         raise
+
+
+def _broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*shapes)
+    except TypeError:  # `jax.export` traces with dimensions that have no value yet
+        return jnp.broadcast_shapes(*shapes)
 
 
 def check_values(fields: Mapping[str, Array], rules: Mapping[str, Rule]) -> None:

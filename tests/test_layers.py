@@ -176,5 +176,5 @@ print(json.dumps([changed, sorted(sys.modules)]))
     changed, loaded = json.loads(done.stdout)
     assert changed == []
     optional = {"absl.flags", "flax", "matplotlib", "numba", "optax", "orbax", "ortools"}
-    optional |= {"pandas", "pyarrow"}
+    optional |= {"onnx", "pandas", "pyarrow"}
     assert not optional & set(loaded)

@@ -44,6 +44,13 @@ def _peer(name: str) -> Contender:
     return on_host({"numpy_dp": peers.numpy_dp, "numba_loop": peers.numba_dp}[name])
 
 
+def _exported(policy: Any) -> Contender:
+    # Writes C and compiles it.
+    from benchmarks import exported
+
+    return exported.chains(policy)
+
+
 def _cpsat(*request: Any) -> np.ndarray:
     return np.asarray(oj.solve(oj.ChainProblem(*request), method="cpsat").decision)
 
@@ -101,6 +108,7 @@ POLICIES = {
     "optimal_dp": _rule(oj.policies.optimal, "exact"),
     "optimal_enumeration": _rule(oj.policies.optimal_by_enumeration, "exact", 122.54),
     "single_exact": _exact(lambda: Contender(None, oj.single.exact())),
+    "exported_exact": _exact(lambda: _exported(oj.policies.optimal)),
     "cpsat": _exact(lambda: Contender(None, _cpsat)),
     "numpy_dp": _exact(lambda: _peer("numpy_dp")),
     "numba_loop": _exact(lambda: _peer("numba_loop")),
@@ -115,6 +123,9 @@ POLICIES = {
         lambda folder: Contender(None, oj.single.learned(oj.policies.load(folder))),
         "networks",
         checkpoint="kd_dil",
+    ),
+    "exported_student": Policy(
+        lambda folder: _exported(oj.policies.load(folder)), "networks", checkpoint="kd_dil"
     ),
     "greedy": _rule(oj.policies.greedy, "heuristics", 1.0),
     "local": _rule(oj.policies.local, "heuristics"),

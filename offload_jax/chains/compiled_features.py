@@ -5,15 +5,12 @@ This is its only restatement, for the two feature sets of the paper's networks, 
 two against each other number by number.
 """
 
-import dataclasses
 import typing
 
 import numpy as np
 
 from offload_jax.chains.compiled import product, rate
 from offload_jax.chains.features import HIGHEST, LOWEST, TINY
-from offload_jax.chains.problem import ChainProblem
-from offload_jax.chains.scenarios import Scenario
 from offload_jax.extras import needs
 
 with needs("single"):
@@ -74,13 +71,6 @@ def _write_raw(cycles, data, values, low, factor, inputs):
         inputs[2 * num + 1 + i] = (values[i] - low[2 + i]) * factor[2 + i] - _ONE
 
 
-def raw_ranges(scenario: Scenario) -> tuple[np.ndarray, np.ndarray]:
-    """Lower ends `[6]` of the ranges of raw features, and 2 over their widths `[6]`, float32."""
-    ranges = [getattr(scenario, field.name) for field in dataclasses.fields(ChainProblem)]
-    factor = [2.0 / max(high - low, TINY) for low, high in ranges]
-    return np.array([low for low, _ in ranges], np.float32), np.array(factor, np.float32)
-
-
 @numba.njit(
     "void(float32[::1], float32[::1], float32[::1], int64, float32[::1], float32[::1],"
     " float32[::1])",
@@ -95,7 +85,7 @@ def write_features(cycles, data, values, feature_set, low, factor, inputs):
       data: `[A + 1]` bytes.
       values: `[4]` device speed, edge speed, both bandwidths.
       feature_set: `RAW` or `PHYSICAL`, the latter for latency.
-      low: `[6]` and `factor` `[6]`, see `raw_ranges`.
+      low: `[6]` and `factor` `[6]`, see `outside_jax.raw_ranges`.
       factor: see `low`.
       inputs: `[2 A + 5]`, written to.
     """

@@ -97,8 +97,8 @@ class CostTerms(NamedTuple):
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        shapes = [entry.shape[1:] for entry in jax.tree.leaves(self)]
-        return np.broadcast_shapes(*shapes)
+        shapes = {str(i): entry.shape[1:] for i, entry in enumerate(jax.tree.leaves(self))}
+        return broadcast_shapes(shapes)
 
     def rows(self, index: int | slice) -> "CostTerms":
         """The entries of some chains, of entries that have one batch axis in full."""

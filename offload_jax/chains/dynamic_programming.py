@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int8
 
-from offload_jax.batching import lift, map_chunks
+from offload_jax.batching import is_known, lift, map_chunks
 from offload_jax.chains.costs import ChainCosts, CostTerms, terms_of
 from offload_jax.chains.problem import RULES, ChainProblem
 from offload_jax.objectives import Objective
@@ -70,7 +70,8 @@ def minimize(
     if source.num_subtasks > longest:
         return _minimize_long(source, objective, mark_invalid)
     batch = source.batch_shape
-    if isinstance(source, ChainProblem) and len(batch) == 1 and batch[0] > _LARGE:
+    one_axis = isinstance(source, ChainProblem) and len(batch) == 1 and is_known(batch[0])
+    if one_axis and batch[0] > _LARGE:
         even = batch[0] // _EVEN * _EVEN
         if even != batch[0]:
             halves = source[:even], source[even:]
@@ -186,7 +187,7 @@ def _minimize_long(
 
     def at_once(source: Any, objective: Objective) -> tuple[Array, Array]:
         solve = functools.partial(rows, objective=objective, lanes=None)
-        return map_chunks(solve, source, chunk_rows=max(1, math.prod(source.batch_shape)))
+        return map_chunks(solve, source, chunk_rows=None)
 
     return jax.lax.platform_dependent(source, objective, cpu=in_cache, default=at_once)
 
@@ -276,7 +277,7 @@ def _subtasks(
 
     def lay_out(value: Array) -> Array:
         value = jnp.asarray(value)
-        shape = (1, 1) if len(value) == 1 else (-1, lanes)
+        shape = (1, 1) if value.shape[0] == 1 else (-1, lanes)
         return jnp.moveaxis(value.reshape(*shape, *value.shape[1:]), 1, -1)
 
     fields = {name: lay_out(getattr(source, name)) for name in source.own_axes}

@@ -10,7 +10,7 @@ import jax
 from jaxtyping import Array, Int8
 
 from offload_jax import configs
-from offload_jax.batching import map_chunks
+from offload_jax.batching import is_known, map_chunks
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.chains.q_network import QNetworkConfig
@@ -87,7 +87,8 @@ def _model(stored: dict[str, Any]) -> PolicyConfig:
 @functools.partial(jax.jit, static_argnames=("config",))
 def _decide(params: Parameters, problem: ChainProblem, *, config: PolicyConfig) -> Array:
     decide = functools.partial(config.decide, params)
-    if math.prod(problem.batch_shape) <= _CHUNK_ROWS:
+    size = math.prod(problem.batch_shape)
+    if not is_known(size) or size <= _CHUNK_ROWS:
         return decide(problem)
     in_chunks = functools.partial(map_chunks, decide, chunk_rows=_CHUNK_ROWS)
     return jax.lax.platform_dependent(problem, cpu=in_chunks, default=decide)

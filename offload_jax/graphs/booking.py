@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Int
 
+from offload_jax.batching import is_known
 from offload_jax.graphs.costs import AXES, GraphCosts
 from offload_jax.graphs.machine import Booking
 
@@ -57,7 +58,7 @@ def over_rows(
         return function(rows, dataclasses.replace(costs, **fields), *arrays)
 
     chunk = max(1, min(_MAX_CHUNK_ROWS, _CHUNK_BYTES // (4 * costs.num_tasks**2)))
-    if size <= chunk:
+    if not is_known(size) or size <= chunk:
         result = call(size, inputs)
     else:
         result = jax.lax.platform_dependent(
@@ -91,10 +92,10 @@ def _in_chunks(call: Callable[[int, Any], Any], inputs: Any, size: int, chunk: i
 
 def in_order(values: Any, order: Int[Array, "rows N"], rows: int) -> Array:
     """`[1 or rows, N, *tail]` by task as `[N, *tail, rows]` by position."""
-    if len(values) == 1 and len(order) == 1:
+    if values.shape[0] == 1 and order.shape[0] == 1:
         values = values[:, order[0]]
         values = jnp.broadcast_to(values, (rows, *values.shape[1:]))
-    elif len(values) == 1:
+    elif values.shape[0] == 1:
         values = values[0][order]
     else:
         values = values[jnp.arange(rows)[:, None], jnp.broadcast_to(order, (rows, order.shape[1]))]
@@ -109,7 +110,7 @@ def book(costs: GraphCosts, order: Int[Array, "rows N"], rows: int) -> Booking:
     order = jnp.broadcast_to(order, (rows, num_tasks))
     by_position = order.T
     pairs = by_position[None, :, :] * num_tasks + by_position[:, None, :]
-    needs = table[0][pairs] if len(table) == 1 else table[jnp.arange(rows), pairs]
+    needs = table[0][pairs] if table.shape[0] == 1 else table[jnp.arange(rows), pairs]
 
     def booked(values: Any) -> Array:
         return in_order(values.astype(dtype), order, rows)
@@ -132,6 +133,6 @@ def book(costs: GraphCosts, order: Int[Array, "rows N"], rows: int) -> Booking:
 def by_task(values: Array, order: Int[Array, "rows N"]) -> Array:
     """`[N, *tail, rows]` by position back to `[rows, N, *tail]` by task."""
     values = jnp.moveaxis(values, -1, 0)
-    rows = jnp.arange(len(values))[:, None]
+    rows = jnp.arange(values.shape[0])[:, None]
     order = jnp.broadcast_to(order, values.shape[:2])
     return jnp.zeros_like(values).at[rows, order].set(values, unique_indices=True)

@@ -145,7 +145,8 @@ def upward_ranks(means: Means, depends: Any) -> Float[Array, "R N"]:
     `list_scheduling.upward_ranks`.
     """
     num_tasks = means.seconds.shape[-1]
-    rows = max(len(part) for part in (*means[:4], depends))
+    lengths = [part.shape[0] for part in (*means[:4], depends)]
+    rows = next((length for length in lengths if length != 1), 1)
     seconds, returning = (
         jnp.broadcast_to(part, (rows, num_tasks)).T for part in (means.seconds, means.returning)
     )

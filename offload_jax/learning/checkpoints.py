@@ -13,7 +13,6 @@ nothing here knows a network or a family.
 """
 
 import contextlib
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -21,11 +20,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
-import numpy as np
 
 from offload_jax import configs
 from offload_jax.extras import needs
 from offload_jax.files import LOCK_NAME, locked
+from offload_jax.learning.digests import digest
 
 with needs("learn"):
     import orbax.checkpoint as ocp
@@ -176,16 +175,6 @@ def stored_config(path: Path | str) -> dict[str, Any]:
     """
     _, content = _newest_content(Path(path))
     return {**content["config"], "epoch": content["epoch"]}
-
-
-def digest(tree: Any) -> str:
-    """SHA-256 over shapes, types and bytes of all leaves."""
-    total = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        array = np.asarray(leaf)
-        total.update(f"{array.shape}{array.dtype}".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()
 
 
 def _epochs(path: Path) -> list[Path]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from benchmarks import solver_throughput
+from benchmarks import c_library, solver_throughput
 from benchmarks.solver_throughput import Row
 from tests import oracle
 
@@ -46,7 +46,7 @@ def test_the_literal_enumeration_finds_the_optimum(
 def test_a_missing_compiler_is_named(
     problem: oj.ChainProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(solver_throughput.shutil, "which", lambda name: None)
+    monkeypatch.setattr(c_library.shutil, "which", lambda name: None)
     with pytest.raises(RuntimeError, match="C compiler"):
         solver_throughput.compiled_loop(problem, threads=1)
 

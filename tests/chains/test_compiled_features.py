@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.chains import compiled_features
+from offload_jax.chains import compiled_features, outside_jax
 from offload_jax.chains.features import features, num_features
 from tests.test_single import requests
 
 
 def one_by_one(problem: oj.ChainProblem, feature_set: int, scenario=oj.scenarios.WIDE):
-    low, factor = compiled_features.raw_ranges(scenario)
+    low, factor = outside_jax.raw_ranges(scenario)
     rows = []
     for cycles, data, *scalars in zip(*jax.tree.leaves(problem), strict=True):
         values = np.array(scalars, np.float32)

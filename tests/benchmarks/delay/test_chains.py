@@ -49,7 +49,9 @@ def test_requests_are_the_same_for_a_seed_and_one_by_one(requests: Requests) -> 
     assert cycles.dtype == data.dtype == np.float64 and isinstance(device_speed, float)
 
 
-@pytest.mark.parametrize("name", ["optimal_dp", "numpy_dp", "numba_loop", "cpsat"])
+@pytest.mark.parametrize(
+    "name", ["optimal_dp", "exported_exact", "numpy_dp", "numba_loop", "cpsat"]
+)
 def test_exact_policies_are_ready_and_exact(name: str, requests: Requests) -> None:
     policy = chains.FAMILY.policies[name]
     assert policy.group == "exact"
