@@ -101,8 +101,8 @@ def _compute_all(
         entries: dict[str, tuple[contenders.Contender, int]] = {
             name: (contender, preset.rules) for name, contender in contenders.rules().items()
         }
-        entries["teacher"] = contenders.in_a_batch(teacher), preset.rules
-        entries["student"] = contenders.in_a_batch(student), preset.rules
+        entries["teacher"] = contenders.learned(teacher), preset.rules
+        entries["student"] = contenders.learned(student), preset.rules
         for num in preset.sampled:
             entries[f"student, best of {num}"] = contenders.sampled(student, num), preset.search
         for num in preset.perturbed:

@@ -64,7 +64,7 @@ def compute(settings: Settings) -> dict[str, Any]:
         policy = oj.graphs.policies.load(training.checkpoint(STUDENT, settings))
         ways: dict[str, contenders.Contender] = {
             "greedy": contenders.in_a_batch(oj.graphs.policies.greedy),
-            "student": contenders.in_a_batch(policy),
+            "student": contenders.learned(policy),
             f"student, best of {SAMPLES}": contenders.sampled(policy, SAMPLES),
             f"search, {SIMULATIONS} simulations": contenders.search(SIMULATIONS),
         }

@@ -109,5 +109,5 @@ def _ablations(num_epochs: int, trainings: int) -> dict[str, Row]:
 
 PRESETS = {
     "default": Preset(_rows(teacher=15, student=15, trainings=1), {}, judged=200),
-    "paper": Preset(_rows(teacher=60, student=60, trainings=5), _ablations(20, 3)),
+    "paper": Preset(_rows(teacher=40, student=20, trainings=5), _ablations(10, 3)),
 }

@@ -134,7 +134,7 @@ def _judge(policy: LearnedGraphPolicy, size: int, preset: Preset) -> dict[str, f
     """Mean ratios to the best known makespans of the test graphs."""
     problem = test_sets.problems(size, preset.judged)
     best = test_sets.best_known(size, preset.judged).makespan
-    ways = {"one": contenders.in_a_batch(policy)}
+    ways = {"one": contenders.learned(policy)}
     for num in preset.samples:
         ways[f"best_of_{num}"] = contenders.sampled(policy, num)
     return {way: float(np.mean(decide(problem).makespan / best)) for way, decide in ways.items()}
