@@ -8,7 +8,14 @@ import jax
 from absl import flags
 
 import offload_jax as oj
-from experiments.graphs import compare, gantt, real_graphs
+from experiments.graphs import (
+    ablations,
+    compare,
+    distill_student,
+    gantt,
+    generalization,
+    real_graphs,
+)
 from experiments.paper import figure5, figure6, random_chains, table1
 from experiments.reporting import command_line, comparison, tables
 from experiments.reporting.files import write_text
@@ -30,9 +37,12 @@ STAGES = (
     decisions_over_time.STAGE,
     table1.STAGE,
     # Task graphs.
-    compare.STAGE,
     gantt.STAGE,
     real_graphs.STAGE,
+    distill_student.STAGE,
+    ablations.STAGE,
+    compare.STAGE,
+    generalization.STAGE,
 )
 
 

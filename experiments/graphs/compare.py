@@ -1,4 +1,4 @@
-"""Rules, search, CP-SAT and the packaged student on random task graphs: quality against time.
+"""Rules, search, CP-SAT, teacher and student on random task graphs: quality against time.
 
 Writes results/graph_rules.json and figures/graph_quality.png.
 """
@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 import offload_jax as oj
-from experiments.graphs import contenders, test_sets
+from experiments.graphs import contenders, test_sets, training
+from experiments.graphs.presets import STUDENT, TEACHER
 from experiments.reporting import statistics, tables
 from experiments.reporting.plots import MARKERS, PALETTE, figure, plain_numbers
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
+from offload_jax.graphs.learned import LearnedGraphPolicy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +24,11 @@ class Preset:
     """How many test graphs each kind of contender decides about.
 
     Attributes:
-      rules: by rules, and by perturbed rules of few copies.
-      search: by search.
+      rules: by rules and learned policies, and by perturbed rules of few copies.
+      search: by search and by the best of sampled schedules.
       cpsat: by CP-SAT, for each size; 0 leaves it out.
       perturbed: numbers of copies.
+      sampled: numbers of schedules that the student samples.
       simulations: of search.
       limits: seconds of CP-SAT.
     """
@@ -34,22 +37,35 @@ class Preset:
     search: int
     cpsat: Mapping[int, int]
     perturbed: tuple[int, ...]
+    sampled: tuple[int, ...]
     simulations: tuple[int, ...]
     limits: tuple[float, ...]
 
 
 PRESETS = {
-    "default": Preset(200, 50, {12: 20, 20: 4, 50: 0}, (16, 64), (1000, 20_000), (5.0,)),
+    "default": Preset(
+        1000, 200, {12: 50, 20: 20, 50: 0}, (16, 64), (16, 64), (1000, 20_000), (5.0,)
+    ),
     "paper": Preset(
         1000,
         1000,
         {12: 100, 20: 50, 50: 10},
         (4, 16, 64, 256, 1024),
+        (4, 16, 64, 256),
         (300, 1000, 5000, 20_000, 100_000),
         (1.0, 10.0, 60.0),
     ),
 }
 BEST_PLACE = "best single place"
+# Device to edge, bytes per second.
+LINKS = {
+    "below 1 MB/s": (0.0, 1e6),
+    "1 to 2.5 MB/s": (1e6, 2.5e6),
+    "above 2.5 MB/s": (2.5e6, np.inf),
+}
+BUDGETS = {"10 µs": 1e-5, "100 µs": 1e-4, "1 ms": 1e-3, "10 ms": 1e-2, "1 s": 1.0, "10 s": 10.0}
+# Fewer graphs than this say nothing about a kind of links.
+_LEAST_GRAPHS = 10
 
 
 def compute(settings: Settings) -> dict[str, Any]:
@@ -57,28 +73,40 @@ def compute(settings: Settings) -> dict[str, Any]:
 
     Returns:
       By number of tasks and contender: `ratio`, the mean of makespan over the best known one, its
-      `interval`, `seconds` a decision, the number of `graphs` and the share `proven`.
+      `interval`, `seconds` a decision, the number of `graphs`, the share `proven`, and `by_link`
+      the ratio for each kind of link, None where there are too few.
     """
     preset = PRESETS[settings.preset]
-    config = {"preset": dataclasses.asdict(preset), "digests": _digests()}
-    return cached(settings.result("graph_rules"), config, lambda: _compute_all(preset))
+    learned = {name: training.trained(name, settings)["digest"] for name in (TEACHER, STUDENT)}
+    config = {"preset": dataclasses.asdict(preset), "digests": _digests(), "learned": learned}
+
+    def compute_all() -> dict[str, Any]:
+        teacher, student = (
+            oj.graphs.policies.load(training.checkpoint(name, settings)) for name in learned
+        )
+        return _compute_all(preset, teacher, student)
+
+    return cached(settings.result("graph_rules"), config, compute_all)
 
 
 def _digests() -> dict[str, str]:
     return {str(size): test_sets.digest(test_sets.problems(size)) for size in test_sets.SIZES}
 
 
-def _compute_all(preset: Preset) -> dict[str, Any]:
-    student = oj.graphs.policies.student()
+def _compute_all(
+    preset: Preset, teacher: LearnedGraphPolicy, student: LearnedGraphPolicy
+) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for size in test_sets.SIZES:
         entries: dict[str, tuple[contenders.Contender, int]] = {
             name: (contender, preset.rules) for name, contender in contenders.rules().items()
         }
-        entries["student"] = contenders.in_a_batch(student), preset.rules
-        entries["student, best of 64"] = contenders.sampled(student, 64), preset.search
+        entries["teacher"] = contenders.learned(teacher), preset.rules
+        entries["student"] = contenders.learned(student), preset.rules
+        for num in preset.sampled:
+            entries[f"student, best of {num}"] = contenders.sampled(student, num), preset.search
         for num in preset.perturbed:
-            graphs = max(20, min(preset.rules, 64 * preset.rules // num))
+            graphs = max(20, min(preset.search, 16 * preset.rules // num))
             entries[f"perturbed, best of {num}"] = contenders.perturbed(num), graphs
         for num in preset.simulations:
             entries[f"search, {num} simulations"] = contenders.search(num), preset.search
@@ -101,13 +129,36 @@ def _row(outcome: contenders.Outcome, size: int) -> dict[str, Any]:
     num = len(outcome.makespan)
     ratio = outcome.makespan / test_sets.best_known(size, num).makespan
     mean, interval = statistics.mean_and_interval(ratio)
+    bandwidth = np.asarray(test_sets.problems(size, num).device_edge_bandwidth)
+    by_link = []
+    for low, high in LINKS.values():
+        chosen = ratio[(low <= bandwidth) & (bandwidth < high)]
+        by_link.append(float(chosen.mean()) if len(chosen) >= _LEAST_GRAPHS else None)
     return {
         "ratio": float(mean),
         "interval": None if interval is None else float(interval),
         "seconds": outcome.seconds,
         "graphs": num,
         "proven": outcome.proven,
+        "by_link": by_link,
     }
+
+
+def what_to_use(results: Mapping[str, Any]) -> str:
+    """A Markdown table: per size, link and time for a decision, what comes closest to the best."""
+    lines = []
+    for size in map(str, test_sets.SIZES):
+        for number, link in enumerate(LINKS):
+            cells = [size, link]
+            for budget in BUDGETS.values():
+                fitting = [
+                    (row["by_link"][number], name)
+                    for name, row in results[size].items()
+                    if row["seconds"] <= budget and row["by_link"][number] is not None
+                ]
+                cells.append("{1} ({0:.3f})".format(*min(fitting)) if fitting else "")
+            lines.append(cells)
+    return tables.markdown(["tasks", "device–edge link", *BUDGETS], lines)
 
 
 def duration(seconds: float) -> str:
@@ -150,7 +201,11 @@ def _section(results: dict[str, Any], settings: Settings) -> str:
         " policies in a batch, HEFT, CPOP and PEFT one at a time,"
         " search and CP-SAT one after the other.\n\n"
         + tables.markdown(headers, rows)
-        + "\n\n![Quality against time per decision](figures/graph_quality.png)\n"
+        + "\n\n![Quality against time per decision](figures/graph_quality.png)\n\n"
+        "What to use: for each size, link and time that one decision may take, what comes closest"
+        " to the best known makespans, and its mean ratio to them.\n\n"
+        + what_to_use(results)
+        + "\n"
     )
 
 
@@ -165,7 +220,7 @@ def family(name: str) -> str:
 
 def draw_quality(path: Any, results: Mapping[str, Any]) -> None:
     """Quality against time per decision, a panel for each size."""
-    left_out = ("random", "local")
+    left_out = ("random", *contenders.PLACES)
     sizes = [str(size) for size in test_sets.SIZES]
     lines = list(dict.fromkeys(family(n) for s in sizes for n in results[s] if n not in left_out))
     look = {
@@ -187,10 +242,11 @@ def draw_quality(path: Any, results: Mapping[str, Any]) -> None:
             panel.set_xscale("log")
             panel.set_title(f"{size} tasks")
             panel.set_xlabel("seconds a decision")
+            panel.grid(which="minor", visible=False)
         top = max(r["ratio"] for s in sizes for n, r in results[s].items() if n not in left_out)
         axes[0].set_yscale("log")
-        axes[0].set_ylim(0.95, min(top, 4.0) * 1.05)
-        plain_numbers(axes[0].yaxis, ticks=[1, 1.1, 1.2, 1.4, 1.7, 2, 2.5, 3, 4])
+        axes[0].set_ylim(0.95, min(top, 2.5) * 1.05)
+        plain_numbers(axes[0].yaxis, ticks=[1, 1.05, 1.1, 1.2, 1.4, 1.7, 2, 2.5])
         axes[0].set_ylabel("makespan / best known")
         handles: dict[str, Any] = {}
         for panel in axes:

@@ -1,5 +1,6 @@
 """What decides about task graphs: rules, perturbed rules, search, CP-SAT; each with its time."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -8,6 +9,8 @@ import jax
 import numpy as np
 
 import offload_jax as oj
+from offload_jax.graphs.graph_network import GraphPolicyConfig
+from offload_jax.graphs.learned import LearnedGraphPolicy
 from offload_jax.graphs.packing import unpack_rows
 from offload_jax.graphs.search import search_request
 
@@ -37,9 +40,11 @@ LIST_SCHEDULING = ("heft", "cpop", "peft")
 
 def in_a_batch(policy: Callable[[Problem], oj.graphs.Decision]) -> Contender:
     """A policy in JAX: all graphs in one compiled call, the second one timed."""
+    return _timed(jax.jit(policy))
 
+
+def _timed(decided: Callable[[Problem], oj.graphs.Decision]) -> Contender:
     def decide(problem: Problem) -> Outcome:
-        decided = jax.jit(policy)
         decision = jax.block_until_ready(decided(problem))
         start = time.perf_counter()
         jax.block_until_ready(decided(problem))
@@ -47,6 +52,28 @@ def in_a_batch(policy: Callable[[Problem], oj.graphs.Decision]) -> Contender:
         return Outcome(_makespan(problem, decision), seconds)
 
     return decide
+
+
+def learned(policy: LearnedGraphPolicy) -> Contender:
+    """The most probable schedule; policies of one network are one program."""
+    return _timed(lambda problem: _most_probable(policy.config, policy.params, problem))
+
+
+def sampled(policy: LearnedGraphPolicy, num: int) -> Contender:
+    """A learned policy, the best of `num` sampled schedules."""
+    return _timed(lambda problem: _best_of(policy.config, policy.params, num, problem))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _most_probable(config: GraphPolicyConfig, params: Any, problem: Problem) -> oj.graphs.Decision:
+    return LearnedGraphPolicy(config, params)(problem)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _best_of(
+    config: GraphPolicyConfig, params: Any, num: int, problem: Problem
+) -> oj.graphs.Decision:
+    return LearnedGraphPolicy(config, params).best_of(num)(problem, jax.random.key(0))
 
 
 def one_at_a_time(rule: str) -> Contender:
@@ -126,9 +153,3 @@ def rules() -> Mapping[str, Contender]:
 def perturbed(num: int) -> Contender:
     """Perturbed greedy, the best of `num`."""
     return in_a_batch(lambda problem: oj.graphs.policies.perturbed(problem, num=num))
-
-
-def sampled(policy: Any, num: int) -> Contender:
-    """A learned policy, the best of `num` sampled schedules."""
-    decide = policy.best_of(num)
-    return in_a_batch(lambda problem: decide(problem, jax.random.key(0)))

@@ -17,12 +17,14 @@ class Row:
       labels: "own", the best of its own samples; "search", the schedules that search found;
         "teacher", the best of the teacher's samples and its softened answers.
       trainings: repetitions, each with requests and weights of its own seed.
+      requests: training graphs of each size.
     """
 
     model: GraphPolicyConfig
     training: GraphTraining
     labels: str
     trainings: int
+    requests: int = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,43 +33,81 @@ class Preset:
 
     Attributes:
       rows: what is trained and kept as a checkpoint, by name.
+      ablations: what is trained to be compared with the student, by what is different.
       sizes: numbers of tasks of the training graphs.
-      requests: training graphs of each size.
       simulations: of search for each label.
       judged: test graphs of each size.
       samples: of the policies that look at many schedules.
     """
 
     rows: Mapping[str, Row]
+    ablations: Mapping[str, Row]
     sizes: tuple[int, ...] = (8, 12, 16, 20)
-    requests: int = 2048
     simulations: int = 10_000
-    judged: int = 200
-    samples: tuple[int, ...] = (16, 64)
+    judged: int = 1000
+    samples: tuple[int, ...] = (64,)
 
 
 TEACHER, STUDENT, BASELINE = "graph_teacher", "graph_student", "graph_baseline"
 
 _STUDENT = GraphPolicyConfig(rounds=1, message=12)
 _TEACHER = GraphPolicyConfig(hidden=96, second=64, order_hidden=48, rounds=2, message=24)
-_OWN = GraphTraining(num_epochs=40, batch_size=256, learning_rate=3e-3, average_decay=0.99)
-_TAUGHT = dataclasses.replace(_OWN, temperature=2.0)
+_OWN = GraphTraining(
+    num_epochs=40,
+    batch_size=64,
+    num_samples=32,
+    learning_rate=3e-3,
+    warmup_steps=20,
+    average_decay=0.998,
+)
+_TAUGHT = dataclasses.replace(_OWN, temperature=1.0)
 
-DEFAULT = Preset(
-    {
-        TEACHER: Row(_TEACHER, dataclasses.replace(_OWN, num_epochs=20), "own", 1),
-        STUDENT: Row(_STUDENT, dataclasses.replace(_TAUGHT, num_epochs=15), "teacher", 1),
-        BASELINE: Row(_STUDENT, _OWN, "own", 1),
+
+def _for(training: GraphTraining, num_epochs: int) -> GraphTraining:
+    return dataclasses.replace(training, num_epochs=num_epochs)
+
+
+def _rows(teacher: int, student: int, trainings: int) -> dict[str, Row]:
+    """Teacher, student and baseline, after so many epochs; the last two several times."""
+    return {
+        TEACHER: Row(_TEACHER, _for(_OWN, teacher), "own", 1),
+        STUDENT: Row(_STUDENT, _for(_TAUGHT, student), "teacher", trainings),
+        BASELINE: Row(_STUDENT, _for(_OWN, student), "own", trainings),
     }
-)
-PAPER = dataclasses.replace(
-    DEFAULT,
-    rows={
-        TEACHER: Row(_TEACHER, dataclasses.replace(_OWN, num_epochs=150), "own", 1),
-        STUDENT: Row(_STUDENT, dataclasses.replace(_TAUGHT, num_epochs=100), "teacher", 5),
-        BASELINE: Row(_STUDENT, dataclasses.replace(_OWN, num_epochs=100), "own", 5),
-    },
-    requests=8192,
-    judged=1000,
-)
-PRESETS = {"default": DEFAULT, "paper": PAPER}
+
+
+def _ablations(num_epochs: int, trainings: int) -> dict[str, Row]:
+    student = Row(_STUDENT, _for(_TAUGHT, num_epochs), "teacher", trainings)
+    own = Row(_STUDENT, _for(_OWN, num_epochs), "own", trainings)
+    hotter = {
+        f"temperature_{temperature:g}": dataclasses.replace(
+            student, training=dataclasses.replace(student.training, temperature=temperature)
+        )
+        for temperature in (1.0, 2.0, 4.0)
+    }
+    fewer = {
+        f"requests_{4 * requests}": dataclasses.replace(
+            student,
+            requests=requests,
+            training=_for(_TAUGHT, num_epochs * student.requests // requests),
+        )
+        for requests in (32, 128, 512)
+    }
+    return {
+        **hotter,
+        **fewer,
+        "search_schedules": dataclasses.replace(own, labels="search"),
+        "own_schedules": own,
+        "own_independent": dataclasses.replace(
+            own, training=dataclasses.replace(own.training, shared_noise=0.0)
+        ),
+        "own_best_and_worst": dataclasses.replace(
+            own, training=dataclasses.replace(own.training, contrast=3)
+        ),
+    }
+
+
+PRESETS = {
+    "default": Preset(_rows(teacher=15, student=15, trainings=1), {}, judged=200),
+    "paper": Preset(_rows(teacher=40, student=20, trainings=5), _ablations(10, 3)),
+}

@@ -69,14 +69,23 @@ def compute(settings: Settings) -> dict[str, Any]:
     return cached(settings.result("real_graphs"), config, compute_all)
 
 
-def _cases(graph: oj.graphs.TaskGraph) -> dict[str, Any]:
-    pairs = list(itertools.product(workloads.NETWORK_CONDITIONS, workloads.PROCESSOR_SPEEDS))
-    problem = graph.to_problem(
+def _combinations() -> list[tuple[workloads.NetworkCondition, workloads.ProcessorSpeeds]]:
+    return list(itertools.product(workloads.NETWORK_CONDITIONS, workloads.PROCESSOR_SPEEDS))
+
+
+def requests(graph: oj.graphs.TaskGraph) -> oj.graphs.GraphProblem:
+    """A graph over every named link and pair of processors."""
+    pairs = _combinations()
+    return graph.to_problem(
         np.array([speeds.device_speed for _, speeds in pairs]),
         np.array([speeds.edge_speed for _, speeds in pairs]),
         np.array([link.device_edge_bandwidth for link, _ in pairs]),
         np.array([link.edge_cloud_bandwidth for link, _ in pairs]),
     )
+
+
+def _cases(graph: oj.graphs.TaskGraph) -> dict[str, Any]:
+    problem = requests(graph)
     policies = oj.graphs.policies
     single = {
         policy.__name__: _makespan(problem, policy(problem))
@@ -95,7 +104,7 @@ def _cases(graph: oj.graphs.TaskGraph) -> dict[str, Any]:
             "greedy": float(greedy[i]),
             "search": float(search[i]),
         }
-        for i, (link, speeds) in enumerate(pairs)
+        for i, (link, speeds) in enumerate(_combinations())
     ]
     return {"tasks": graph.num_tasks, "edges": graph.num_edges, "cases": cases}
 

@@ -1,10 +1,11 @@
 """Trains the policies of a preset on task graphs and measures them on the test graphs.
 
-The first training of a row leaves its checkpoint in checkpoints/<row>; every training leaves its
+The first training of a row that is kept leaves checkpoints/<row>; every training leaves its
 metrics in metrics/, and a row its result in results/trained/<row>.json.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +40,23 @@ def trained(name: str, settings: Settings) -> dict[str, Any]:
       and `best_of_<n>`, with intervals over trainings and `per_seed`, those of `one`.
     """
     preset = PRESETS[settings.preset]
-    row = preset.rows[name]
+    row = {**preset.rows, **preset.ablations}[name]
     path = settings.result(f"trained/{name}")
-    if not checkpoint(name, settings).exists():
+    kept = name in preset.rows
+    if kept and not checkpoint(name, settings).exists():
         # The result alone is of no use to those who need the policy.
         path.unlink(missing_ok=True)
     teacher = trained(TEACHER, settings)["digest"] if row.labels == "teacher" else None
     config = {
         "row": dataclasses.asdict(row),
-        "preset": {**dataclasses.asdict(preset), "rows": None},
+        "preset": {**dataclasses.asdict(preset), "rows": None, "ablations": None},
         "seed": settings.seed,
         "teacher": teacher,
     }
 
     def compute() -> dict[str, Any]:
         policies = [
-            _train(name, row, preset, settings, settings.seed + number)
+            _train(name, row, preset, settings, settings.seed + number, keep=kept and number == 0)
             for number in range(row.trainings)
         ]
         results: dict[str, Any] = {
@@ -73,9 +75,9 @@ def trained(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def _train(
-    name: str, row: Row, preset: Preset, settings: Settings, seed: int
+    name: str, row: Row, preset: Preset, settings: Settings, seed: int, *, keep: bool
 ) -> LearnedGraphPolicy:
-    requests = training_requests(preset, seed)
+    requests = training_requests(preset.sizes, row.requests, seed)
     decision = teacher = None
     if row.labels == "search":
         decision = searched(requests, preset.simulations)
@@ -90,20 +92,18 @@ def _train(
             decision=decision,
             teacher=teacher,
             description=f"sizes {preset.sizes}, labels {row.labels}, seed {seed}",
-            checkpoint=checkpoint(name, settings) if seed == settings.seed else None,
+            checkpoint=checkpoint(name, settings) if keep else None,
             checkpoint_every=max(1, training.num_epochs // 5),
             on_epoch=on_epoch,
         )
 
 
-def training_requests(preset: Preset, seed: int) -> oj.graphs.GraphProblem:
-    """Graphs of all sizes of a preset, the smaller ones filled up with empty tasks."""
-    num_tasks, parts = max(preset.sizes), []
-    for size in preset.sizes:
+def training_requests(sizes: Sequence[int], num: int, seed: int) -> oj.graphs.GraphProblem:
+    """`num` graphs of each size, the smaller ones filled up with empty tasks."""
+    num_tasks, parts = max(sizes), []
+    for size in sizes:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 3), size)
-        problem = oj.graphs.scenarios.sample(
-            key, oj.graphs.scenarios.layered(size), preset.requests
-        )
+        problem = oj.graphs.scenarios.sample(key, oj.graphs.scenarios.layered(size), num)
         parts.append(_filled(problem, num_tasks - size))
     fields: dict[str, Any] = {
         field.name: jnp.concatenate([getattr(part, field.name) for part in parts])
@@ -134,7 +134,7 @@ def _judge(policy: LearnedGraphPolicy, size: int, preset: Preset) -> dict[str, f
     """Mean ratios to the best known makespans of the test graphs."""
     problem = test_sets.problems(size, preset.judged)
     best = test_sets.best_known(size, preset.judged).makespan
-    ways = {"one": contenders.in_a_batch(policy)}
+    ways = {"one": contenders.learned(policy)}
     for num in preset.samples:
         ways[f"best_of_{num}"] = contenders.sampled(policy, num)
     return {way: float(np.mean(decide(problem).makespan / best)) for way, decide in ways.items()}

@@ -19,7 +19,7 @@ from offload_jax.graphs.costs import AXES, GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.features import Prepared, Seen, prepare
 from offload_jax.graphs.graph_network import GraphPolicyConfig, know, priorities, scores
-from offload_jax.graphs.learned import Attempt, LearnedGraphPolicy, attempt, model_data, walk
+from offload_jax.graphs.learned import Attempt, LearnedGraphPolicy, attempt, draw, model_data, walk
 from offload_jax.graphs.machine import Hardware, hardware
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.learning import imitation
@@ -38,12 +38,14 @@ class GraphTraining(imitation.ImitationRecipe):
         most probable one.
       contrast: how many of the best and of the worst samples are learnt, with their advantage over
         the mean as weight, so that the worse ones become less probable; 0 for the best one alone.
+      shared_noise: how far all tasks of a sample are drawn to places together, see `learned.draw`.
       temperature: of the teacher's answers.
       teacher_weight: share of the teacher's answers in what is learnt; the rest is the schedule.
     """
 
     num_samples: int = 16
     contrast: int = 0
+    shared_noise: float = 2.0
     temperature: float = 1.0
     teacher_weight: float = 0.5
 
@@ -162,13 +164,21 @@ def repeated(tree: Any, num: int, axis: int) -> Any:
 
 
 def sample(
-    static: Hardware, costs: GraphCosts, prepared: Prepared, params: Any, key: Array, num: int
+    static: Hardware,
+    costs: GraphCosts,
+    prepared: Prepared,
+    params: Any,
+    key: Array,
+    num: int,
+    *,
+    shared_noise: float,
 ) -> Attempt:
     """`num` schedules `[num * B]` of each of B rows, the first of them the most probable one."""
     rows = len(costs.seconds)
     known = know(params, prepared)
     shape = (costs.num_tasks, costs.num_places + 1, num, rows)
-    noise = jax.random.gumbel(key, shape).at[:, :, 0].set(0.0).reshape(*shape[:2], -1)
+    noise = draw(key, shape, shared=shared_noise, order=1.0)
+    noise = noise.at[:, :, 0].set(0.0).reshape(*shape[:2], -1)
     return attempt(
         static,
         num * rows,
@@ -225,7 +235,15 @@ class GraphImitation:
         prepared = prepare(self.static, rows, costs)
         if decision is None:
             source = params if self.teacher is None else self.teacher.params
-            found = sample(self.static, costs, prepared, source, key, training.num_samples)
+            found = sample(
+                self.static,
+                costs,
+                prepared,
+                source,
+                key,
+                training.num_samples,
+                shared_noise=training.shared_noise,
+            )
             makespan = found.makespan.reshape(training.num_samples, rows)
             chosen, weights = best_and_worst(makespan, training.contrast)
             mine = (chosen * rows + jnp.arange(rows)[None]).ravel()

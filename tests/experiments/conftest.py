@@ -6,13 +6,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import offload_jax as oj
 from experiments import reproduce
-from experiments.graphs import compare, real_graphs, test_sets
+from experiments.graphs import compare, generalization, real_graphs, test_sets
+from experiments.graphs import presets as graph_presets
 from experiments.paper import presets, table1
 from experiments.paper.presets import DEFAULT, PAPER, Preset, Row
 from experiments.reporting.stage import Settings
 from experiments.studies import decision_map, decisions_over_time, real_tasks
 from offload_jax.chains.imitation_network import ImitationConfig
+from offload_jax.graphs.graph_network import GraphPolicyConfig
+from offload_jax.graphs.imitation import GraphTraining
 
 
 def _tiny_row(row: Row) -> Row:
@@ -45,6 +49,26 @@ TINY: Preset = dataclasses.replace(
 )
 
 
+_GRAPH_ROW = graph_presets.Row(
+    GraphPolicyConfig(hidden=4, second=3, order_hidden=3, rounds=1, message=2),
+    GraphTraining(num_epochs=2, batch_size=8, num_samples=4),
+    labels="own",
+    trainings=1,
+    requests=8,
+)
+TINY_GRAPHS = graph_presets.Preset(
+    {
+        graph_presets.TEACHER: _GRAPH_ROW,
+        graph_presets.STUDENT: dataclasses.replace(_GRAPH_ROW, labels="teacher", trainings=2),
+        graph_presets.BASELINE: dataclasses.replace(_GRAPH_ROW, trainings=2),
+    },
+    ablations={},
+    sizes=(4, 6),
+    judged=4,
+    samples=(2,),
+)
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Any:
     """The preset "tiny", and AlexNet in place of all networks."""
@@ -54,8 +78,13 @@ def tiny() -> Any:
             patch.setattr(study, "NETWORKS", {"AlexNet": study.NETWORKS["AlexNet"]})
         patch.setattr(real_graphs, "NETWORKS", {"AlexNet": decision_map.NETWORKS["AlexNet"]})
         patch.setattr(test_sets, "SIZES", (12,))
-        few = compare.Preset(4, 2, {12: 1}, (2,), (100,), (5.0,))
+        few = compare.Preset(4, 4, {12: 1}, (2,), (2,), (100,), (5.0,))
         patch.setitem(compare.PRESETS, "tiny", few)
+        patch.setitem(graph_presets.PRESETS, "tiny", TINY_GRAPHS)
+        patch.setitem(generalization.NUM, "tiny", 4)
+        patch.setattr(generalization, "SCENARIOS", {"12": oj.graphs.scenarios.layered(12)})
+        patch.setattr(generalization, "SAMPLES", 2)
+        patch.setattr(generalization, "SIMULATIONS", 100)
         # The delays have tests of their own.
         stages = tuple(stage for stage in reproduce.STAGES if stage is not table1.STAGE)
         patch.setattr(reproduce, "STAGES", stages)

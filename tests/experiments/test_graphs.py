@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from experiments.graphs import compare, gantt, real_graphs, test_sets
+from experiments.graphs import (
+    compare,
+    distill_student,
+    gantt,
+    generalization,
+    real_graphs,
+    test_sets,
+)
+from experiments.graphs.presets import BASELINE, STUDENT, TEACHER
 from tests.experiments.conftest import Finished
 
 
@@ -46,6 +54,47 @@ def test_nothing_is_better_than_the_best_known(finished: Finished) -> None:
     assert all(row["ratio"] > 1 - 1e-5 and row["seconds"] > 0 for row in rows.values())
     assert rows["CP-SAT, 5 s"]["proven"] == 1.0
     assert rows["search, 100 simulations"]["ratio"] <= rows["random"]["ratio"]
+
+
+def test_student_and_baseline_are_paired_by_seed(finished: Finished) -> None:
+    results = finished.results[distill_student.STAGE.name]
+    sizes = [results[name]["12"] for name in (STUDENT, BASELINE)]
+    for row in sizes:
+        assert len(row["per_seed"]) == 2
+        assert row["one"] == pytest.approx(np.mean(row["per_seed"]))
+        assert row["best_of_2"] >= 1 - 1e-5
+    change = np.mean(np.subtract(*(row["per_seed"] for row in sizes)))
+    assert f"paired by seed: {change:.4f} ± " in finished.report
+
+
+def test_checkpoints_of_a_run_decide(finished: Finished) -> None:
+    problem = test_sets.problems(12, 4)
+    for name in (TEACHER, STUDENT, BASELINE):
+        policy = oj.graphs.policies.load(finished.settings.workdir / "checkpoints" / name)
+        makespan = oj.graphs.simulate(problem, *policy(problem)).makespan
+        assert (np.asarray(makespan) >= test_sets.best_known(12, 4).makespan * (1 - 1e-5)).all()
+
+
+def test_what_to_use_takes_the_best_that_is_fast_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_sets, "SIZES", (12,))
+    rows = {
+        "fast": {"seconds": 5e-6, "by_link": [1.5, 1.2, None]},
+        "slow": {"seconds": 0.5, "by_link": [1.1, 1.3, None]},
+    }
+    table = compare.what_to_use({"12": rows}).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[3:-1]] for line in table[2:]]
+    assert cells[0] == ["fast (1.500)"] * 4 + ["slow (1.100)"] * 2
+    assert cells[1] == ["fast (1.200)"] * 6
+    assert cells[2] == [""] * 6
+
+
+def test_the_student_elsewhere(finished: Finished) -> None:
+    results = finished.results[generalization.STAGE.name]
+    for kind in ("12", "profiled networks"):
+        ratios = [row["ratio"] for name, row in results[kind].items() if name != "graphs"]
+        assert min(ratios) >= 1.0
+    assert results["12"]["graphs"] == 4
+    assert "imported workflows" not in results
 
 
 def test_bars_of_a_chart_do_not_overlap_on_a_processor_or_link(finished: Finished) -> None:

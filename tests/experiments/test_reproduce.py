@@ -26,6 +26,7 @@ UNTRAINED = {"optimal", "greedy", "greedy_with_return", "local", "edge", "cloud"
 LARGE = {"large_dil_paper", "large_dil_paper_shared", "large_dil", "large_dil_stream"}
 DRL = {"drl", "drl_raw"}
 STUDENTS = {"baseline_dil", "kd_dil_paper", "kd_dil", "drl_small"}
+ON_GRAPHS = {"graph_teacher", "graph_student", "graph_baseline"}
 VARIANTS = {"baseline_dil_raw", "kd_dil_paper_raw", "kd_matched_5"}
 
 
@@ -71,7 +72,7 @@ def test_no_interval_where_there_is_no_mean(finished):
 def test_checkpoints_are_the_policies_of_the_tables(finished):
     folder = finished.settings.workdir / "checkpoints"
     # Variants leave none.
-    assert {path.name for path in folder.iterdir()} == LARGE | DRL | STUDENTS
+    assert {path.name for path in folder.iterdir()} == LARGE | DRL | STUDENTS | ON_GRAPHS
     problem = evaluation.sample_requests(evaluation.LITERAL, TINY.num_test)
     entries = finished.results["figure 5"]["trained"] | finished.results["figure 6"]["trained"]
     for name in ("large_dil", "kd_dil", "baseline_dil", "drl", "drl_small"):

@@ -1,0 +1,51 @@
+"""What the student would be if it were trained in another way.
+
+Writes results/trained/<row>.json and their metrics. The default preset trains none of them.
+"""
+
+import re
+from typing import Any
+
+from experiments.graphs import training
+from experiments.graphs.presets import PRESETS
+from experiments.reporting.stage import Settings, Stage, script
+
+_TITLES = {
+    "search_schedules": "schedules that search found",
+    "own_schedules": "its own best schedules",
+    "own_independent": "its own best, tasks sampled independently",
+    "own_best_and_worst": "its own best and worst three",
+}
+
+
+def _title(name: str) -> str:
+    if found := re.fullmatch(r"temperature_(.*)", name):
+        return f"distilled, T = {found[1]}"
+    if found := re.fullmatch(r"requests_(.*)", name):
+        return f"distilled, {found[1]} requests"
+    return _TITLES[name]
+
+
+def compute(settings: Settings) -> dict[str, Any]:
+    """Results of every row, see `training.trained`."""
+    return {name: training.trained(name, settings) for name in PRESETS[settings.preset].ablations}
+
+
+def _section(results: dict[str, Any], settings: Settings) -> str:
+    text = "## Other ways to train the student\n\n"
+    rows = {_title(name): row for name, row in results.items() if isinstance(row, dict)}
+    if not rows:
+        return text + f"Not part of the preset {settings.preset}; --preset=paper has them.\n"
+    return (
+        text
+        + "Mean of makespan over the best one known, as above; all for the same number of steps"
+        f" and with {next(iter(rows.values()))['trainings']} trainings.\n\n"
+        + training.table(rows)
+        + "\n"
+    )
+
+
+STAGE = Stage("ablations on task graphs", compute, _section, latency_only=True)
+
+if __name__ == "__main__":
+    script(STAGE)
