@@ -77,7 +77,9 @@ def evaluate(
 
 
 def load_trained(settings: Settings) -> dict[str, Any]:
-    """Every policy under `checkpoints/` by its name, none if there is no such folder.
+    """Every policy for chains under `checkpoints/` by its name, none if there is no such folder.
+
+    Those for task graphs lie beside them; their names begin with "graph_".
 
     Raises:
       ValueError: a checkpoint cannot be restored.
@@ -88,7 +90,7 @@ def load_trained(settings: Settings) -> dict[str, Any]:
     return {
         path.name: oj.policies.load(path)
         for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith(".")
+        if path.is_dir() and not path.name.startswith((".", "graph_"))
     }
 
 

@@ -37,7 +37,7 @@ class LearnedPolicy:
     """
 
     config: PolicyConfig
-    params: Parameters
+    params: Parameters = dataclasses.field(repr=False)
 
     def __call__(self, problem: ChainProblem) -> Int8[Array, "*batch A"]:
         """Decides; works inside `jit` and `vmap`.

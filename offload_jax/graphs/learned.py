@@ -56,7 +56,7 @@ class LearnedGraphPolicy:
     """
 
     config: GraphPolicyConfig
-    params: Any
+    params: Any = dataclasses.field(repr=False)
 
     def __call__(self, problem: GraphProblem | GraphCosts) -> Decision:
         """The most probable schedule; works inside `jit` and `vmap`.
