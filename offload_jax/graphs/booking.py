@@ -15,8 +15,10 @@ from offload_jax.graphs.costs import AXES, GraphCosts
 from offload_jax.graphs.machine import Booking
 
 # Bytes of the largest array of a chunk, `[N, N, rows]`: what is used in a step stays in cache.
-_CHUNK_BYTES = 1 << 23
-_MAX_CHUNK_ROWS = 4096
+_CHUNK_BYTES = 1 << 21
+_LEAST_CHUNK_ROWS, _MOST_CHUNK_ROWS = 128, 256
+# Chunks worked through at a time, each on a thread; more cost more to compile.
+_AT_ONCE = 2
 
 
 def flat_rows(value: Any, batch: tuple[int, ...], num_axes: int) -> Array:
@@ -57,35 +59,45 @@ def over_rows(
         fields, arrays = inputs
         return function(rows, dataclasses.replace(costs, **fields), *arrays)
 
-    chunk = max(1, min(_MAX_CHUNK_ROWS, _CHUNK_BYTES // (4 * costs.num_tasks**2)))
-    if not is_known(size) or size <= chunk:
+    if not is_known(size) or size < 2 * _LEAST_CHUNK_ROWS:
         result = call(size, inputs)
     else:
         result = jax.lax.platform_dependent(
             inputs,
-            cpu=lambda inputs: _in_chunks(call, inputs, size, chunk),
+            cpu=lambda inputs: _in_chunks(call, inputs, size, _chunk_rows(size, costs.num_tasks)),
             default=lambda inputs: call(size, inputs),
         )
     return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), result)
 
 
+def _chunk_rows(size: int, num_tasks: int) -> int:
+    most = max(1, min(_MOST_CHUNK_ROWS, _CHUNK_BYTES // (4 * num_tasks**2)))
+    steps = -(-size // (most * _AT_ONCE))
+    return -(-size // (steps * _AT_ONCE))
+
+
 def _in_chunks(call: Callable[[int, Any], Any], inputs: Any, size: int, chunk: int) -> Any:
-    num = -(-size // chunk)
+    steps = -(-size // (chunk * _AT_ONCE))
     leaves, structure = jax.tree.flatten(inputs)
     own = [len(leaf) > 1 for leaf in leaves]
 
     def cut(leaf: Array) -> Array:
         # The last chunk repeats the last row; what it gives is dropped.
-        padding = [(0, num * chunk - size)] + [(0, 0)] * (leaf.ndim - 1)
-        return jnp.pad(leaf, padding, mode="edge").reshape(num, chunk, *leaf.shape[1:])
+        padding = [(0, steps * _AT_ONCE * chunk - size)] + [(0, 0)] * (leaf.ndim - 1)
+        padded = jnp.pad(leaf, padding, mode="edge")
+        return padded.reshape(steps, _AT_ONCE, chunk, *leaf.shape[1:])
 
     def one(chunks: list[Array]) -> Any:
         cut_leaves = iter(chunks)
         parts = [next(cut_leaves) if mine else leaf for leaf, mine in zip(leaves, own, strict=True)]
         return call(chunk, jax.tree.unflatten(structure, parts))
 
+    def some(chunks: list[Array]) -> Any:
+        found = [one([leaf[i] for leaf in chunks]) for i in range(_AT_ONCE)]
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *found)
+
     result = jax.lax.map(
-        one, [cut(leaf) for leaf, is_own in zip(leaves, own, strict=True) if is_own]
+        some, [cut(leaf) for leaf, is_own in zip(leaves, own, strict=True) if is_own]
     )
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:size], result)
 
