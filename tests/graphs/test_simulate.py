@@ -375,3 +375,18 @@ def test_new_values_are_not_traced_again(compilations: list[str]) -> None:
     makespans += [oj.graphs.simulate(*batch).makespan for batch in batches[1:]]
     assert compilations == []
     assert len(np.unique(np.array(makespans))) > 3
+
+
+def test_rows_do_not_depend_on_the_chunk_they_are_in() -> None:
+    # More than one chunk, and the last one filled up.
+    problem = oj.graphs.scenarios.sample(jax.random.key(3), oj.graphs.scenarios.layered(5), 301)
+    greedy = oj.graphs.policies.greedy(problem)
+    makespan = oj.graphs.simulate(problem, *greedy).makespan
+    for rows in (slice(0, 7), slice(148, 155), slice(294, 301)):
+        few = oj.graphs.policies.greedy(problem[rows])
+        np.testing.assert_array_equal(few.place, greedy.place[rows])
+        np.testing.assert_array_equal(few.order, greedy.order[rows])
+        np.testing.assert_allclose(
+            oj.graphs.simulate(problem[rows], *few).makespan, makespan[rows], rtol=1e-6
+        )
+    assert makespan.shape == (301,)
