@@ -5,10 +5,12 @@ import math
 import subprocess
 import sys
 
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 import offload_jax as oj
 from offload_jax.graphs import features, imitation, packaged
@@ -47,11 +49,8 @@ def test_the_student_has_at_most_ten_thousand_parameters() -> None:
     assert num_parameters(GraphPolicyConfig()) <= 10_000
 
 
-@pytest.mark.parametrize("name", cases.LAYOUTS)
-def test_decisions_can_be_carried_out_on_any_layout(name: str) -> None:
-    """Dead links, forbidden places, homes of their own, empty tasks, graphs without edges."""
-    rng = np.random.default_rng(3)
-    graphs = [cases.random_graph(rng, cases.LAYOUTS[name]) for _ in range(cases.BATCH)]
+def check(graphs: list[oracle.Graph]) -> None:
+    """That the policy's decisions can be carried out, and take as long as the simulator says."""
     costs = cases.as_costs(graphs)
     decision = POLICY(costs)
     makespan = oj.graphs.simulate(costs, *decision).makespan
@@ -64,6 +63,20 @@ def test_decisions_can_be_carried_out_on_any_layout(name: str) -> None:
         empty = [v for v in graph.tasks if graph.is_empty(v)]
         assert order[len(order) - len(empty) :] == empty
         assert not any(place[v] for v in empty)
+
+
+@pytest.mark.parametrize("name", cases.LAYOUTS)
+def test_decisions_can_be_carried_out_on_any_layout(name: str) -> None:
+    """Dead links, forbidden places, homes of their own, empty tasks, graphs without edges."""
+    rng = np.random.default_rng(3)
+    check([cases.random_graph(rng, cases.LAYOUTS[name]) for _ in range(cases.BATCH)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_thousands_of_decisions_can_be_carried_out(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    check([cases.random_graph(rng, cases.PAPER) for _ in range(cases.BATCH)])
 
 
 @pytest.mark.parametrize("name", ["paper", "four places"])
