@@ -73,21 +73,39 @@ def pack(policy: "LearnedGraphPolicy") -> tuple[np.ndarray, np.ndarray, np.ndarr
 @fused
 @typing.no_type_check
 def _set_bias(outputs, weights, begin):
+    bias = weights[begin : begin + outputs.shape[1]]
     for r in range(outputs.shape[0]):
-        for o in range(outputs.shape[1]):
-            outputs[r, o] = weights[begin + o]
+        row = outputs[r]
+        for o in range(row.size):
+            row[o] = bias[o]
 
 
 @fused
 @typing.no_type_check
 def _add_product(outputs, inputs, num_inputs, weights, begin):
-    """Adds the product of rows of inputs, of their first numbers, and a kernel."""
+    """Adds the product of rows of inputs, of their first numbers, and a kernel.
+
+    Four inputs at a time: outputs are read and written less often. The innermost loops run over
+    whole slices, which LLVM knows how to make vectors of.
+    """
     width = outputs.shape[1]
     for r in range(outputs.shape[0]):
-        for i in range(num_inputs):
-            value, row = inputs[r, i], begin + i * width
+        row, values = outputs[r], inputs[r]
+        at = begin
+        fours = num_inputs - num_inputs % 4
+        for i in range(0, fours, 4):
+            a, b, c, d = values[i], values[i + 1], values[i + 2], values[i + 3]
+            for_a, for_b = weights[at : at + width], weights[at + width : at + 2 * width]
+            at += 2 * width
+            for_c, for_d = weights[at : at + width], weights[at + width : at + 2 * width]
+            at += 2 * width
             for o in range(width):
-                outputs[r, o] += value * weights[row + o]
+                row[o] += a * for_a[o] + b * for_b[o] + c * for_c[o] + d * for_d[o]
+        for i in range(fours, num_inputs):
+            a, for_a = values[i], weights[at : at + width]
+            at += width
+            for o in range(width):
+                row[o] += a * for_a[o]
 
 
 @fused

@@ -103,7 +103,7 @@ def _latest(request, bench, k, inwards):
 def _see(request, known, bench, sight, task):
     """Writes what the network gets for a task, once every place has been tried."""
     num_places = request.seconds.shape[1]
-    scale, unit, sent = known.scale, known.unit, known.sent[task]
+    per_scale, unit, sent = 1.0 / known.scale, known.unit, known.sent[task]
     first, least, longest, last = math.inf, math.inf, 0.0, 0.0
     for k in range(num_places):
         if known.live[task, k]:
@@ -164,10 +164,10 @@ def _see(request, known, bench, sight, task):
             sent * known.far[k] / max(unit, 1e-30),
         )
         for i in range(NUM_PLACE):
-            sight.places[k, i] = bounded(values[i] / scale)
+            sight.places[k, i] = bounded(values[i] * per_scale)
     step = first, least, sent, longest - least, last - first
     for i in range(NUM_STEP):
-        sight.step[0, i] = bounded(step[i] / scale)
+        sight.step[0, i] = bounded(step[i] * per_scale)
 
 
 @plain

@@ -67,21 +67,16 @@ def _decider(kernel: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Callable[.
                 raise ValueError("edge_servers")
             # Copies: of whatever layout the arguments are, the compiled loop sees one.
             amounts = [np.array(v, np.float64, order="C") for v in (cycles, data, input, output)]
+            needs = np.array(depends, order="C")
+            if needs.dtype != bool:
+                needs = as_bool_array("depends", needs)
             times = np.array(release, np.float64, order="C")
             if times.size == 1:
                 times = np.full(amounts[0].shape, times)
-            needs = np.array(depends, order="C")
-            place, order = kernel(
-                amounts[0],
-                amounts[1],
-                needs if needs.dtype == bool else as_bool_array("depends", needs),
-                amounts[2],
-                amounts[3],
-                np.array(rates, np.float64),
-                int(edge_servers),
-                times,
-                bool(send_once),
-            )
+            arrays = [*amounts[:2], needs, *amounts[2:], np.array(rates, np.float64), times]
+            if [array.ndim for array in arrays] != [1, 2, 2, 1, 1, 1, 1]:
+                raise ValueError("batch dimensions")
+            place, order = kernel(*arrays[:-1], int(edge_servers), times, bool(send_once))
         except (TypeError, ValueError):
             place = np.empty(0, np.int8)
         if not len(place):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
+from offload_jax.graphs import one
 from offload_jax.graphs.graph_network import GraphPolicyConfig
 from tests import oracle
 from tests.graphs import cases
@@ -153,7 +154,6 @@ def test_bad_requests_raise_what_validate_raises(name: str) -> None:
         ("device_edge_bandwidth", -1.0),
         ("edge_cloud_bandwidth", math.nan),
         ("edge_servers", 0),
-        ("edge_servers", 1.5),
         ("release", [0.0, -1.0, 0.0]),
     ]:
         bad = {**GOOD, field: value}
@@ -168,7 +168,9 @@ def test_bad_requests_raise_what_validate_raises(name: str) -> None:
 
 def test_any_layout_of_arguments() -> None:
     """Lists, whole numbers, arrays of JAX, and views that are read-only or not contiguous."""
-    for decide in deciders().values():
+    makers = deciders()
+    compiled = len(one.decide.signatures), len(one.learned.signatures)
+    for decide in makers.values():
         expected = decide(**GOOD)
         problem = oj.graphs.GraphProblem(**GOOD)
         listed = {name: np.asarray(value).tolist() for name, value in GOOD.items()}
@@ -178,6 +180,8 @@ def test_any_layout_of_arguments() -> None:
         once = {**GOOD, "depends": GOOD["depends"].astype(int), "release": [0.0]}
         for arguments in (listed, fields, turned, jaxed, once):
             jax.tree.map(np.testing.assert_array_equal, decide(**arguments), expected)
+    # Making them compiled all there is.
+    assert (len(one.decide.signatures), len(one.learned.signatures)) == compiled
 
 
 def test_what_is_no_number_of_samples() -> None:
