@@ -141,7 +141,7 @@ def graph_rows(*, num: int, rounds: int) -> list[list[Any]]:
     problem = oj.graphs.scenarios.sample(jax.random.key(1), layered, num)
     host = jax.tree.map(np.asarray, problem)
     student = oj.graphs.policies.student()
-    exported, jitted, rule = graphs(student), jax.jit(student), oj.single.graph()
+    exported, jitted = graphs(student), jax.jit(student)
     ours, theirs = exported(host), jitted(problem)
     if (differ := np.mean((ours.place != theirs.place).any(-1))) > 0.02:
         raise RuntimeError(f"the exported graph student differs on {differ:.2g} of all requests")
@@ -151,21 +151,25 @@ def graph_rows(*, num: int, rounds: int) -> list[list[Any]]:
         for i in range(min(num, 500))
     ]
 
-    def one_by_one() -> None:
-        for request in singles:
-            rule(*request)
+    def one_by_one(decide: Callable[..., Any]) -> Callable[[], None]:
+        def call() -> None:
+            for request in singles:
+                decide(*request)
+
+        return call
 
     calls = {
         "batch, C": lambda: exported(host),
         "batch, jit": lambda: jitted(problem),
-        "rule": one_by_one,
+        "one, oj.single": one_by_one(oj.single.learned(student)),
+        "rule": one_by_one(oj.single.graph()),
     }
     least = _in_turns(calls, rounds)
     student_row = [f"{least[name] / num * 1e9:.0f}" for name in ("batch, C", "batch, jit")]
-    rule_time = f"{least['rule'] / len(singles) * 1e9:.0f}"
+    alone, rule = (f"{least[name] / len(singles) * 1e9:.0f}" for name in ("one, oj.single", "rule"))
     return [
-        ["graph of 20, student", *student_row, "", ""],
-        ["graph of 20, greedy rule", "", "", "", rule_time],
+        ["graph of 20, student", *student_row, "", alone],
+        ["graph of 20, greedy rule", "", "", "", rule],
     ]
 
 

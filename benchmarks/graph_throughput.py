@@ -86,15 +86,19 @@ def single_rows(num_tasks: int, repeats: int = 300) -> list[list[Any]]:
     rates = "device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth"
     fields = [np.asarray(getattr(problem, name))[0] for name in (*names, *rates)]
     fields = [f if f.dtype == bool else f.astype(np.float64) for f in fields]
+    methods = "greedy", "heft", "cpop", "peft"
+    student = oj.graphs.policies.student()
+    deciders = {f"oj.single.graph, {method}": oj.single.graph(method=method) for method in methods}
+    deciders["oj.single.learned, student"] = oj.single.learned(student)
+    deciders["oj.single.learned, student, best of 64"] = oj.single.learned(student, best_of=64)
     found = []
-    for method in ("greedy", "heft", "cpop", "peft"):
-        decide = oj.single.graph(method=method)
+    for name, decide in deciders.items():
         times = []
         for _ in range(repeats):
             start = time.perf_counter()
             decide(*fields)
             times.append(time.perf_counter() - start)
-        found.append([f"oj.single.graph, {method}", 1e6 * float(np.median(times))])
+        found.append([name, 1e6 * float(np.median(times))])
     return found
 
 

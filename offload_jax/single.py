@@ -1,7 +1,7 @@
 """One decision at a time, in microseconds: what an edge server runs for each request.
 
 A jitted JAX call costs tens of microseconds on a CPU whatever it computes. The callables here run
-loops compiled by numba instead and give the same decisions as `solve` and `LearnedPolicy`, away
+loops compiled by numba instead and give the same decisions as `solve` and learned policies, away
 from ties. numba is imported, and compiles for some seconds, when the first one is made; calling
 them compiles nothing. They may be called from several threads at once.
 
@@ -11,6 +11,7 @@ them compiles nothing. They may be called from several threads at once.
 
 import dataclasses
 import math
+import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,10 @@ from offload_jax.chains import outside_jax
 from offload_jax.chains.costs import ChainCosts, validate_costs
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective, energy_of
-from offload_jax.validation import ArrayLike
 
 if TYPE_CHECKING:
     import offload_jax.chains.learned
+    import offload_jax.graphs.learned
 
 Decide = Callable[[Any, Any, Any, Any, Any, Any], np.ndarray]
 """`(cycles [A], data [A + 1], device_speed, edge_speed, device_edge_bandwidth,
@@ -196,21 +197,54 @@ def within(*, objective: Objective = LATENCY) -> Callable[..., np.ndarray | None
     return decide
 
 
-def learned(policy: "offload_jax.chains.learned.LearnedPolicy") -> Decide:
+DecideGraph = Callable[..., "graphs.Decision"]
+"""The fields of `oj.graphs.GraphProblem`, in their order, without batch dimensions, to a `Decision`
+of NumPy arrays `[N]`."""
+
+
+@typing.overload
+def learned(policy: "offload_jax.chains.learned.LearnedPolicy") -> Decide: ...
+
+
+@typing.overload
+def learned(
+    policy: "offload_jax.graphs.learned.LearnedGraphPolicy",
+    *,
+    best_of: int | None = None,
+    seed: int = 0,
+) -> DecideGraph: ...
+
+
+def learned(policy: Any, *, best_of: int | None = None, seed: int = 0) -> "Decide | DecideGraph":
     """A callable that decides as a small trained network does, features included.
 
     Args:
       policy: from `policies.load`; an imitation network with `raw` or `physical` features, "relu"
         units and neither residual connections nor averaging over the reversed chain, such as the
-        distilled student; `physical` features only for latency. Its parameters are copied.
+        distilled student; `physical` features only for latency. Or a policy for task graphs, from
+        `graphs.policies.student` or `graphs.policies.load`. Its parameters are copied.
+      best_of: for task graphs; None decides the most probable schedule. A number is as in
+        `LearnedGraphPolicy.best_of`: the best of so many sampled schedules, the most probable one
+        and that of the rule `greedy`.
+      seed: of the samples, which depend on it and on the number of tasks alone.
 
     Returns:
       A `Decide` for chains of the length the network was made for; it raises the ValueError of
-      `validate` on a bad request, and one that names both lengths on another length.
+      `validate` on a bad request, and one that names both lengths on another length. For a policy
+      for task graphs a `DecideGraph` for graphs of any size, which raises as that of `graph` does.
 
     Raises:
-      ValueError: the network is of another kind; names what is not supported.
+      ValueError: the network is of another kind; names what is not supported. `best_of` or `seed`
+        is negative, or `best_of` is given for chains.
     """
+    from offload_jax.graphs.learned import LearnedGraphPolicy
+
+    if isinstance(policy, LearnedGraphPolicy):
+        from offload_jax.graphs import one_at_a_time
+
+        return one_at_a_time.by_network(policy, best_of, seed)
+    if best_of is not None:
+        raise ValueError("best_of: only policies for task graphs sample schedules")
     config = policy.config
     outside_jax.check_supported(config, "one decision at a time")
     from offload_jax.chains import compiled_features, compiled_network
@@ -309,11 +343,6 @@ def _flat(layers: outside_jax.Layers) -> tuple[np.ndarray, np.ndarray, int]:
     return np.concatenate(parts), np.array(sizes, np.int64), num_networks
 
 
-DecideGraph = Callable[..., "graphs.Decision"]
-"""The fields of `oj.graphs.GraphProblem`, in their order, without batch dimensions, to a `Decision`
-of NumPy arrays `[N]`."""
-
-
 def graph(*, method: str = "greedy") -> DecideGraph:
     """A callable that decides about one task graph by a rule.
 
@@ -328,50 +357,6 @@ def graph(*, method: str = "greedy") -> DecideGraph:
     Raises:
       ValueError: unknown method.
     """
-    from offload_jax.graphs import one
+    from offload_jax.graphs import one_at_a_time
 
-    if method not in one.METHODS:
-        raise ValueError(f"method: unknown method {method!r}, known are {', '.join(one.METHODS)}")
-    number = one.METHODS[method]
-
-    def decide(
-        cycles: ArrayLike,
-        data: ArrayLike,
-        depends: ArrayLike,
-        input: ArrayLike,
-        output: ArrayLike,
-        device_speed: ArrayLike,
-        edge_speed: ArrayLike,
-        device_edge_bandwidth: ArrayLike,
-        edge_cloud_bandwidth: ArrayLike,
-        edge_servers: int = 1,
-        release: ArrayLike = 0.0,
-        send_once: bool = False,
-    ) -> graphs.Decision:
-        rates = device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
-        fields = cycles, data, depends, input, output, *rates, edge_servers, release, send_once
-        try:
-            amounts = [np.ascontiguousarray(v, np.float64) for v in (cycles, data, input, output)]
-            times = np.asarray(release, np.float64)
-            if not times.ndim:
-                times = np.full(amounts[0].shape, times)
-            place, order = one.decide(
-                number,
-                amounts[0],
-                amounts[1],
-                np.ascontiguousarray(depends, bool),
-                amounts[2],
-                amounts[3],
-                np.array(rates, np.float64),
-                int(edge_servers),
-                times,
-                bool(send_once),
-            )
-        except (TypeError, ValueError):
-            place = np.empty(0, np.int8)
-        if not len(place):
-            graphs.validate(graphs.GraphProblem(*fields))
-            raise ValueError("one request at a time: the fields must have no batch dimensions")
-        return graphs.Decision(place, order)
-
-    return decide
+    return one_at_a_time.by_rule(method)

@@ -152,7 +152,7 @@ def _new_queues(request):
 def start(request, place, order):
     """A walk that begins at a decision."""
     bench, queues = new_bench(request), _new_queues(request)
-    first_reader, reader = readers(request)
+    first_reader, reader, _ = readers(request)
     makespan = _book_from(request, bench, place, order, np.int64(0), queues, queues, math.inf)
     return Walk(
         place.copy(),
@@ -198,7 +198,7 @@ def _book_from(request, bench, place, order, first, before, after, limit):
         after.makespan[i] = makespan
         task = order[i]
         bench.position[task] = i
-        _, back = book(request, bench, task, place[task])
+        _, _, back = book(request, bench, task, place[task])
         makespan = max(makespan, max(back, bench.finish[task]))
         if makespan > limit:
             return _REFUSED

@@ -30,6 +30,10 @@ compiled = numba.njit(**_OPTIONS)  # type: ignore[call-overload]
 # For callers that are compiled themselves.
 inner = numba.njit(**_OPTIONS, no_cpython_wrapper=True)  # type: ignore[call-overload]
 plain = numba.njit(**_OPTIONS, no_cpython_wrapper=True, _nrt=False)  # type: ignore[call-overload]
+# With fused multiplications and additions, as XLA has them.
+fused = numba.njit(  # type: ignore[call-overload]
+    **_OPTIONS, no_cpython_wrapper=True, _nrt=False, fastmath={"contract"}
+)
 
 
 class Bench(NamedTuple):
@@ -109,7 +113,7 @@ def book(request, bench, task, target):
     Its position must have been written; all that it needs must have been booked.
 
     Returns:
-      When it starts and when its output is home.
+      When all that it needs is there, when it starts and when its output is home.
     """
     home = request.home[task]
     ready = request.release[task]
@@ -157,8 +161,21 @@ def book(request, bench, task, target):
     bench.finish[task] = finish
     bench.place[task] = target
     if request.output[task] > 0.0 and home != target:
-        return start, _move(request, bench, finish, request.output[task], target, home)
-    return start, finish
+        return ready, start, _move(request, bench, finish, request.output[task], target, home)
+    return ready, start, finish
+
+
+@plain
+@typing.no_type_check
+def copy_queues(source, target, task):
+    for link in range(source.free.size):
+        target.free[link] = source.free[link]
+    for server in range(source.busy.size):
+        target.busy[server] = source.busy[server]
+    if source.copies.shape[0] > 1:
+        for u in range(task):
+            for k in range(source.copies.shape[1]):
+                target.copies[u, k] = source.copies[u, k]
 
 
 @plain
@@ -170,7 +187,7 @@ def simulate(request, bench, place, order):
     for i in range(order.size):
         task = order[i]
         bench.position[task] = i
-        _, back = book(request, bench, task, place[task])
+        _, _, back = book(request, bench, task, place[task])
         makespan = max(makespan, max(back, bench.finish[task]))
     return makespan
 
@@ -178,17 +195,22 @@ def simulate(request, bench, place, order):
 @inner
 @typing.no_type_check
 def readers(request):
-    """int `[N + 1]` and `[M]`: `reader[first[u] : first[u + 1]]` are the tasks that need task u."""
+    """int `[N + 1]` and twice `[M]`: first, reader, edge.
+
+    `reader[first[u] : first[u + 1]]` are the tasks that need task u, `edge` at the same places the
+    edges between the two.
+    """
     num_tasks = request.seconds.shape[0]
     first = np.zeros(num_tasks + 1, np.int64)
     for u in request.source:
         first[u + 1] += 1
     for u in range(num_tasks):
         first[u + 1] += first[u]
-    reader, filled = np.empty(request.source.size, np.int64), first.copy()
+    reader, edge = np.empty(request.source.size, np.int64), np.empty(request.source.size, np.int64)
+    filled = first.copy()
     for v in range(num_tasks):
         for e in range(request.first_edge[v], request.first_edge[v + 1]):
             u = request.source[e]
-            reader[filled[u]] = v
+            reader[filled[u]], edge[filled[u]] = v, e
             filled[u] += 1
-    return first, reader
+    return first, reader, edge

@@ -13,7 +13,16 @@ import typing
 
 import numpy as np
 
-from offload_jax.graphs.compiled import book, compiled, inner, new_bench, plain, readers, reset
+from offload_jax.graphs.compiled import (
+    book,
+    compiled,
+    copy_queues,
+    inner,
+    new_bench,
+    plain,
+    readers,
+    reset,
+)
 
 _SAME = 1e-9
 HEFT, CPOP, PEFT = 0, 1, 2
@@ -39,7 +48,7 @@ def pair_costs(request):
 
 @plain
 @typing.no_type_check
-def _is_live(rate, home, place):
+def is_live(rate, home, place):
     return rate[home, place] < math.inf and rate[place, home] < math.inf
 
 
@@ -50,7 +59,7 @@ def _mean_pair(rate, delay, home_from, home_to):
     total_rate, total_delay, count = 0.0, 0.0, 0
     for j in range(rate.shape[0]):
         for k in range(rate.shape[0]):
-            if j == k or not (_is_live(rate, home_from, j) and _is_live(rate, home_to, k)):
+            if j == k or not (is_live(rate, home_from, j) and is_live(rate, home_to, k)):
                 continue
             if rate[j, k] < math.inf:
                 total_rate += rate[j, k]
@@ -64,7 +73,7 @@ def _mean_pair(rate, delay, home_from, home_to):
 def _mean_way_home(rate, delay, home):
     total_rate, total_delay, count = 0.0, 0.0, 0
     for j in range(rate.shape[0]):
-        if j != home and _is_live(rate, home, j):
+        if j != home and is_live(rate, home, j):
             total_rate += rate[j, home]
             total_delay += delay[j, home]
             count += 1
@@ -89,7 +98,7 @@ def mean_costs(request, rate, delay):
         home = request.home[v]
         count = 0
         for k in range(num_places):
-            if _is_live(rate, home, k) and request.seconds[v, k] < math.inf:
+            if is_live(rate, home, k) and request.seconds[v, k] < math.inf:
                 seconds[v] += request.seconds[v, k]
                 count += 1
         seconds[v] /= max(count, 1)
@@ -115,10 +124,10 @@ def upward_ranks(request, seconds, moving, returning):
     return ranks
 
 
-@compiled
+@inner
 @typing.no_type_check
-def empty_last(request, place, order):
-    """Puts empty tasks, which change nothing, at the end of `order` and at place 0; in place."""
+def empty_tasks(request):
+    """bool `[N]`: which tasks change nothing."""
     num_tasks, num_places = request.seconds.shape
     empty = np.ones(num_tasks, np.bool_)
     for v in range(num_tasks):
@@ -129,6 +138,15 @@ def empty_last(request, place, order):
         empty[v] &= request.first_edge[v] == request.first_edge[v + 1]
     for u in request.source:
         empty[u] = False
+    return empty
+
+
+@compiled
+@typing.no_type_check
+def empty_last(request, place, order):
+    """Puts empty tasks, which change nothing, at the end of `order` and at place 0; in place."""
+    num_tasks = order.size
+    empty = empty_tasks(request)
     count = 0
     for i in range(num_tasks):
         if not empty[order[i]]:
@@ -164,7 +182,7 @@ def optimistic_costs(request, rate, moving):
             for k in range(num_places):
                 best = math.inf
                 for q in range(num_places):
-                    if _is_live(rate, request.home[s], q):
+                    if is_live(rate, request.home[s], q):
                         way = moving[e] if q != k else 0.0
                         best = min(best, table[s, q] + request.seconds[s, q] + way)
                 table[v, k] = max(table[v, k], best)
@@ -204,14 +222,14 @@ def by_decreasing(ranks):
 
 @inner
 @typing.no_type_check
-def _ready_order(request, priority):
+def ready_order(request, priority):
     """int `[N]`: of the tasks whose needs are met the one of highest priority, again and again."""
     num_tasks = priority.size
     tolerance = _SAME * max(priority.max(), 0.0)
     missing = np.empty(num_tasks, np.int64)
     for v in range(num_tasks):
         missing[v] = request.first_edge[v + 1] - request.first_edge[v]
-    first_reader, reader = readers(request)
+    first_reader, reader, _ = readers(request)
     ready = [v for v in range(num_tasks) if missing[v] == 0]
     order = np.empty(num_tasks, np.int64)
     for i in range(num_tasks):
@@ -261,7 +279,7 @@ def _critical_path(request, rate, seconds, moving, up, priority):
         total = 0.0
         for v in range(num_tasks):
             if critical[v]:
-                live = _is_live(rate, request.home[v], k)
+                live = is_live(rate, request.home[v], k)
                 total += request.seconds[v, k] if live else math.inf
         if total < least:
             fastest, least = k, total
@@ -305,7 +323,7 @@ def _plan(request, rate, delay, sequence, bonus, fixed):
         best, chosen, server, slot = math.inf, -1, -1, 0
         for k in range(num_places):
             only = fixed[task]
-            if only != k and (only >= 0 or not _is_live(rate, request.home[task], k)):
+            if only != k and (only >= 0 or not is_live(rate, request.home[task], k)):
                 continue
             ready = request.release[task]
             home = request.home[task]
@@ -354,11 +372,11 @@ def plan(request, method):
         for v in range(num_tasks):
             count = 0
             for k in range(num_places):
-                if _is_live(rate, request.home[v], k):
+                if is_live(rate, request.home[v], k):
                     priority[v] += bonus[v, k]
                     count += 1
             priority[v] /= max(count, 1)
-        sequence = _ready_order(request, priority)
+        sequence = ready_order(request, priority)
     else:
         up = upward_ranks(request, seconds, moving, returning)
         if method == CPOP:
@@ -369,7 +387,7 @@ def plan(request, method):
             for v in range(num_tasks):
                 if critical[v]:
                     fixed[v] = fastest
-            sequence = _ready_order(request, through)
+            sequence = ready_order(request, through)
         else:
             sequence = by_decreasing(up)
     place, start, finish = _plan(request, rate, delay, sequence, bonus, fixed)
@@ -407,28 +425,15 @@ def greedy_places(request, rate, bench, before, order, place):
         bench.position[task] = i
         best, chosen = math.inf, np.int64(0)
         for k in range(num_places):
-            if not _is_live(rate, request.home[task], k):
+            if not is_live(rate, request.home[task], k):
                 continue
-            _copy_queues(bench, before, task)
-            _, back = book(request, bench, task, k)
-            _copy_queues(before, bench, task)
+            copy_queues(bench, before, task)
+            _, _, back = book(request, bench, task, k)
+            copy_queues(before, bench, task)
             if back < best:
                 best, chosen = back, k
         book(request, bench, task, chosen)
         place[task] = chosen
-
-
-@plain
-@typing.no_type_check
-def _copy_queues(source, target, task):
-    for link in range(source.free.size):
-        target.free[link] = source.free[link]
-    for server in range(source.busy.size):
-        target.busy[server] = source.busy[server]
-    if source.copies.shape[0] > 1:
-        for u in range(task):
-            for k in range(source.copies.shape[1]):
-                target.copies[u, k] = source.copies[u, k]
 
 
 @inner

@@ -5,8 +5,19 @@ import typing
 
 import numpy as np
 
-from offload_jax.graphs.compiled import compiled, inner
-from offload_jax.graphs.list_scheduling import CPOP, HEFT, PEFT, greedy, plan
+from offload_jax.graphs.compiled import compiled, inner, new_bench, plain, reset, simulate
+from offload_jax.graphs.compiled_features import prepare
+from offload_jax.graphs.compiled_network import new_work, of_tasks, priorities, score, tell
+from offload_jax.graphs.compiled_sight import begin, look, new_sight, place_task
+from offload_jax.graphs.list_scheduling import (
+    CPOP,
+    HEFT,
+    PEFT,
+    empty_last,
+    greedy,
+    plan,
+    ready_order,
+)
 from offload_jax.graphs.packing import Request
 
 GREEDY = 3
@@ -90,3 +101,85 @@ def decide(method, cycles, data, depends, input, output, rates, edge_servers, re
     else:
         place, order, _ = plan(request, method)
     return place.astype(np.int8), order.astype(np.int32)
+
+
+@plain
+@typing.no_type_check
+def _walk(request, known, net, bench, before, sight, work, of_task, noise, order, place):
+    """Writes into `place` where the network puts each task, in the given order.
+
+    Args:
+      net: weights and where parts of them begin.
+      bench, before, sight, work: written.
+      of_task: of `of_tasks`.
+      noise: `[N, K + 1]` added to the scores of places.
+
+    Returns:
+      The makespan.
+    """
+    weights, first = net
+    num_places = request.seconds.shape[1]
+    reset(bench)
+    begin(request, known, sight)
+    makespan = 0.0
+    for i in range(order.size):
+        task = order[i]
+        bench.position[task] = i
+        chosen = 0
+        if not known.empty[task]:
+            look(request, known, bench, before, sight, task)
+            score(weights, first, work, of_task, task, sight.step, sight.places)
+            best = -math.inf
+            for k in range(num_places):
+                total = work.score[k, 0] + noise[task, k]
+                if known.live[task, k] and total > best:
+                    best, chosen = total, k
+        done = place_task(request, known, bench, sight, task, chosen)
+        makespan = max(makespan, done)
+        place[task] = chosen
+    return makespan
+
+
+@compiled
+@typing.no_type_check
+def learned(
+    weights, first, widths, noise, with_rule, cycles, data, depends, input, output, rates,
+    edge_servers, release, send_once,
+):  # fmt: skip
+    """int8 places and int32 order `[N]` by a network; empty where the request is invalid.
+
+    Args:
+      weights, first, widths: as `compiled_network.pack` gives them.
+      noise: `[n, N, K + 1]` of n samples, for the places of tasks and their priorities.
+      with_rule: whether the rule `greedy` decides where it is better.
+    """
+    if not is_valid(cycles, data, depends, input, output, rates, release):
+        return np.empty(0, np.int8), np.empty(0, np.int32)
+    request = read(cycles, data, depends, input, output, rates, edge_servers, release, send_once)
+    num_tasks, num_places = request.seconds.shape
+    known = prepare(request, widths[4])
+    tell(request, weights, first, widths, known.task)
+    urgency = priorities(weights, first, widths, known.task)
+    of_task = of_tasks(weights, first, widths, known.task)
+    bench, before, sight = new_bench(request), new_bench(request), new_sight(request)
+    work = new_work(num_places, widths)
+    silent = np.zeros((num_tasks, num_places + 1))
+    place, order = np.zeros(num_tasks, np.int64), np.zeros(num_tasks, np.int64)
+    best_place, best_order, least = place, order, math.inf
+    if with_rule:
+        best_place, best_order = greedy(request)
+        least = simulate(request, bench, best_place, best_order)
+    for i in range(noise.shape[0] + 1):
+        extra = noise[i - 1] if i > 0 else silent
+        noisy = urgency.copy()
+        for v in range(num_tasks):
+            noisy[v] += extra[v, num_places]
+        order, place = ready_order(request, noisy), np.zeros(num_tasks, np.int64)
+        empty_last(request, place, order)
+        makespan = _walk(
+            request, known, (weights, first), bench, before, sight, work, of_task, extra, order,
+            place,
+        )  # fmt: skip
+        if makespan < least or (i == 0 and not with_rule):
+            best_place, best_order, least = place, order, makespan
+    return best_place.astype(np.int8), best_order.astype(np.int32)

@@ -1,0 +1,237 @@
+"""What a learned policy knows of one request, compiled by numba: `features.prepare`, once more.
+
+Times are float64; what the network gets is float32, columns in the order of `features`.
+"""
+
+import math
+import typing
+from typing import NamedTuple
+
+import numpy as np
+
+from offload_jax.graphs.compiled import inner, plain, readers
+from offload_jax.graphs.features import LIMIT, NUM_TASK
+from offload_jax.graphs.list_scheduling import (
+    empty_tasks,
+    is_live,
+    mean_costs,
+    pair_costs,
+    upward_ranks,
+)
+
+
+class Known(NamedTuple):
+    """What is known of a request before anything is booked, as `features.Prepared`.
+
+    Attributes:
+      task: float32 `[N, NUM_TASK + M]`; the last columns are for what tasks hear of each other.
+      onward, there, back: `[N, K]`.
+      live: bool `[N, K]`.
+      empty: bool `[N]`.
+      sent: `[N]` mean seconds of moving what others need of a task.
+      rate: `[K, K]` seconds per byte.
+      far: `[K]` mean seconds per byte from a place to the others.
+      alone: `[K]`.
+      scale, unit: of times, and seconds per byte.
+      first_reader, reader, edge: as `readers` gives them.
+    """
+
+    task: np.ndarray
+    onward: np.ndarray
+    there: np.ndarray
+    back: np.ndarray
+    live: np.ndarray
+    empty: np.ndarray
+    sent: np.ndarray
+    rate: np.ndarray
+    far: np.ndarray
+    alone: np.ndarray
+    scale: float
+    unit: float
+    first_reader: np.ndarray
+    reader: np.ndarray
+    edge: np.ndarray
+
+
+@plain
+@typing.no_type_check
+def bounded(value):
+    if math.isnan(value):
+        return LIMIT
+    return min(max(value, -LIMIT), LIMIT)
+
+
+@plain
+@typing.no_type_check
+def moving_seconds(num_bytes, rate, delay):
+    return num_bytes * rate + delay if num_bytes > 0.0 else 0.0
+
+
+@inner
+@typing.no_type_check
+def _without_contention(request, rate, delay, there, back):
+    """`[N, K]` least seconds until a task is done at a place, and from then until all is home."""
+    num_tasks, num_places = request.seconds.shape
+    ahead, onward = np.empty((num_tasks, num_places)), back.copy()
+    for v in range(num_tasks - 1, -1, -1):
+        for e in range(request.first_edge[v], request.first_edge[v + 1]):
+            u = request.source[e]
+            for k in range(num_places):
+                first = math.inf
+                for q in range(num_places):
+                    way = moving_seconds(request.data[e], rate[k, q], delay[k, q])
+                    first = min(first, way + request.seconds[v, q] + onward[v, q])
+                onward[u, k] = max(onward[u, k], first)
+    for v in range(num_tasks):
+        for k in range(num_places):
+            begin = request.release[v] + there[v, k]
+            for e in range(request.first_edge[v], request.first_edge[v + 1]):
+                first = math.inf
+                for q in range(num_places):
+                    way = moving_seconds(request.data[e], rate[q, k], delay[q, k])
+                    first = min(first, way + ahead[request.source[e], q])
+                begin = max(begin, first)
+            ahead[v, k] = begin + request.seconds[v, k]
+    return ahead, onward
+
+
+@inner
+@typing.no_type_check
+def _all_at_one_place(request, there, back):
+    """`[K]` seconds of everything there; places without limit run all at once."""
+    num_tasks, num_places = request.seconds.shape
+    alone = np.zeros(num_places)
+    for k in range(num_places):
+        servers = request.first_server[k + 1] - request.first_server[k]
+        total, longest = 0.0, 0.0
+        for v in range(num_tasks):
+            alone[k] += there[v, k] + back[v, k]
+            total += request.seconds[v, k]
+            longest = max(longest, request.seconds[v, k])
+        alone[k] += total / servers if servers > 0 else longest
+    return alone
+
+
+@inner
+@typing.no_type_check
+def _mean_rates(rate):
+    """`[K]` mean seconds per byte from a place to others, dead ways left out."""
+    far = np.zeros(rate.shape[0])
+    for k in range(far.size):
+        count = 0
+        for j in range(far.size):
+            if j != k and rate[k, j] < math.inf:
+                far[k] += rate[k, j]
+                count += 1
+        far[k] /= max(count, 1)
+    return far
+
+
+@inner
+@typing.no_type_check
+def prepare(request, num_heard):
+    """What is `Known`, with `num_heard` columns of `task` left to write."""
+    num_tasks, num_places = request.seconds.shape
+    rate, delay = pair_costs(request)
+    mean, moving, returning = mean_costs(request, rate, delay)
+    rank = upward_ranks(request, mean, moving, returning)
+    empty = empty_tasks(request)
+    there, back = np.empty((num_tasks, num_places)), np.empty((num_tasks, num_places))
+    live = np.empty((num_tasks, num_places), np.bool_)
+    count, highest = 0, 0.0
+    for v in range(num_tasks):
+        home = request.home[v]
+        for k in range(num_places):
+            there[v, k] = moving_seconds(request.input[v], rate[home, k], delay[home, k])
+            back[v, k] = moving_seconds(request.output[v], rate[k, home], delay[k, home])
+            live[v, k] = is_live(rate, home, k)
+        if empty[v]:
+            rank[v] = -1.0
+        else:
+            count += 1
+        highest = max(highest, rank[v])
+    if highest == 0.0:
+        highest = 1.0
+    ahead, onward = _without_contention(request, rate, delay, there, back)
+    through = np.full(num_tasks, math.inf)
+    bound, total_mean = 0.0, 0.0
+    for v in range(num_tasks):
+        for k in range(num_places):
+            through[v] = min(through[v], ahead[v, k] + onward[v, k])
+        bound = max(bound, through[v])
+        total_mean += mean[v]
+    alone = _all_at_one_place(request, there, back)
+    scale = alone.min()
+    if scale == math.inf:
+        scale = bound
+    if not 0.0 < scale < math.inf:
+        scale = 1.0
+
+    # By edge: seconds to all readers, to the worst one, and from what is needed; ranks of readers.
+    sent, most, got = np.zeros(num_tasks), np.zeros(num_tasks), np.zeros(num_tasks)
+    ranks, sent_bytes = np.zeros(num_tasks), np.zeros(num_tasks)
+    total_moved, total_bytes = 0.0, 0.0
+    for v in range(num_tasks):
+        for e in range(request.first_edge[v], request.first_edge[v + 1]):
+            u = request.source[e]
+            sent[u] += moving[e]
+            most[u] = max(most[u], moving[e])
+            got[v] += moving[e]
+            ranks[u] += rank[v] / highest
+            sent_bytes[u] += request.data[e]
+            total_moved += moving[e]
+            total_bytes += request.data[e]
+    unit = total_moved / (total_bytes if total_bytes > 0.0 else 1.0)
+    first_reader, reader, edge = readers(request)
+    task = np.empty((num_tasks, NUM_TASK + num_heard), np.float32)
+    for v in range(num_tasks):
+        shortest, longest, fetching = math.inf, 0.0, 0.0
+        for k in range(num_places):
+            if live[v, k]:
+                shortest = min(shortest, request.seconds[v, k])
+                if request.seconds[v, k] < math.inf:
+                    longest = max(longest, request.seconds[v, k])
+                fetching = max(fetching, there[v, k])
+        values = (
+            rank[v] / scale,
+            rank[v] / highest,
+            mean[v] / scale,
+            shortest / scale,
+            longest / scale,
+            ahead[v].min() / scale,
+            onward[v].min() / scale,
+            (bound - through[v]) / scale,
+            (sent[v] + returning[v]) / scale,
+            most[v] / scale,
+            got[v] / scale,
+            fetching / scale,
+            (first_reader[v + 1] - first_reader[v]) / 4.0,
+            (request.first_edge[v + 1] - request.first_edge[v]) / 4.0,
+            returning[v] / scale,
+            ranks[v] / 4.0,
+            bound / scale,
+            highest / scale,
+            total_mean / 4.0 / scale,
+            total_moved / 4.0 / scale,
+            np.log2(max(count, 1)) / 4.0,
+        )
+        for i in range(NUM_TASK):
+            task[v, i] = bounded(values[i])
+        sent_bytes[v] *= unit
+    return Known(
+        task,
+        onward,
+        there,
+        back,
+        live,
+        empty,
+        sent_bytes,
+        rate,
+        _mean_rates(rate),
+        alone,
+        scale,
+        unit,
+        first_reader,
+        reader,
+        edge,
+    )
