@@ -78,8 +78,10 @@ def _model(stored: dict[str, Any]) -> PolicyConfig:
     """The inverse of `model_data`; ValueError if it is not one."""
     try:
         fields = dict(stored["model"])
-        kind = _MODELS[fields.pop("network")]
-        return configs.from_data(fields, kind)
+        kind = fields.pop("network")
+        if kind not in _MODELS:
+            raise ValueError(f"network {kind!r} is none for chains")
+        return configs.from_data(fields, _MODELS[kind])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"unknown model configuration ({error})") from error
 
