@@ -46,7 +46,7 @@ release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/check-wheel-contents dist
 	$(BIN)/python -m pytest tests/release/site.py tests/release/source_archive.py tests/release/wheel_alone.py
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(SLOW_TESTS)
-	EXPORT_REQUESTS=100000 $(BIN)/python -m pytest tests/export
+	EXPORT_REQUESTS=100000 $(BIN)/python -m pytest tests/export tests/export/sanitizers.py
 
 # Resolves the direct dependencies in pyproject.toml into the pins of requirements*.txt, for every
 # Python from 3.11.

@@ -238,32 +238,6 @@ def test_bad_lengths(exact, students) -> None:
     assert ask(students["physical"][1], np.ones((1, 9))).error == [1]
 
 
-@pytest.mark.parametrize("name", ["exact", "physical", "raw"])
-def test_nothing_undefined_happens(tmp_path: Path, name: str) -> None:
-    """With every array in an allocation of its own, under the sanitizers of the compiler."""
-    path = tmp_path / f"{name}.c"
-    policy = oj.policies.optimal if name == "exact" else student(**STUDENTS[name])
-    oj.export.c(policy, path)
-    checked = compiled.program(path, DRIVER)
-    num = compiled.NUM_REQUESTS
-    rows = rows_of(requests(7, num, 6, hostile=True))
-    # What is refused, and the largest and least numbers that are not.
-    rows[0, 3], rows[1, 8], rows[2, -1] = math.nan, math.inf, -1.0
-    limits = np.finfo(np.float64 if name == "exact" else np.float32)
-    rows[3:6], rows[6:9] = limits.max, limits.tiny
-    rows[9, :13], rows[9, 13:] = limits.max, limits.tiny
-    output = compiled.run(checked, np.array([num, 6, 0], np.uint64), rows)
-    error = np.frombuffer(output, np.int32, num, offset=6 * num)
-    assert error[:3].tolist() == [2, 3, 7] and not error[3:].any()
-    assert compiled.run(checked, np.array([1, 0, 0], np.uint64), np.ones(5))[:4] == bytes(
-        [1, 0, 0, 0]
-    )
-    if name == "exact":
-        tables = cases.integer_table(np.random.default_rng(0), 4, 5, (50,))
-        sizes = np.array([50, 4, 5], np.uint64)
-        compiled.run(checked, sizes, tables.execution, tables.transfer)
-
-
 def test_the_header_is_for_c_plus_plus_too(tmp_path: Path) -> None:
     """And for any number of files, several exported policies among them."""
     oj.export.c(oj.policies.optimal, tmp_path / "optimal.c")

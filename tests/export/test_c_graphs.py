@@ -170,26 +170,3 @@ def test_bad_sizes_edges_and_servers(flat) -> None:
     assert ask(flat, servers).error.tolist() == [11, 11]
     more = oj.graphs.scenarios.sample(jax.random.key(0), oj.graphs.scenarios.layered(9), 1)
     assert ask(flat, more).error == [1]
-
-
-@pytest.mark.parametrize("name", ["student", "deep"])
-def test_nothing_undefined_happens(tmp_path: Path, name: str) -> None:
-    """With every array in an allocation of its own, under the sanitizers of the compiler."""
-    make, static = POLICIES[name]
-    path = tmp_path / f"{name}.c"
-    oj.export.c(make(), path)
-    checked = compiled.program(path, DRIVER, f"-D{name.upper()}_MAX_TASKS={NUM_TASKS}")
-    num = NUM // 4
-    problem = cases.as_problem(requests(num, **static))
-    rows, depends = inputs_of(problem)
-    # What is refused, and the largest and least numbers that are not.
-    limits = np.finfo(np.float32)
-    rows[0, 0], rows[1, -1] = math.nan, math.inf
-    rows[2], rows[3], rows[4, :-4] = limits.max, limits.tiny, 0.0
-    rows[5, :-4], rows[5, -4:] = limits.max, limits.tiny
-    sizes = [num, NUM_TASKS, problem.edge_servers, int(problem.send_once)]
-    output = compiled.run(checked, np.array(sizes, np.uint64), rows, depends)
-    error = np.frombuffer(output, np.int32, num, offset=5 * num * NUM_TASKS)
-    assert error[:2].tolist() == [2, 10] and not error[2:].any()
-    order = np.frombuffer(output, np.int32, num * NUM_TASKS, offset=num * NUM_TASKS)
-    assert (np.sort(order.reshape(num, -1)[2:]) == np.arange(NUM_TASKS)).all()
