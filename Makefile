@@ -30,15 +30,25 @@ check: $(STAMP)
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks.delay --checkpoints=$(WORKDIR)/checkpoints $(ARGS)
 
-# The pages, in runs/site; by Zensical, which Material for MkDocs would build the same.
-site: $(RELEASE_STAMP)
+# The pages, in runs/site; by Zensical, which Material for MkDocs would build the same. The Explorer
+# among them is then tried in Chromium, if that is installed.
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+explorer = $(BIN)/python -m experiments.explorer --output=runs/$(1)/explorer/module.js \
+  --compiler="$(RELEASE_BIN)/python -m ziglang cc --target=wasm32-freestanding"
+try_explorer = $(if $(CHROMIUM),$(BIN)/python -m pytest "tests/release/explorer.py::test_explorer[$(1)]",\
+  @echo "Chromium is not installed: the Explorer in runs/$(1) was built but not tried.")
+site: $(STAMP) $(RELEASE_STAMP)
 	$(RELEASE_BIN)/zensical build --clean --strict
+	$(call explorer,site)
+	$(call try_explorer,site)
 
 # What a release must pass besides the tests; minutes. Tests that are too slow for `make test` are
 # named here.
 SLOW_TESTS := tests/chains/every_length.py
 release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/mkdocs build --quiet --strict --site-dir runs/site-material
+	$(call explorer,site-material)
+	$(call try_explorer,site-material)
 	$(RELEASE_BIN)/validate-pyproject pyproject.toml
 	rm -rf dist
 	$(RELEASE_BIN)/python -m build --outdir dist .

@@ -1,0 +1,111 @@
+"""The Explorer in a browser: what it decides, slider by slider, is what `oj.solve` decides.
+
+python -m pytest tests/release/explorer.py
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import offload_jax as oj
+from experiments.explorer import NETWORKS
+from offload_jax import workloads
+from tests.release import chromium
+
+RUNS = Path(__file__).parents[2] / "runs"
+SLIDERS = ("device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth")
+SHOWN = """(() => {
+  const all = (selector) => [...document.querySelectorAll(`.explorer ${selector}`)];
+  return {
+    values: all("output").map((output) => output.textContent),
+    places: all("[data-place]").map((stage) => Number(stage.dataset.place)),
+    seconds: all("[data-seconds]").map((row) => row.dataset.seconds),
+    times: all("[data-seconds]").map((row) => row.children[1].textContent),
+    summary: all(".answer")[0].textContent,
+  };
+})()"""
+UNITS = {"GHz": 1e9, "Mbit/s": 125e3, "s": 1.0, "ms": 1e-3, "µs": 1e-6}
+WHERE = ("on the device", "on the edge", "in the cloud")
+
+
+def amount(text: str) -> float:
+    """What a number with its unit says, in SI units."""
+    if text == "down":
+        return 0.0
+    if text.startswith("not possible"):
+        return np.inf
+    number, unit = text.split(" (")[0].split(" ")
+    return float(number) * UNITS[unit]
+
+
+def steps(page: chromium.Page) -> list[dict[str, Any]]:
+    """What is shown after every key, with the network that is chosen by now."""
+    shown = []
+    for index, network in enumerate(NETWORKS):
+        page.evaluate('document.getElementById("explorer-network").focus()')
+        if index:
+            page.press("ArrowDown")
+        chosen = 'document.getElementById("explorer-network").selectedOptions[0].textContent'
+        assert page.evaluate(chosen) == network
+        shown.append({"network": network, **page.evaluate(SHOWN)})
+        for moved, slider in enumerate(SLIDERS):
+            page.evaluate(f'document.getElementById("explorer-{slider}").focus()')
+            start = page.evaluate("document.activeElement.value")
+            for key in ("PageUp", "PageUp", "ArrowRight", "End", "Home", *["PageUp"] * 4):
+                before = shown[-1]["values"]
+                page.press(key)
+                shown.append({"network": network, **page.evaluate(SHOWN)})
+                changed = [a != b for a, b in zip(before, shown[-1]["values"], strict=True)]
+                assert changed == [slider == moved for slider in range(len(SLIDERS))], key
+            page.evaluate(
+                f"document.activeElement.value = {start};"
+                'document.activeElement.dispatchEvent(new Event("input", {bubbles: true}))'
+            )
+            shown.append({"network": network, **page.evaluate(SHOWN)})
+    return shown
+
+
+@pytest.mark.parametrize("site", ["site", "site-material"])
+def test_explorer(site: str, tmp_path: Path) -> None:
+    browser = chromium.find()
+    assert browser, "no Chromium is installed"
+    with chromium.page(browser, tmp_path, width=1200) as page:
+        page.open(RUNS / site / "explorer.html")
+        ready = 'document.querySelectorAll(".explorer circle").length'
+        page.evaluate(
+            "new Promise((kept) => { const look = () =>"
+            f" {ready} ? kept() : setTimeout(look, 20); look(); }})"
+        )
+        shown = steps(page)
+        wide, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide <= window
+        assert not [said for said in page.complaints if "explorer" in said]
+    assert len({tuple(state["places"]) for state in shown}) > 10
+    for network, build in NETWORKS.items():
+        states = [state for state in shown if state["network"] == network]
+        amounts = np.array([[amount(text) for text in state["values"]] for state in states])
+        with jax.enable_x64(True):
+            problem = workloads.profile_network(build).to_problem(
+                **dict(zip(SLIDERS, amounts.T, strict=True))
+            )
+            solution = oj.solve(problem)
+            num = problem.num_subtasks
+            single = [
+                oj.latency(problem, np.full((len(states), num), place, np.int8))
+                for place in range(3)
+            ]
+            seconds = np.stack([solution.cost, *single], -1)
+        np.testing.assert_array_equal([state["places"] for state in states], solution.decision)
+        exactly = np.array([state["seconds"] for state in states], np.float64)
+        np.testing.assert_allclose(exactly, seconds, rtol=1e-12)
+        rounded = [[amount(text) for text in state["times"]] for state in states]
+        np.testing.assert_allclose(rounded, seconds, rtol=0.006)
+        for state in states:
+            named = [place for place in range(3) if WHERE[place] in state["summary"]]
+            assert named == sorted(set(state["places"]))
+    speeds = [re.sub(" .*", "", state["values"][0]) for state in shown]
+    assert {"0.1", "10"} <= set(speeds)
