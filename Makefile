@@ -32,10 +32,10 @@ benchmark: $(STAMP)
 
 # The pages, in runs/site; by Zensical, which Material for MkDocs would build the same. The Explorer
 # among them is then tried in Chromium, if that is installed.
-CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 explorer = $(BIN)/python -m experiments.explorer --output=runs/$(1)/explorer/module.js \
   --compiler="$(RELEASE_BIN)/python -m ziglang cc --target=wasm32-freestanding"
-try_explorer = $(if $(CHROMIUM),$(BIN)/python -m pytest "tests/release/explorer.py::test_explorer[$(1)]",\
+try_explorer = $(if $(CHROMIUM),CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest "tests/release/explorer.py::test_explorer[$(1)]",\
   @echo "Chromium is not installed: the Explorer in runs/$(1) was built but not tried.")
 site: $(STAMP) $(RELEASE_STAMP)
 	$(RELEASE_BIN)/zensical build --clean --strict

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-
 
 def find() -> str | None:
-    """Where the browser is, if it is installed."""
-    return next(filter(None, map(shutil.which, _NAMES)), None)
+    """Where the browser is: in the variable CHROMIUM, else by its usual name; None if nowhere."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 
 class Page:
@@ -55,6 +53,16 @@ class Page:
         )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def resize(self, width: int, height: int) -> None:
+        """Gives the page another size, in pixels."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
 
     def press(self, key: str) -> None:
         """A key, for what has the focus."""
@@ -118,13 +126,7 @@ def page(browser: str, folder: Path, *, width: int, height: int = 900) -> Iterat
     try:
         with os.fdopen(requests, "wb", buffering=0) as write, os.fdopen(answers, "rb") as read:
             opened = Page(write, read)
-            opened.call(
-                "Emulation.setDeviceMetricsOverride",
-                width=width,
-                height=height,
-                deviceScaleFactor=1,
-                mobile=False,
-            )
+            opened.resize(width, height)
             yield opened
     finally:
         process.kill()

@@ -28,6 +28,11 @@ SHOWN = """(() => {
     summary: all(".answer")[0].textContent,
   };
 })()"""
+DRAWN = """new Promise((drawn, failed) => {
+  const look = () => document.querySelector(".explorer circle") ? drawn() : setTimeout(look, 20);
+  setTimeout(() => failed("nothing is drawn"), 20000);
+  look();
+})"""
 UNITS = {"GHz": 1e9, "Mbit/s": 125e3, "s": 1.0, "ms": 1e-3, "µs": 1e-6}
 WHERE = ("on the device", "on the edge", "in the cloud")
 
@@ -75,14 +80,11 @@ def test_explorer(site: str, tmp_path: Path) -> None:
     assert browser, "no Chromium is installed"
     with chromium.page(browser, tmp_path, width=1200) as page:
         page.open(RUNS / site / "explorer.html")
-        ready = 'document.querySelectorAll(".explorer circle").length'
-        page.evaluate(
-            "new Promise((kept) => { const look = () =>"
-            f" {ready} ? kept() : setTimeout(look, 20); look(); }})"
-        )
+        page.evaluate(DRAWN)
         shown = steps(page)
-        wide, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-        assert wide <= window
+        for width in (1200, 360):
+            page.resize(width, 900)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert not [said for said in page.complaints if "explorer" in said]
     assert len({tuple(state["places"]) for state in shown}) > 10
     for network, build in NETWORKS.items():
