@@ -45,6 +45,8 @@ release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/twine check --strict dist/*
 	$(RELEASE_BIN)/check-wheel-contents dist
 	$(BIN)/python -m pytest tests/release/site.py tests/release/source_archive.py tests/release/wheel_alone.py
+	PYTHONPATH=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
+	  $(RELEASE_BIN)/python -m pytest tests/release/dask_cluster.py
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(SLOW_TESTS)
 	EXPORT_REQUESTS=100000 $(BIN)/python -m pytest tests/export tests/export/sanitizers.py
 
