@@ -36,7 +36,7 @@ site: $(RELEASE_STAMP)
 
 # What a release must pass besides the tests; minutes. Tests that are too slow for `make test` are
 # named here.
-SLOW_TESTS := tests/chains/every_length.py
+SLOW_TESTS := tests/chains/every_length.py tests/release/several_devices.py
 release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/mkdocs build --quiet --strict --site-dir runs/site-material
 	$(RELEASE_BIN)/validate-pyproject pyproject.toml
