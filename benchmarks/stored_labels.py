@@ -4,6 +4,7 @@ python -m benchmarks.stored_labels
 """
 
 import dataclasses
+import functools
 import tempfile
 import time
 from collections.abc import Callable
@@ -71,10 +72,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             directory = Path(folder) / "labels"
             oj.datasets.write(directory, config)  # compiles too
-            made = seconds(lambda config=config: make(config))
-            plain, checked = (
-                seconds(lambda v=verify, d=directory: read(d, verify=v)) for verify in (False, True)
-            )
+            made = seconds(functools.partial(make, config))
+            plain = seconds(functools.partial(read, directory, verify=False))
+            checked = seconds(functools.partial(read, directory, verify=True))
         rates = " | ".join(f"{config.num / s:.2g}" for s in (made, plain, checked))
         print(f"| {name} | {rates} | {plain / made:.2g} .. {checked / made:.2g} |", flush=True)
 
