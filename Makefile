@@ -44,7 +44,7 @@ site: $(STAMP) $(RELEASE_STAMP)
 
 # What a release must pass besides the tests; minutes. Tests that are too slow for `make test` are
 # named here.
-SLOW_TESTS := tests/chains/every_length.py
+SLOW_TESTS := tests/chains/every_length.py tests/release/several_devices.py
 release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/mkdocs build --quiet --strict --site-dir runs/site-material
 	$(call explorer,site-material)
@@ -55,6 +55,8 @@ release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/twine check --strict dist/*
 	$(RELEASE_BIN)/check-wheel-contents dist
 	$(BIN)/python -m pytest tests/release/site.py tests/release/source_archive.py tests/release/wheel_alone.py
+	PYTHONPATH=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
+	  $(RELEASE_BIN)/python -m pytest tests/release/dask_cluster.py
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(SLOW_TESTS)
 	EXPORT_REQUESTS=100000 $(BIN)/python -m pytest tests/export tests/export/sanitizers.py
 

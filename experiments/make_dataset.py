@@ -3,7 +3,10 @@
     python -m experiments.make_dataset --scenario=wide --num=10000000 --output=data/wide
     python -m experiments.make_dataset --family=graphs --num_tasks=20 --num=10000 --output=data/g20
 
-Interrupted at any moment and started again with the same flags, it goes on where it stood.
+Interrupted at any moment and started again with the same flags, it goes on where it stood. Several
+machines that share the folder divide the work, see docs/scale.md:
+
+    python -m experiments.make_dataset --output=data/wide --num_workers=8 --worker=3
 """
 
 import dataclasses
@@ -22,6 +25,8 @@ from experiments.reporting import command_line, objective
 from offload_jax.chains.scenarios import Scenario
 from offload_jax.datasets import METHODS, DatasetConfig, Manifest, graphs
 from offload_jax.datasets.config import Config
+from offload_jax.datasets.manifest import load_manifest
+from offload_jax.datasets.workers import Worker
 
 _SCENARIOS = {"wide": oj.scenarios.WIDE, "narrow": oj.scenarios.NARROW}
 
@@ -59,8 +64,15 @@ def find_scenario(
     return scenario
 
 
-def run(output: str | os.PathLike[str], config: Config, *, progress: bool = True) -> Manifest:
-    """Writes the dataset, or what is missing of it, with a progress bar on stderr.
+def run(
+    output: str | os.PathLike[str],
+    config: Config,
+    *,
+    worker: int = 0,
+    num_workers: int = 1,
+    progress: bool = True,
+) -> Manifest:
+    """Writes the dataset or a worker's part, what is missing of it, with a progress bar on stderr.
 
     Raises:
       ValueError, OSError, ImportError: as `offload_jax.datasets.write`.
@@ -71,7 +83,7 @@ def run(output: str | os.PathLike[str], config: Config, *, progress: bool = True
         nonlocal bar
         if bar is None:
             bar = tqdm(
-                total=config.num,
+                total=sum(map(config.rows, range(worker, config.num_shards, num_workers))),
                 initial=num_finished,
                 unit=" samples",
                 unit_scale=True,
@@ -83,7 +95,9 @@ def run(output: str | os.PathLike[str], config: Config, *, progress: bool = True
         bar.update(num_finished - bar.n)
 
     try:
-        return oj.datasets.write(output, config, progress=show)
+        return oj.datasets.write(
+            output, config, worker=worker, num_workers=num_workers, progress=show
+        )
     finally:
         if bar is not None:
             bar.close()
@@ -115,6 +129,8 @@ def define(values: flags.FlagValues) -> None:
         "How labels are computed; auto is exact for chains, search for graphs.",
     )
     text("output", None, "Directory of the dataset.")
+    integer("worker", 0, "Which part of the dataset to write: 0 .. num_workers - 1.")
+    integer("num_workers", 1, "How many write the dataset together.")
     command_line.define(values, "seed", "objective", "progress")
 
 
@@ -159,22 +175,31 @@ def main(values: flags.FlagValues) -> None:
         raise ValueError("--output: say which directory the dataset goes to")
     config = graph_config(values) if values.family == "graphs" else chain_config(values)
     began = time.monotonic()
-    manifest = run(values.output, config, progress=values.progress)
+    manifest = run(
+        values.output,
+        config,
+        worker=values.worker,
+        num_workers=values.num_workers,
+        progress=values.progress,
+    )
     size = sum(shard.bytes for shard in manifest.shards.values())
+    part = "" if manifest.complete else f" (worker {values.worker} of {values.num_workers})"
     print(
-        f"{values.output}: {manifest.num_finished} samples in {len(manifest.shards)} shards,"
+        f"{values.output}{part}: {manifest.num_finished} samples in {len(manifest.shards)} shards,"
         f" {size / 1e6:.1f} MB, {time.monotonic() - began:.1f} s"
     )
 
 
 def standing(values: flags.FlagValues) -> str:
     """What an interrupted run left."""
+    me = Worker(values.worker, values.num_workers)
     try:
-        manifest = oj.datasets.read_manifest(values.output)
+        manifest = load_manifest(Path(values.output) / me.manifest_name)
     except (ValueError, OSError):
         return "nothing was finished"
+    total = sum(map(manifest.config.rows, me.shards(manifest.config)))
     return (
-        f"{manifest.num_finished} of {manifest.config.num} samples are finished and usable in"
+        f"{manifest.num_finished} of {total} samples are finished and usable in"
         f" {values.output}; the same command goes on from there"
     )
 

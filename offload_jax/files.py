@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ def replace_file(path: Path, content: Any) -> None:
     Raises:
       OSError: naming `path`; what was there before is still there, and no temporary file.
     """
-    # Two processes that write the same file must not write to the same temporary one.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    # Two processes that write the same file must not write to the same temporary one; their
+    # numbers do not tell them apart where they run on different machines.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_SUFFIX}")
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -45,20 +47,26 @@ def is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(_SUFFIX)
 
 
+def meant_for(name: str) -> str:
+    """The file that a temporary one was to become: its name, from the temporary one's."""
+    return name.removeprefix(".").removesuffix(_SUFFIX).rpartition(".")[0]
+
+
 @contextlib.contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
+def locked(folder: Path, what: str, *, name: str = LOCK_NAME) -> Iterator[None]:
     """Keeps a second writer out of a folder; the lock goes with the process, however it ends.
 
     Args:
       folder: exists.
       what: what is written there, for the message: "dataset".
+      name: of the lock file, where several share a folder.
 
     Raises:
       BlockingIOError: another process, or another thread of this one, holds the lock.
     """
     import fcntl
 
-    with open(folder / LOCK_NAME, "a") as file:
+    with open(folder / name, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

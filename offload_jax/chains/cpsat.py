@@ -24,13 +24,13 @@ from offload_jax.chains.costs import ChainCosts, host_terms, stack_terms
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.extras import needs
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.processes import run_all
 from offload_jax.solution import Solution
 from offload_jax.validation import ArrayLike
 
 with needs("cpsat"):
     import joblib
     from ortools.sat.python import cp_model
-    from tqdm.auto import tqdm
 
 _RESOLUTION = 1 << 40
 _RELATIVE_ERROR = 1e-9
@@ -71,7 +71,7 @@ def solve_batch(
     progress: bool | None = None,
     num_processes: int | None = None,
 ) -> Solution:
-    """Solves every chain of a batch, in parallel over processes.
+    """Solves every chain of a batch, in parallel over processes, or over a cluster: see `run_all`.
 
     Args:
       source: problem or table with concrete arrays, any leading dimensions.
@@ -80,7 +80,7 @@ def solve_batch(
       side_constraints: what every decision must keep to.
       time_limit: seconds for each chain; unlimited if None.
       progress: whether to show a bar; on a terminal only if None.
-      num_processes: worker processes; as many as there are cores if None.
+      num_processes: worker processes; if None what `joblib.parallel_config` says, else all cores.
 
     Returns:
       A `Solution` of NumPy arrays; `optimal` is True where CP-SAT proved the decision optimal or
@@ -109,10 +109,9 @@ def solve_batch(
         joblib.delayed(solve_chain)(*table, budgets=rows, time_limit=time_limit)
         for table, rows in zip(tables(source, objective), budgets, strict=True)
     )
-    processes = 1 if size < _MIN_PARALLEL else (num_processes or joblib.cpu_count())
-    answers = joblib.Parallel(n_jobs=processes, return_as="generator")(jobs)
-    hidden = None if progress is None else not progress
-    answers = list(tqdm(answers, total=size, desc="cpsat", delay=1.0, disable=hidden))
+    answers = run_all(
+        jobs, size, min_parallel=_MIN_PARALLEL, num_processes=num_processes, progress=progress
+    )
     return Solution(
         np.array([a.decision for a in answers], np.int8).reshape(*batch, source.num_subtasks),
         np.array([a.cost for a in answers], np.float64).reshape(batch),

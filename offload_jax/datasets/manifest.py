@@ -25,6 +25,8 @@ FAMILIES = {
 
 # Tools that open the directory as one table skip names that begin with "_" or ".".
 MANIFEST_NAME = "_manifest.json"
+# What each of several workers keeps until all have finished.
+PART_PATTERN = "_manifest-*-of-*.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Manifest:
 
     config: Config
     versions: Mapping[str, str]
-    shards: Mapping[int, Shard]
+    shards: dict[int, Shard]
 
     @property
     def num_finished(self) -> int:
@@ -83,8 +85,8 @@ class Manifest:
         """True if every shard is finished."""
         return len(self.shards) == self.config.num_shards
 
-    def save(self, directory: Path) -> None:
-        """Replaces the manifest of `directory` in one step."""
+    def save(self, path: Path) -> None:
+        """Replaces the file in one step."""
         data = {
             "config": self.config.as_data(),
             "versions": dict(self.versions),
@@ -94,20 +96,42 @@ class Manifest:
             },
         }
         text = json.dumps(data, indent=1, allow_nan=False) + "\n"
-        replace_file(directory / MANIFEST_NAME, text.encode())
+        replace_file(path, text.encode())
 
 
 def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     """Reads what a dataset directory holds; shards are not looked at.
 
     Raises:
-      ValueError: there is no manifest, or it cannot be read; names the file.
+      ValueError: there is no manifest, or workers have shards left to write, or it cannot be read;
+        names the file.
     """
-    path = Path(directory) / MANIFEST_NAME
+    try:
+        return load_manifest(Path(directory) / MANIFEST_NAME)
+    except FileNotFoundError:
+        raise ValueError(f"{directory}: {_why_not(Path(directory))}") from None
+
+
+def _why_not(directory: Path) -> str:
+    """Why there is no manifest."""
+    begun = len(list(directory.glob(PART_PATTERN))) if directory.is_dir() else 0
+    if begun:
+        return (
+            f"its {begun} parts are not one dataset yet; the last worker to finish makes one of"
+            " them, and a worker that has finished does when it is started again"
+        )
+    return f"not a dataset, it holds no {MANIFEST_NAME}"
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Reads one manifest, of a dataset or of a worker's part.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: it cannot be read; names the file.
+    """
     try:
         data = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(f"{directory}: not a dataset, it holds no {MANIFEST_NAME}") from None
     except ValueError as error:
         raise ValueError(f"{path}: not a manifest of a dataset ({error})") from None
     try:

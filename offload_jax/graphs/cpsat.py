@@ -39,10 +39,10 @@ from offload_jax.graphs.operations import (
     schedule_of,
 )
 from offload_jax.graphs.units import in_units, longest, rounding
+from offload_jax.processes import run_all
 
 with needs("cpsat"):
     import joblib
-    from tqdm.auto import tqdm
 
 _RELATIVE_ERROR = 1e-9
 # Requests below which starting processes costs more than it saves.
@@ -76,14 +76,14 @@ def solve_batch(
     num_processes: int | None = None,
     progress: bool | None = None,
 ) -> GraphSolution:
-    """Solves a batch of requests, spread over processes if there are many.
+    """Solves a batch of requests, over processes if there are many, or over a cluster: `run_all`.
 
     Args:
       costs: concrete and valid; leading dimensions free.
       hints: a decision for each row of the flattened batch, or None; places and order are read.
       time_limit: seconds for each request, all it takes together.
       num_workers: threads of CP-SAT for each request.
-      num_processes: default all CPUs.
+      num_processes: if None what `joblib.parallel_config` says, else all cores.
       progress: False is no progress bar, True is one, None is one on a terminal.
 
     Returns:
@@ -98,13 +98,15 @@ def solve_batch(
         joblib.delayed(_solve)(request, hint, time_limit, num_workers)
         for request, hint in zip(rows, known, strict=True)
     )
-    processes = num_processes or max(1, joblib.cpu_count() // num_workers)
-    parallel = joblib.Parallel(
-        n_jobs=1 if len(rows) < _MIN_PARALLEL else processes, return_as="generator"
+    found = run_all(
+        jobs,
+        len(rows),
+        min_parallel=_MIN_PARALLEL,
+        num_processes=num_processes,
+        num_threads=num_workers,
+        progress=progress,
     )
-    disable = None if progress is None else not progress
-    found = tqdm(parallel(jobs), total=len(rows), desc="cpsat", delay=1.0, disable=disable)
-    return _stack(list(found), costs)
+    return _stack(found, costs)
 
 
 def _stack(answers: list[Answer], costs: GraphCosts) -> GraphSolution:

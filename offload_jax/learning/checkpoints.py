@@ -132,6 +132,7 @@ def training_folder(
         step_format_fixed_length=_DIGITS,
         create=False,
         enable_async_checkpointing=False,
+        multiprocessing_options=_this_process(),
     )
     with locked(path, "checkpoint"):
         # What a killed training left; Orbax would do it in a thread that nothing waits for.
@@ -175,6 +176,16 @@ def stored_config(path: Path | str) -> dict[str, Any]:
     """
     _, content = _newest_content(Path(path))
     return {**content["config"], "epoch": content["epoch"]}
+
+
+def _this_process() -> ocp.options.MultiprocessingOptions:
+    """Orbax waits for nobody: of several processes the one that calls works alone."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    me = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
+    )
 
 
 def _epochs(path: Path) -> list[Path]:
@@ -232,12 +243,14 @@ def _content(folder: Path) -> dict[str, Any]:
 
 def _restore(folder: Path, item: str, like: Any, expected_digest: str) -> Any:
     """Restores one item with the shapes, types and placement of `like`."""
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like
     )
     try:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        with ocp.Checkpointer(
+            ocp.CompositeCheckpointHandler(), multiprocessing_options=_this_process()
+        ) as checkpointer:
             args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
             restored = checkpointer.restore(folder.absolute(), args=args)[item]
     except Exception as error:

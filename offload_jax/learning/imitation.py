@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 from jaxtyping import Array, Float, Int
 
-from offload_jax.learning import loop
+from offload_jax.learning import devices, loop
 from offload_jax.learning.parameters import ModelConfig, initialize
 
 
@@ -57,8 +57,8 @@ class _Algorithm:
         steps = num // self.recipe.batch_size
 
         def step(state: loop.TrainState, inputs: Any) -> tuple[loop.TrainState, Array]:
-            index, key = inputs
-            batch = self.imitation.batch(state.params, examples, index, key)
+            index, key = devices.spread(inputs[0]), inputs[1]
+            batch = devices.spread(self.imitation.batch(state.params, examples, index, key))
             return loop.descend(
                 self.recipe,
                 state,
@@ -101,12 +101,13 @@ def train(
       The trained parameters.
 
     Raises:
-      ValueError: fewer examples than a batch.
+      ValueError: fewer examples than a batch, or a batch that the devices cannot share evenly.
       loop.TrainingDiverged: the loss is not finite.
     """
     num = num_examples(examples)
     if not 0 < recipe.batch_size <= num:
         raise ValueError(f"batch_size = {recipe.batch_size}: there are only {num} examples")
+    devices.check_batch_size(recipe.batch_size)
     key = jax.random.key(recipe.seed)
     return loop.run(
         _Algorithm(recipe, imitation),

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from offload_jax.extras import needs
-from offload_jax.learning import checkpoints
+from offload_jax.learning import checkpoints, devices
 
 with needs("learn"):
     import optax
@@ -158,7 +158,7 @@ def average(old: Any, new: Any, *, decay: float, step: Int[Array, ""]) -> Any:
 def _epoch(
     algorithm: Algorithm, data: Any, state: TrainState, key: jax.Array
 ) -> tuple[TrainState, dict[str, Array]]:
-    return algorithm.epoch(data, state, key)
+    return devices.replicated(algorithm.epoch(data, state, key))
 
 
 def run(
@@ -176,6 +176,9 @@ def run(
 
     The key of epoch e is `fold_in(key, e)` and nothing else is random, so that training that was
     killed and started again ends with the same weights, bit for bit.
+
+    Where JAX has several devices, of one process or of many, they share each batch: see
+    `learning.devices`. Sums are then taken in another order, so weights agree up to rounding.
 
     Args:
       algorithm: an `Algorithm`.
@@ -201,19 +204,23 @@ def run(
     # Another seed is the same program.
     unseeded = dataclasses.replace(algorithm.recipe, seed=0)
     algorithm = dataclasses.replace(algorithm, recipe=unseeded)
-    with checkpoints.training_folder(checkpoint, config) as folder:
-        state, done = folder.resume(state)
-        for number in range(done, num_epochs):
+    mesh = devices.training_mesh()
+    written = checkpoint if devices.writes() else None
+    with checkpoints.training_folder(written, config) as folder, devices.active(mesh):
+        state, done = devices.from_writer(folder.resume(state))
+        state, data = devices.everywhere(mesh, (state, data))
+        for number in range(int(done), num_epochs):
             began = time.perf_counter()
             state, metrics = _epoch(algorithm, data, state, jax.random.fold_in(key, number))
             host = {name: np.asarray(value) for name, value in metrics.items()}
             _stop_if_not_finite(host["loss"], number, checkpoint)
             if number + 1 == num_epochs or (number + 1) % checkpoint_every == 0:
-                folder.save(state, params=state.averaged, epoch=number + 1)
+                saved = devices.on_host(mesh, state)
+                folder.save(saved, params=saved.averaged, epoch=number + 1)
             if on_epoch is not None:
                 means = {name: float(np.mean(value)) for name, value in host.items()}
                 on_epoch(number + 1, {**means, "seconds": time.perf_counter() - began})
-    return state.averaged
+    return devices.here(mesh, state.averaged)
 
 
 def _stop_if_not_finite(losses: np.ndarray, epoch: int, checkpoint: Path | None) -> None:

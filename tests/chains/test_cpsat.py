@@ -1,10 +1,12 @@
 """What only CP-SAT does: float64 answers, proofs, time limits, batches over processes."""
 
 import jax
+import joblib
 import numpy as np
 import pytest
 
 import offload_jax as oj
+from offload_jax import processes
 from offload_jax.chains import cpsat
 from tests import cases, oracle
 
@@ -99,8 +101,8 @@ def test_the_bar_is_shown_on_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """None: only on a terminal, which a test has not."""
-    bar = cpsat.tqdm
-    monkeypatch.setattr(cpsat, "tqdm", lambda *a, **k: bar(*a, **(k | {"delay": 0.0})))
+    bar = processes.tqdm
+    monkeypatch.setattr(processes, "tqdm", lambda *a, **k: bar(*a, **(k | {"delay": 0.0})))
     oj.solve(cases.table_rows(1, 2).source, method="cpsat", progress=progress)
     assert ("cpsat" in capsys.readouterr().err) == shown
 
@@ -124,3 +126,13 @@ def test_the_answer_does_not_vary() -> None:
     rows = cases.table_rows(4, 3).source
     first, second = (oj.solve(rows, method="cpsat") for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def test_joblib_says_where_it_runs() -> None:
+    """A backend that gives results all at once, as Ray's does, is as good."""
+    rows = cases.table_rows(1, 2).source
+    with joblib.parallel_config(backend="multiprocessing"):
+        with pytest.raises(ValueError, match="does not support return_as=generator"):
+            joblib.Parallel(return_as="generator")
+        there = oj.solve(rows, method="cpsat")
+    jax.tree.map(np.testing.assert_array_equal, there, oj.solve(rows, method="cpsat"))

@@ -73,6 +73,8 @@ def test_a_scenario_comes_from_a_file(tmp_path: Path) -> None:
         (["--objective=0,0"], "nothing to minimise"),
         (["--objective=1,nan"], "energy_weight = nan"),
         (["--output="], "--output"),
+        (["--num_workers=0"], "num_workers = 0: must be at least 1"),
+        (["--num_workers=4", "--worker=4"], "worker = 4: must be in 0 .. 3"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -129,3 +131,14 @@ def test_another_configuration_is_refused_in_one_line(
     assert execute(*command, "--num=50") == 0
     assert execute(*command, "--num=51") == 1
     assert "num is 50 there and 51 here" in error_line(capsys)
+
+
+def test_workers_share_the_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = (f"--output={tmp_path / 'dataset'}", "--num=50", "--shard_size=20", "--num_workers=2")
+    assert execute(*command, "--worker=0") == 0
+    captured = capsys.readouterr()
+    assert "dataset (worker 0 of 2): 30 samples in 2 shards" in captured.out
+    assert "30.0/30.0" in captured.err  # the progress bar
+    assert execute(*command, "--worker=1") == 0
+    assert "dataset: 50 samples in 3 shards" in capsys.readouterr().out
+    assert oj.datasets.read(tmp_path / "dataset")[0].batch_shape == (50,)
