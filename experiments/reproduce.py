@@ -46,11 +46,16 @@ STAGES = (
 )
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, *, forget: bool = False) -> dict[str, Any]:
     """Runs all stages; writes `report.md` when the last one is done.
 
     Until then the report of what is done stands in `report.partial.md`, and the `report.md` of an
     earlier run stays as it is.
+
+    Args:
+      settings: what was asked for.
+      forget: drop compiled programs after each stage. All of them together take more memory maps
+        than Linux gives a process.
 
     Returns:
       The results of each stage by name.
@@ -69,6 +74,8 @@ def run(settings: Settings) -> dict[str, Any]:
         start = cpu_seconds()
         results[stage.name], section = stage.run(settings)
         sections.append(section)
+        if forget:
+            jax.clear_caches()
         print(f"{stage.name}: done, {cpu_seconds() - start:.1f} s of CPU", file=sys.stderr)
         write_text(partial, _header(settings) + "\n".join([*sections, _times(results)]))
     partial.replace(settings.workdir / "report.md")
@@ -116,7 +123,7 @@ def main_table(results: dict[str, Any], settings: Settings) -> str:
 
 def main(values: flags.FlagValues) -> None:
     settings = Settings.from_flags(values)
-    results = run(settings)
+    results = run(settings, forget=True)
     print(main_table(results, settings))
     print(f"\nreport: {settings.workdir / 'report.md'}, {cpu_seconds():.0f} s of CPU")
 

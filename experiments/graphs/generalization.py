@@ -22,6 +22,8 @@ NUM = {"default": 100, "paper": 1000}
 SIMULATIONS = 20_000
 SAMPLES = 64
 _KEY = 12
+# Graphs are filled up to such a size: fewer programs to compile.
+_MULTIPLE = 16
 _BASE = oj.graphs.scenarios.layered(20)
 SCENARIOS = {
     "20 tasks, as in training": _BASE,
@@ -77,13 +79,18 @@ def compute(settings: Settings) -> dict[str, Any]:
             workloads.profile_graph(network, max_tasks=real_graphs.NUM_TASKS)
             for network in real_graphs.NETWORKS.values()
         ]
-        results["profiled networks"] = _judge(ways, [real_graphs.requests(g) for g in profiled])
+        results["profiled networks"] = _judge(ways, [_requests(graph) for graph in profiled])
         if graphs:
-            imported = [real_graphs.requests(graph) for graph in graphs.values()]
+            imported = [_requests(graph) for graph in graphs.values()]
             results["imported workflows"] = _judge(ways, imported)
         return results
 
     return cached(settings.result("graph_generalization"), config, compute_all)
+
+
+def _requests(graph: oj.graphs.TaskGraph) -> oj.graphs.GraphProblem:
+    size = -(-graph.num_tasks // _MULTIPLE) * _MULTIPLE
+    return real_graphs.filled(real_graphs.requests(graph), size)
 
 
 def _judge(

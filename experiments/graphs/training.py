@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import offload_jax as oj
-from experiments.graphs import contenders, test_sets
+from experiments.graphs import contenders, real_graphs, test_sets
 from experiments.graphs.presets import PRESETS, TEACHER, Preset, Row
 from experiments.reporting import statistics, tables
 from experiments.reporting.results import cached
@@ -104,22 +104,13 @@ def training_requests(sizes: Sequence[int], num: int, seed: int) -> oj.graphs.Gr
     for size in sizes:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 3), size)
         problem = oj.graphs.scenarios.sample(key, oj.graphs.scenarios.layered(size), num)
-        parts.append(_filled(problem, num_tasks - size))
+        parts.append(real_graphs.filled(problem, num_tasks))
     fields: dict[str, Any] = {
         field.name: jnp.concatenate([getattr(part, field.name) for part in parts])
         for field in dataclasses.fields(parts[0])
         if field.name not in ("edge_servers", "release", "send_once")
     }
     return oj.graphs.GraphProblem(**fields)
-
-
-def _filled(problem: oj.graphs.GraphProblem, num_empty: int) -> oj.graphs.GraphProblem:
-    axes = {"cycles": 1, "data": 2, "depends": 2, "input": 1, "output": 1}
-    fields: dict[str, Any] = {
-        name: jnp.pad(getattr(problem, name), [(0, 0)] + [(0, num_empty)] * own)
-        for name, own in axes.items()
-    }
-    return dataclasses.replace(problem, **fields, release=jnp.zeros_like(fields["cycles"]))
 
 
 def searched(problem: oj.graphs.GraphProblem, simulations: int) -> oj.graphs.Decision:
