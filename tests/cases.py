@@ -5,6 +5,7 @@ in float32 sees.
 """
 
 import functools
+import itertools
 import math
 from typing import NamedTuple
 
@@ -52,6 +53,20 @@ def integer_table(rng, num_subtasks, num_places, batch=(), high=2):
     execution = rng.integers(0, high + 1, (*batch, num_subtasks, num_places))
     transfer = rng.integers(0, high + 1, (*batch, num_subtasks + 1, num_places, num_places))
     return oj.ChainCosts(execution.astype(float), transfer.astype(float))
+
+
+def tables_of_every_kind(num_places):
+    """Random, tied, and partly and wholly impossible ones of few subtasks, one by one."""
+    rng = np.random.default_rng(num_places)
+    for num_subtasks, kind in itertools.product((1, 2, 4), range(4)):
+        draw = random_table if kind == 0 else integer_table
+        costs = draw(rng, num_subtasks, num_places)
+        if kind >= 2:
+            costs.execution[rng.random(costs.execution.shape) < 0.2] = np.inf
+            costs.transfer[rng.random(costs.transfer.shape) < 0.3] = np.inf
+        if kind == 3:
+            costs.transfer[num_subtasks // 2] = np.inf
+        yield costs
 
 
 @functools.cache

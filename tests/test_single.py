@@ -122,18 +122,9 @@ def test_exact_takes_chains_of_any_length_lists_and_views() -> None:
 def test_tables_of_any_number_of_places(num_places: int) -> None:
     """Random, tied, and partly and wholly impossible ones, against enumeration."""
     decide = oj.single.table()
-    rng = np.random.default_rng(num_places)
-    for num_subtasks in (1, 2, 4):
-        for kind in range(4):
-            draw = cases.random_table if kind == 0 else cases.integer_table
-            costs = draw(rng, num_subtasks, num_places)
-            if kind >= 2:
-                costs.execution[rng.random(costs.execution.shape) < 0.2] = np.inf
-                costs.transfer[rng.random(costs.transfer.shape) < 0.3] = np.inf
-            if kind == 3:
-                costs.transfer[num_subtasks // 2] = np.inf
-            expected, _ = oracle.table_optimum(costs.execution, costs.transfer)
-            assert tuple(decide(costs.execution, costs.transfer)) == tuple(expected)
+    for costs in cases.tables_of_every_kind(num_places):
+        expected, _ = oracle.table_optimum(costs.execution, costs.transfer)
+        assert tuple(decide(costs.execution, costs.transfer)) == tuple(expected)
 
 
 def test_long_tables_and_lists() -> None:

@@ -3,27 +3,11 @@
 Writes results/trained/<row>.json and their metrics. The default preset trains none of them.
 """
 
-import re
 from typing import Any
 
 from experiments.graphs import training
 from experiments.graphs.presets import PRESETS
 from experiments.reporting.stage import Settings, Stage, script
-
-_TITLES = {
-    "search_schedules": "schedules that search found",
-    "own_schedules": "its own best schedules",
-    "own_independent": "its own best, tasks sampled independently",
-    "own_best_and_worst": "its own best and worst three",
-}
-
-
-def _title(name: str) -> str:
-    if found := re.fullmatch(r"temperature_(.*)", name):
-        return f"distilled, T = {found[1]}"
-    if found := re.fullmatch(r"requests_(.*)", name):
-        return f"distilled, {found[1]} requests"
-    return _TITLES[name]
 
 
 def compute(settings: Settings) -> dict[str, Any]:
@@ -33,7 +17,8 @@ def compute(settings: Settings) -> dict[str, Any]:
 
 def _section(results: dict[str, Any], settings: Settings) -> str:
     text = "## Other ways to train the student\n\n"
-    rows = {_title(name): row for name, row in results.items() if isinstance(row, dict)}
+    titles = {name: row.title for name, row in PRESETS[settings.preset].ablations.items()}
+    rows = {title: results[name] for name, title in titles.items()}
     if not rows:
         return text + f"Not part of the preset {settings.preset}; --preset=paper has them.\n"
     return (

@@ -18,6 +18,7 @@ class Row:
         "teacher", the best of the teacher's samples and its softened answers.
       trainings: repetitions, each with requests and weights of its own seed.
       requests: training graphs of each size.
+      title: what tables call a row that is compared with the student.
     """
 
     model: GraphPolicyConfig
@@ -25,6 +26,7 @@ class Row:
     labels: str
     trainings: int
     requests: int = 2048
+    title: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +83,9 @@ def _ablations(num_epochs: int, trainings: int) -> dict[str, Row]:
     own = Row(_STUDENT, _for(_OWN, num_epochs), "own", trainings)
     hotter = {
         f"temperature_{temperature:g}": dataclasses.replace(
-            student, training=dataclasses.replace(student.training, temperature=temperature)
+            student,
+            training=dataclasses.replace(student.training, temperature=temperature),
+            title=f"distilled, T = {temperature:g}",
         )
         for temperature in (1.0, 2.0, 4.0)
     }
@@ -90,19 +94,26 @@ def _ablations(num_epochs: int, trainings: int) -> dict[str, Row]:
             student,
             requests=requests,
             training=_for(_TAUGHT, num_epochs * student.requests // requests),
+            title=f"distilled, {4 * requests} requests",
         )
         for requests in (32, 128, 512)
     }
     return {
         **hotter,
         **fewer,
-        "search_schedules": dataclasses.replace(own, labels="search"),
-        "own_schedules": own,
+        "search_schedules": dataclasses.replace(
+            own, labels="search", title="schedules that search found"
+        ),
+        "own_schedules": dataclasses.replace(own, title="its own best schedules"),
         "own_independent": dataclasses.replace(
-            own, training=dataclasses.replace(own.training, shared_noise=0.0)
+            own,
+            training=dataclasses.replace(own.training, shared_noise=0.0),
+            title="its own best, tasks sampled independently",
         ),
         "own_best_and_worst": dataclasses.replace(
-            own, training=dataclasses.replace(own.training, contrast=3)
+            own,
+            training=dataclasses.replace(own.training, contrast=3),
+            title="its own best and worst three",
         ),
     }
 

@@ -136,15 +136,7 @@ def test_a_chain_of_many_subtasks(exact) -> None:
 @pytest.mark.parametrize("num_places", [1, 2, 3, 5, 8])
 def test_tables_of_any_number_of_places(exact, num_places: int) -> None:
     """Random, tied, and partly and wholly impossible ones, against enumeration."""
-    rng = np.random.default_rng(num_places)
-    for num_subtasks, kind in itertools.product((1, 2, 4), range(4)):
-        draw = cases.random_table if kind == 0 else cases.integer_table
-        costs = draw(rng, num_subtasks, num_places)
-        if kind >= 2:
-            costs.execution[rng.random(costs.execution.shape) < 0.2] = np.inf
-            costs.transfer[rng.random(costs.transfer.shape) < 0.3] = np.inf
-        if kind == 3:
-            costs.transfer[num_subtasks // 2] = np.inf
+    for costs in cases.tables_of_every_kind(num_places):
         expected, least = oracle.table_optimum(costs.execution, costs.transfer)
         found = ask_table(exact["latency"], costs.execution[None], costs.transfer[None])
         assert found.error == [0]
