@@ -4,16 +4,16 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from offload_jax.batching import Batched
 from offload_jax.graphs.problem import (
     GraphProblem,
     as_bool_array,
-    batch_shapes,
     check_axes,
     check_booleans,
     data_on_edges,
@@ -26,7 +26,6 @@ from offload_jax.validation import (
     Array,
     ArrayLike,
     as_float_array,
-    broadcast_shapes,
     check_kind,
     check_values,
     is_traced,
@@ -62,7 +61,7 @@ _CONVERSIONS = {"depends": as_bool_array, "home": _as_places}
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, init=False)
-class GraphCosts:
+class GraphCosts(Batched):
     """A task graph on K places joined by L one-way links; what every solver works on.
 
     Leading dimensions are free and broadcast. Routes, servers and the kind of links are the same
@@ -100,6 +99,8 @@ class GraphCosts:
     serial: tuple[bool, ...] = dataclasses.field(metadata={"static": True})
     send_once: bool = dataclasses.field(metadata={"static": True})
 
+    own_axes: ClassVar[dict[str, int]] = {name: len(tail) for name, tail in AXES.items()}
+
     def __init__(
         self,
         seconds: ArrayLike,
@@ -135,11 +136,6 @@ class GraphCosts:
     def num_places(self) -> int:
         """K, the number of places."""
         return np.shape(self.seconds)[-1]
-
-    @property
-    def batch_shape(self) -> tuple[int, ...]:
-        """The broadcast shape of all leading dimensions."""
-        return broadcast_shapes(batch_shapes(self, {n: len(tail) for n, tail in AXES.items()}))
 
 
 # Links of a `GraphProblem`: device to edge and back, edge to cloud and back.

@@ -1,11 +1,12 @@
 """The task graph problem: tasks that need each other's results, processors and links they share."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
 
+from offload_jax.batching import Batched
 from offload_jax.network import Place
 from offload_jax.validation import (
     BANDWIDTH,
@@ -37,7 +38,7 @@ AXES = {
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, init=False)
-class GraphProblem:
+class GraphProblem(Batched):
     """One request that is a graph of tasks, or a batch of them.
 
     Tasks are numbered so that none needs a later one. Leading batch dimensions are free and
@@ -75,6 +76,8 @@ class GraphProblem:
     release: Array
     send_once: bool = dataclasses.field(metadata={"static": True})
 
+    own_axes: ClassVar[dict[str, int]] = AXES
+
     def __init__(
         self,
         cycles: ArrayLike,
@@ -110,25 +113,6 @@ class GraphProblem:
         """K, the number of places: device, edge and cloud."""
         return len(Place)
 
-    @property
-    def batch_shape(self) -> tuple[int, ...]:
-        """The broadcast shape of all leading dimensions."""
-        return broadcast_shapes(batch_shapes(self, AXES))
-
-    def __len__(self) -> int:
-        if not self.batch_shape:
-            raise TypeError("a single problem has no length")
-        return self.batch_shape[0]
-
-    def __getitem__(self, index: Any) -> "GraphProblem":
-        """Selects from the batch: `problem[3]`, `problem[:100]`, `problem[mask]`."""
-        batch = self.batch_shape
-        if not batch:
-            raise IndexError("a single problem has no rows to select")
-        if isinstance(index, (int, np.integer)) and not -batch[0] <= index < batch[0]:
-            raise IndexError(f"index {index} is out of range for a batch of {batch[0]} problems")
-        return jax.tree.map(lambda leaf: leaf[index], broadcast_batch(self))
-
 
 def as_bool_array(name: str, value: Any) -> Any:
     """Converts lists of booleans, or of 0 and 1; leaves JAX arrays and pytree sentinels alone."""
@@ -140,24 +124,6 @@ def as_bool_array(name: str, value: Any) -> Any:
     if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
         raise ValueError(f"{name}: must hold booleans, got dtype {array.dtype}")
     return array.astype(bool)
-
-
-def batch_shapes(source: Any, axes: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """The leading dimensions of every field, by name."""
-    shapes = {name: np.shape(getattr(source, name)) for name in axes}
-    return {name: shape[: len(shape) - axes[name]] for name, shape in shapes.items()}
-
-
-def broadcast_batch(problem: GraphProblem) -> GraphProblem:
-    """Gives every field its full batch shape."""
-    batch = problem.batch_shape
-    fields = {}
-    for name, trailing in AXES.items():
-        value: Any = getattr(problem, name)
-        tail = (problem.num_tasks,) * trailing
-        library = jax.numpy if isinstance(value, jax.Array) else np
-        fields[name] = library.broadcast_to(value, batch + tail)
-    return dataclasses.replace(problem, **fields)
 
 
 def validate(problem: GraphProblem) -> None:
@@ -205,7 +171,7 @@ def validate_shapes(problem: GraphProblem) -> None:
         raise ValueError(f"edge_servers = {problem.edge_servers}: must be an integer of at least 1")
 
 
-def check_axes(source: Any, axes: dict[str, tuple[str, ...]], sizes: dict[str, int]) -> None:
+def check_axes(source: Batched, axes: dict[str, tuple[str, ...]], sizes: dict[str, int]) -> None:
     """Checks trailing axes and that leading ones broadcast.
 
     Args:
@@ -226,7 +192,7 @@ def check_axes(source: Any, axes: dict[str, tuple[str, ...]], sizes: dict[str, i
                     f"{name}: axes [..., {', '.join(tail)}] with {letter} = {known} do not fit"
                     f" shape {shape}"
                 )
-    broadcast_shapes(batch_shapes(source, {name: len(tail) for name, tail in axes.items()}))
+    broadcast_shapes(source.batch_shapes)
 
 
 def validate_depends(depends: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
+from offload_jax.batching import broadcast_batch
 from offload_jax.graphs.graph_network import GraphPolicyConfig
 from tests import oracle
 from tests.export import compiled
@@ -33,8 +34,6 @@ class Answers(NamedTuple):
 
 def inputs_of(problem: oj.graphs.GraphProblem) -> tuple[np.ndarray, np.ndarray]:
     """Rows of float32 and of edges, as the driver takes them."""
-    from offload_jax.graphs.problem import broadcast_batch
-
     fields = {
         name: np.asarray(getattr(broadcast_batch(problem), name))
         for name in ("cycles", "input", "output", "release", "data", "depends", *RATES)

@@ -262,3 +262,18 @@ def test_release_may_be_one_number() -> None:
     makespan = oj.graphs.simulate(changed(release=5.0), PLACE, ORDER).makespan
     np.testing.assert_array_equal(makespan, [8, 8])
     oj.graphs.validate(oj.graphs.GraphProblem([1], [[0]], [[0]], [0], [0], 1, 1, 1, 1, release=2))
+
+
+def test_rows_are_selected_as_those_of_chains_are() -> None:
+    problem = oj.graphs.scenarios.sample(jax.random.key(0), oj.graphs.scenarios.layered(4), 3)
+    assert len(problem) == len(list(problem)) == 3
+    np.testing.assert_array_equal(problem[-1].cycles, problem.cycles[2])
+    assert problem[1].depends.shape == (4, 4)
+    # A second index would be one of tasks, not of the batch.
+    for index in (3, -4, (0, 1)):
+        with pytest.raises(IndexError):
+            problem[index]
+    with pytest.raises(TypeError, match="a single GraphProblem has no length"):
+        len(problem[0])
+    costs = oj.graphs.graph_costs(problem)
+    assert costs[1:].batch_shape == (2,)
