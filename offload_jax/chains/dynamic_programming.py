@@ -8,8 +8,8 @@ the chain from subtask t onwards, once subtask t - 1 ran at place j, obeys
 O(A K^2) operations and, on a batch, one pass over the input. Table entries stay separate arrays, so
 XLA fuses the computation of costs into that of V. There are two kernels:
 
-- short chains, whose decision fits into one integer, are unrolled: each V carries its decisions, a
-  few bits a subtask, and all is one fused loop over the batch;
+- short chains are unrolled, once for each word that holds their decision, a few bits a subtask, and
+  once for their cost: each V carries its decisions, and all is one fused loop over the batch;
 - longer ones scan over the subtasks, a chunk of the batch that stays in cache at a time and its
   rows the minor axis. Each step stores the next place from each place, packed into as few bytes as
   hold them, and a second scan follows these pointers from the start. (A step that is not the body
@@ -35,8 +35,11 @@ from offload_jax.chains.problem import RULES, ChainProblem
 from offload_jax.objectives import Objective
 
 WORD_BITS = 32
-# Terms of a chain that is unrolled instead of scanned: 16 subtasks of 3 places, 9 of 4.
-_MAX_UNROLLED = 144
+# Terms of a chain that is unrolled instead of scanned, which bounds the time to compile.
+_MAX_TERMS = 400
+# A large batch of at most three places is unrolled up to so many words, which takes a third to half
+# the time of the scan and two to six times as long to compile.
+_MAX_WORDS = 4
 # XLA's CPU loops over a long batch are two to three times slower where its length is no multiple of
 # this, so what is left over is solved apart.
 _EVEN, _LARGE = 64, 4096
@@ -65,20 +68,21 @@ def minimize(
       `[*batch, A]` lexicographically smallest optimal decision and `[*batch]` its cost; cost
       `inf` and decision all 0 where every decision is impossible.
     """
-    bits = _bits(source.num_places)
-    longest = min(WORD_BITS // bits, _MAX_UNROLLED // source.num_places**2)
-    if source.num_subtasks > longest:
+    num_places, num_subtasks, batch = source.num_places, source.num_subtasks, source.batch_shape
+    in_word = min(WORD_BITS // _bits(num_places), _MAX_TERMS // num_places**2)
+    is_large = is_known(math.prod(batch)) and math.prod(batch) > _LARGE
+    many = is_large and num_places <= 3
+    if num_subtasks > in_word * (_MAX_WORDS if many else 1):
         return _minimize_long(source, objective, mark_invalid)
-    batch = source.batch_shape
-    one_axis = isinstance(source, ChainProblem) and len(batch) == 1 and is_known(batch[0])
-    if one_axis and batch[0] > _LARGE:
+    short = functools.partial(
+        _minimize_short, objective=objective, mark_invalid=mark_invalid, in_word=in_word
+    )
+    if is_large and len(batch) == 1 and isinstance(source, ChainProblem):
         even = batch[0] // _EVEN * _EVEN
         if even != batch[0]:
-            halves = source[:even], source[even:]
-            parts = [_minimize_short(part, objective, mark_invalid) for part in halves]
-            decisions, costs = zip(*parts, strict=True)
+            decisions, costs = zip(*map(short, (source[:even], source[even:])), strict=True)
             return jnp.concatenate(decisions), jnp.concatenate(costs)
-    return _minimize_short(source, objective, mark_invalid)
+    return short(source)
 
 
 def _bits(num_places: int) -> int:
@@ -86,35 +90,72 @@ def _bits(num_places: int) -> int:
     return max(1, (num_places - 1).bit_length())
 
 
-def unpack(words: Array, length: int, bits: int) -> Int8[Array, "... length"]:
-    """The first `length` places that are packed in each word, `bits` a place, lowest first."""
-    shifts = jnp.arange(length, dtype=jnp.uint32) * bits
-    mask = jnp.uint32((1 << bits) - 1)
-    return ((words[..., None] >> shifts.reshape((1,) * words.ndim + (-1,))) & mask).astype(jnp.int8)
+def computed_once(word: Array, keep: Array) -> Array:
+    """A word, or 0 where it is not to be kept, as a result of its own.
+
+    The division changes nothing. XLA does not fuse what it deems expensive into its uses; to unpack
+    a word it would compute it again for each place.
+    """
+    return jnp.where(keep, word, 0) // jnp.where(keep, jnp.uint32(1), jnp.uint32(2))
+
+
+def unpack(words: list[Array], length: int, bits: int, in_word: int) -> Int8[Array, "... length"]:
+    """The first `length` places of those that are packed in words.
+
+    Args:
+      words: one or more, `[...]`.
+      length: places in all.
+      bits: of a place; the first place of a word is the lowest.
+      in_word: places in each word but the last.
+    """
+    t = lift(jnp.arange(length, dtype=jnp.uint32), words[0].ndim + 1)
+    word = words[-1][..., None]
+    for i in reversed(range(len(words) - 1)):
+        word = jnp.where(t < in_word * (i + 1), words[i][..., None], word)
+    return ((word >> (t % in_word * bits)) & ((1 << bits) - 1)).astype(jnp.int8)
 
 
 def _minimize_short(
-    source: ChainProblem | ChainCosts, objective: Objective, mark_invalid: bool
+    source: ChainProblem | ChainCosts, objective: Objective, mark_invalid: bool, in_word: int
 ) -> tuple[Int8[Array, "*batch A"], Float[Array, "*batch"]]:
+    """Unrolls the chain, once for each word of its decision and once for its cost.
+
+    Of a part of the chain whose decisions go into one word, all after it is followed for its costs
+    alone, and all before it only says from which place the part is entered.
+    """
     num_subtasks, batch = source.num_subtasks, source.batch_shape
     places, bits = range(source.num_places), _bits(source.num_places)
     # Cutting the source, not its terms, lets XLA fuse terms that are used more than once.
     cuts = [source.subtask(t) for t in range(num_subtasks)]
     stages = [terms_of(cut, objective) for cut in cuts]
-    values = [stages[-1].transfer[k][0][1] for k in places]
-    if mark_invalid:
-        values = _mark(values, cuts[-1], is_end=True)
-    words = [jnp.zeros((), jnp.uint32)] * len(places)
-    for t in reversed(range(num_subtasks)):
-        extended = [words[k] | (jnp.uint32(k) << (bits * t)) for k in places]
-        found = [_least(row, extended) for row in _candidates(stages[t], values)]
-        values, words = [value for value, _ in found], [word for _, word in found]
-        if mark_invalid:
-            values = _mark(values, cuts[t])
-    # Where nothing is possible, the rest of the chain alone may still have chosen places.
-    word = jnp.where(values[0] < math.inf, words[0], 0)
-    decision = unpack(jnp.broadcast_to(word, batch), num_subtasks, bits)
-    return decision, jnp.broadcast_to(values[0], batch)
+    end = [stages[-1].transfer[k][0][1] for k in places]
+
+    def backward(first: int, past: int, *, mark: bool = False) -> tuple[list[Array], list[Array]]:
+        """Least costs from subtask `first` on, and words of its decisions before `past`."""
+        values, words = end, [jnp.zeros((), jnp.uint32)] * len(places)
+        if mark:
+            values = _mark(values, cuts[-1], is_end=True)
+        for t in reversed(range(first, num_subtasks)):
+            labels = words
+            if t < past:
+                labels = [words[k] | (jnp.uint32(k) << (bits * (t - first))) for k in places]
+            found = [_least(row, labels) for row in _candidates(stages[t], values)]
+            values, words = [value for value, _ in found], [word for _, word in found]
+            if mark:
+                values = _mark(values, cuts[t])
+        return values, words
+
+    cost = backward(0, 0, mark=mark_invalid)[0][0]
+    parts: list[Array] = []
+    for first in range(0, num_subtasks, in_word):
+        _, words = backward(first, first + in_word)
+        word = words[0]
+        if parts:
+            place = parts[-1] >> (bits * (in_word - 1))
+            word = functools.reduce(lambda w, k: jnp.where(place == k, words[k], w), places, word)
+        # Where nothing is possible, the rest of the chain alone may still have chosen places.
+        parts.append(jnp.broadcast_to(computed_once(word, cost < math.inf), batch))
+    return unpack(parts, num_subtasks, bits, in_word), jnp.broadcast_to(cost, batch)
 
 
 def _candidates(stage: CostTerms, values: list[Array]) -> list[list[Array]]:

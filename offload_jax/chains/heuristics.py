@@ -1,5 +1,6 @@
 """Decisions that cost no search: greedy."""
 
+import functools
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
 from offload_jax.chains.costs import ChainCosts, CostTerms, terms_of
-from offload_jax.chains.dynamic_programming import WORD_BITS, unpack
+from offload_jax.chains.dynamic_programming import WORD_BITS, computed_once, unpack
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.objectives import Objective
 
@@ -26,30 +27,53 @@ def greedy(
     Returns:
       `[*batch, A]` decisions; ties go to the smaller place.
     """
+    num_subtasks, batch = source.num_subtasks, source.batch_shape
+    bits = max(1, (source.num_places - 1).bit_length())
+    in_word = WORD_BITS // bits
+    follow = functools.partial(_follow, objective=objective, bits=bits)
+    nowhere = jnp.zeros((), jnp.uint32)
+    if num_subtasks <= in_word:
+        word = follow(source, nowhere, count_return=count_return)
+        return unpack([jnp.broadcast_to(word, batch)], num_subtasks, bits, in_word)
+
+    def step(before: Array, i: Array) -> tuple[Array, Array]:
+        place = before >> (bits * (in_word - 1))
+        # What is stored is the word that came in: XLA gives a loop that stores its result in a
+        # larger array a single thread.
+        return follow(source.part(i * in_word, in_word), place), before
+
+    rest = (num_subtasks - 1) % in_word + 1
+    num_words = (num_subtasks - rest) // in_word + 1
+    first = jnp.broadcast_to(follow(source.part(0, in_word), nowhere), batch)
+    last, words = jax.lax.scan(step, first, jnp.arange(1, num_words - 1))
+    place = last >> (bits * (in_word - 1))
+    end = follow(source.part(num_subtasks - rest, rest), place, count_return=count_return)
+    words = jnp.moveaxis(jnp.concatenate([words, last[None], end[None]]), 0, -1)
+    decision = unpack([words], in_word, bits, in_word)
+    return decision.reshape(*batch, -1)[..., :num_subtasks]
+
+
+def _follow(
+    source: ChainProblem | ChainCosts,
+    place: Array,
+    *,
+    objective: Objective,
+    bits: int,
+    count_return: bool = False,
+) -> Array:
+    """Greedy decisions of a part of a chain that is entered from a place, packed into a word.
+
+    Cut and packed as in the dynamic program, so that all fuses into one loop over the batch.
+    """
     num_subtasks, places = source.num_subtasks, range(source.num_places)
-    nothing = [0.0] * len(places)
-    bits = max(1, (len(places) - 1).bit_length())
-    if num_subtasks * bits <= WORD_BITS:
-        # Cut and packed as in the dynamic program, so that all fuses into one loop over the batch.
-        place, word = jnp.zeros((), jnp.int8), jnp.zeros((), jnp.uint32)
-        for t in range(num_subtasks):
-            stage = terms_of(source.subtask(t), objective)
-            last = count_return and t == num_subtasks - 1
-            home = [stage.transfer[k][0][1] for k in places] if last else nothing
-            place = _choose(place, jax.tree.map(lambda entry: entry[0], stage), home)
-            word = word | (place.astype(jnp.uint32) << (bits * t))
-        return unpack(jnp.broadcast_to(word, source.batch_shape), num_subtasks, bits)
-
-    terms = terms_of(source, objective)
-
-    def step(place: Array, t: Array) -> tuple[Array, Array]:
-        place = _choose(place, jax.tree.map(lambda entry: entry[t], terms), nothing)
-        return place, place
-
-    place, chosen = jax.lax.scan(step, terms.zeros(jnp.int8), jnp.arange(num_subtasks - 1))
-    final = jax.tree.map(lambda entry: entry[num_subtasks - 1], terms)
-    home = [terms.transfer[k][0][num_subtasks] if count_return else 0.0 for k in places]
-    return jnp.moveaxis(jnp.concatenate([chosen, _choose(place, final, home)[None]]), 0, -1)
+    word = jnp.zeros((), jnp.uint32)
+    for t in range(num_subtasks):
+        stage = terms_of(source.subtask(t), objective)
+        returns = count_return and t == num_subtasks - 1
+        home = [stage.transfer[k][0][1] if returns else 0.0 for k in places]
+        place = _choose(place, jax.tree.map(lambda entry: entry[0], stage), home)
+        word = word | (place << (bits * t))
+    return computed_once(word, place < len(places))
 
 
 def _choose(place: Array, stage: CostTerms, home: list[Any]) -> Array:
@@ -62,9 +86,9 @@ def _choose(place: Array, stage: CostTerms, home: list[Any]) -> Array:
             arriving = jnp.where(place == j, stage.transfer[j][k], arriving)
         return arriving + stage.execution[k] + home[k]
 
-    best, chosen = total(0), jnp.zeros((), jnp.int8)
+    best, chosen = total(0), jnp.zeros((), jnp.uint32)
     for k in places[1:]:
         candidate = total(k)
-        chosen = jnp.where(candidate < best, jnp.int8(k), chosen)
+        chosen = jnp.where(candidate < best, jnp.uint32(k), chosen)
         best = jnp.minimum(candidate, best)
     return chosen

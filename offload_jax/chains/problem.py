@@ -1,9 +1,11 @@
 """The chain offloading problem: a task cut into subtasks, two processors and two links."""
 
 import dataclasses
-from typing import ClassVar
+import functools
+from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 
 from offload_jax.batching import Batched
 from offload_jax.network import Place
@@ -85,6 +87,13 @@ class ChainProblem(Batched):
         return dataclasses.replace(
             self, cycles=self.cycles[..., t : t + 1], data=self.data[..., t : t + 2]
         )
+
+    def part(self, first: Any, length: int) -> "ChainProblem":
+        """The chain cut down to so many subtasks from `first` on, which may be traced."""
+        cut = functools.partial(jax.lax.dynamic_slice_in_dim, start_index=first, axis=-1)
+        cycles = cut(jnp.asarray(self.cycles), slice_size=length)
+        data = cut(jnp.asarray(self.data), slice_size=length + 1)
+        return dataclasses.replace(self, cycles=cycles, data=data)
 
 
 RULES = {

@@ -8,7 +8,7 @@ import pytest
 
 import offload_jax as oj
 from tests import cases, oracle
-from tests.chains.test_dynamic_programming import smallest_optimal_decision
+from tests.chains.test_dynamic_programming import smallest_optimal_decision, tied_rows
 
 
 @pytest.mark.parametrize("num_subtasks", [*range(1, 71), 1000])
@@ -29,3 +29,14 @@ def test_every_length_and_number_of_places(num_subtasks: int, num_places: int) -
         assert oracle.table_cost(*table, np.asarray(decision)) == least
         if num_subtasks <= 20:
             np.testing.assert_array_equal(decision, smallest_optimal_decision(*table))
+
+
+@pytest.mark.parametrize("num_subtasks", range(1, 71))
+@pytest.mark.parametrize("num_places", [2, 3])
+def test_every_length_of_large_batches(num_subtasks: int, num_places: int) -> None:
+    """They are compiled another way than small ones."""
+    costs = tied_rows(num_subtasks, num_places, num=4_100)
+    solution, small = (oj.solve(source) for source in (costs, costs[:4]))
+    for field in ("decision", "cost"):
+        found, expected = (np.asarray(getattr(each, field)) for each in (solution, small))
+        np.testing.assert_array_equal(found, np.resize(expected, found.shape))

@@ -33,6 +33,26 @@ def test_latency() -> None:
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("num_subtasks", [33, 70])
+def test_latency_of_long_chains(num_subtasks: int) -> None:
+    """They are followed a part at a time."""
+    listed = cases.chains(num_subtasks)
+    rng = np.random.default_rng(num_subtasks)
+    decision = rng.integers(0, 3, (len(listed), num_subtasks))
+    problem = cases.as_problem(listed)
+    expected = [oracle.latency(*row) for row in zip(listed, decision.tolist(), strict=True)]
+    np.testing.assert_allclose(oj.latency(problem, decision), expected, rtol=1e-5)
+
+
+def test_gradient_of_a_long_chain() -> None:
+    """A cycle more costs what a cycle takes where it runs; nothing in the cloud."""
+    problem = cases.wide_problem(np.random.default_rng(2), 70)
+    decision = np.arange(70) % 3
+    gradient = jax.grad(oj.latency)(jax.tree.map(jnp.asarray, problem), decision)
+    seconds = np.array([1 / problem.device_speed, 1 / problem.edge_speed, 0.0])
+    np.testing.assert_allclose(gradient.cycles, seconds[decision], rtol=1e-5)
+
+
 @pytest.mark.parametrize("power", [None, POWER], ids=["default", "own"])
 def test_energy(power: oracle.Power | None) -> None:
     model = None if power is None else oj.PowerModel(*power)

@@ -121,10 +121,32 @@ def test_large_batches_of_any_length(num: int, shares: bool) -> None:
     np.testing.assert_allclose(solution.cost, every, rtol=1e-5)
 
 
-@pytest.mark.parametrize("num", [2049, 5000])
-def test_chunks_of_long_chains(num: int) -> None:
+def tied_rows(num_subtasks: int, num_places: int, num: int) -> oj.ChainCosts:
+    """Four tables with ties, the last one impossible in the middle, again and again."""
+    rng = np.random.default_rng(num_subtasks)
+    costs = cases.integer_table(rng, num_subtasks, num_places, (4,), high=1)
+    costs.transfer[3, num_subtasks // 2] = math.inf
+    return jax.tree.map(lambda field: np.resize(field, (num, *field.shape[1:])), costs)
+
+
+@pytest.mark.parametrize(("num_subtasks", "num_places"), [(17, 3), (16, 4), (33, 2), (50, 3)])
+def test_ties_of_large_batches(num_subtasks: int, num_places: int) -> None:
+    """Decisions of one word and of several, the last of them full or of a single subtask."""
+    costs = tied_rows(num_subtasks, num_places, num := 4_100)
+    solution = jax.tree.map(np.asarray, oj.solve(costs))
+    for row in range(4):
+        table = costs.execution[row], costs.transfer[row]
+        expected = smallest_optimal_decision(*table) if row < 3 else [0] * num_subtasks
+        of_row = solution.decision[row::4]
+        np.testing.assert_array_equal(of_row, np.broadcast_to(expected, of_row.shape))
+        np.testing.assert_array_equal(solution.cost[row::4], oracle.shortest_path(*table))
+    assert len(solution.cost) == num
+
+
+@pytest.mark.parametrize(("num", "num_subtasks"), [(2049, 17), (5000, 17), (5000, 65)])
+def test_chunks_of_long_chains(num: int, num_subtasks: int) -> None:
     """More rows than a chunk has, and no multiple of it: the last chunk overlaps another."""
-    problem = cases.wide_problem(np.random.default_rng(num), 17, (num,))
+    problem = cases.wide_problem(np.random.default_rng(num), num_subtasks, (num,))
     solution = oj.solve(problem)
     seconds = jax.jit(oj.latency)(problem, solution.decision)
     np.testing.assert_allclose(seconds, solution.cost, rtol=1e-5)
@@ -158,13 +180,15 @@ def test_all_lengths_in_one_shape(num_places: int) -> None:
         assert oracle.table_cost(*table, decision[padding:]) == solution.cost[row]
 
 
-@pytest.mark.parametrize("num_subtasks", [3, 20])
+@pytest.mark.parametrize(("num_subtasks", "num"), [(3, 70), (20, 70), (20, 4_100)])
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(oj.ChainProblem)])
-def test_what_is_invalid_is_found_on_the_way(name: str, value: float, num_subtasks: int) -> None:
+def test_what_is_invalid_is_found_on_the_way(
+    name: str, value: float, num_subtasks: int, num: int
+) -> None:
     """In the first and in the last number of a row in the middle of a batch."""
     for index in (0, -1):
-        problem = cases.wide_problem(np.random.default_rng(0), num_subtasks, (70,))
+        problem = cases.wide_problem(np.random.default_rng(0), num_subtasks, (num,))
         rows = getattr(problem, name)[33:34]
         rows.reshape(-1)[index] = value
         with pytest.raises(ValueError) as expected:

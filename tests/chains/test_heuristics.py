@@ -11,7 +11,7 @@ from tests import cases, oracle
 
 @pytest.mark.parametrize(
     ("num_subtasks", "count_return"),
-    [(1, False), (1, True), (2, True), (6, False), (6, True), (20, True)],
+    [(1, False), (1, True), (2, True), (6, False), (6, True), (17, True), (32, False), (50, True)],
 )
 def test_greedy(num_subtasks: int, count_return: bool) -> None:
     listed = cases.chains(num_subtasks)
