@@ -357,7 +357,8 @@ def _follow(
     source: ChainProblem | ChainCosts, visited: Array, before: Array, *, objective: Objective
 ) -> Array:
     """Cost of a part of a chain `[..., A]`, entered from places `before` `[...]`, up to its end."""
-    rank, places, total = before.ndim, range(source.num_places), 0.0
+    rank, places = before.ndim, range(source.num_places)
+    total: Any = 0.0
     for t in range(source.num_subtasks):
         stage, place = terms_of(source.subtask(t), objective), visited[..., t]
         spent = []
