@@ -37,9 +37,9 @@ from offload_jax.objectives import Objective
 WORD_BITS = 32
 # Terms of a chain that is unrolled instead of scanned, which bounds the time to compile.
 _MAX_TERMS = 400
-# A large batch of at most three places is unrolled up to so many words, which takes a third to half
-# the time of the scan and two to six times as long to compile.
-_MAX_WORDS = 4
+# Words of a chain of at most three places that is unrolled, and of one in a large batch: that takes
+# a third to half the time of the scan and up to six times as long to compile.
+_MAX_WORDS, _MAX_WORDS_IF_LARGE = 2, 4
 # XLA's CPU loops over a long batch are two to three times slower where its length is no multiple of
 # this, so what is left over is solved apart.
 _EVEN, _LARGE = 64, 4096
@@ -71,8 +71,10 @@ def minimize(
     num_places, num_subtasks, batch = source.num_places, source.num_subtasks, source.batch_shape
     in_word = min(WORD_BITS // _bits(num_places), _MAX_TERMS // num_places**2)
     is_large = is_known(math.prod(batch)) and math.prod(batch) > _LARGE
-    many = is_large and num_places <= 3
-    if num_subtasks > in_word * (_MAX_WORDS if many else 1):
+    max_words = 1
+    if num_places <= 3:
+        max_words = _MAX_WORDS_IF_LARGE if is_large else _MAX_WORDS
+    if num_subtasks > in_word * max_words:
         return _minimize_long(source, objective, mark_invalid)
     short = functools.partial(
         _minimize_short, objective=objective, mark_invalid=mark_invalid, in_word=in_word

@@ -143,7 +143,7 @@ def test_ties_of_large_batches(num_subtasks: int, num_places: int) -> None:
     assert len(solution.cost) == num
 
 
-@pytest.mark.parametrize(("num", "num_subtasks"), [(2049, 17), (5000, 17), (5000, 65)])
+@pytest.mark.parametrize(("num", "num_subtasks"), [(2049, 33), (5000, 65)])
 def test_chunks_of_long_chains(num: int, num_subtasks: int) -> None:
     """More rows than a chunk has, and no multiple of it: the last chunk overlaps another."""
     problem = cases.wide_problem(np.random.default_rng(num), num_subtasks, (num,))
