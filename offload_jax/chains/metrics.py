@@ -1,5 +1,6 @@
 """How good decisions are, against the exact optimum."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -49,7 +50,7 @@ def _aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
     both = jnp.broadcast_arrays(jnp.asarray(cost), jnp.asarray(optimal_cost))
     cost, optimal_cost = (jnp.ravel(costs) for costs in both)
     ratio = jnp.where(cost == optimal_cost, 1.0, cost / optimal_cost)
-    median, p99 = jnp.quantile(ratio, jnp.array([0.5, 0.99]), method="higher")
+    median, p99 = _quantiles(ratio, (0.5, 0.99))
     means = jnp.mean(cost), jnp.mean(optimal_cost)
     return NormalizedLatency(
         ratio_of_means=jnp.where(means[0] == means[1], 1.0, means[0] / means[1]),
@@ -58,6 +59,33 @@ def _aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
         geometric_mean=jnp.exp(jnp.mean(jnp.log(ratio))),
         p99=p99,
     )
+
+
+def _quantiles(values: Float[Array, " n"], shares: tuple[float, ...]) -> list[Array]:
+    """As `jnp.quantile(..., method="higher")` of numbers that are not negative, without sorting.
+
+    Their bits are in the same order as they are, so each quantile is found bit by bit, by counting
+    how many are below; a sort takes thirty times as long.
+    """
+    width = 8 * values.dtype.itemsize
+    word = jnp.dtype(f"uint{width}")
+    bits = jax.lax.bitcast_convert_type(values, word)
+    ranks = [math.ceil(share * (values.size - 1)) for share in shares]
+
+    def narrow(i: Array, found: list[Array]) -> list[Array]:
+        tried = [each | (jnp.ones((), word) << (width - 2 - i).astype(word)) for each in found]
+        below = [jnp.sum(bits < each, dtype=jnp.int32) for each in tried]
+        return [
+            jnp.where(count <= rank, new, old)
+            for count, rank, new, old in zip(below, ranks, tried, found, strict=True)
+        ]
+
+    found = jax.lax.fori_loop(0, width - 1, narrow, [jnp.zeros((), word)] * len(ranks))
+    unknown = jnp.any(jnp.isnan(values))
+    return [
+        jnp.where(unknown, math.nan, jax.lax.bitcast_convert_type(each, values.dtype))
+        for each in found
+    ]
 
 
 def normalized_latency(
@@ -109,5 +137,10 @@ def accuracy(decision: ArrayLike, label: ArrayLike) -> Accuracy:
 
 @jax.jit
 def _agreement(decision: Array, label: Array) -> Accuracy:
-    same = (decision == label).reshape(-1, decision.shape[-1])
-    return Accuracy(jnp.mean(same, axis=0), jnp.mean(same), jnp.mean(jnp.all(same, axis=-1)))
+    num_subtasks = decision.shape[-1]
+    same = (decision == label).reshape(-1, num_subtasks)
+    agreeing = jnp.sum(same, axis=0, dtype=jnp.int32)
+    # To count is several times as fast as `jnp.mean` and `jnp.all` of booleans.
+    whole = jnp.sum(jnp.sum(same, axis=-1, dtype=jnp.int32) == num_subtasks, dtype=jnp.int32)
+    per_subtask = agreeing / len(same)
+    return Accuracy(per_subtask, jnp.mean(per_subtask), whole / len(same))
