@@ -54,6 +54,7 @@ def greedy_with_return(
     return heuristics.greedy(problem, objective, count_return=True)
 
 
+@functools.partial(jax.jit, static_argnames="place")
 def _constant(problem: ChainProblem, place: Place) -> Int8[Array, "*batch A"]:
     validate_shapes(problem)
     return jnp.full((*problem.batch_shape, problem.num_subtasks), place, jnp.int8)
