@@ -24,7 +24,7 @@ from benchmarks.peers.peers import in_threads, numba_dp
 from benchmarks.solver_throughput import compiled_loop
 from experiments.reporting import command_line, tables
 
-LENGTHS = (6, 16, 17, 21, 26, 32, 50, 100, 1000)
+LENGTHS = (6, 16, 17, 21, 26, 32, 33, 50, 64, 65, 100, 1000)
 TABLES = ((6, 4), (6, 5), (6, 8), (26, 4), (26, 5), (26, 8))
 _COLUMNS = ("C", "numba", "jit", "plain", "numpy")
 BATCHES = (1, 10, 100, 1_000, 10_000, 100_001, 1 << 20)
@@ -246,6 +246,27 @@ def others(size: int, rounds: int) -> str:
     return tables.markdown(headers, lines)
 
 
+def given_decisions(size: int, rounds: int) -> str:
+    """Greedy, and the latency of given decisions, of all lengths."""
+    lines = []
+    for num_subtasks in LENGTHS:
+        num = max(size // num_subtasks // 64 * 64, 64)
+        source = jax.tree.map(jnp.asarray, problems(num, num_subtasks))
+        decision = oj.solve(source).decision
+        greedy, latency = jax.jit(oj.policies.greedy), jax.jit(oj.latency)
+        found = measure(
+            {
+                "greedy": lambda greedy=greedy, source=source: greedy(source),  # type: ignore[misc]
+                "latency": lambda latency=latency, rows=(source, decision): latency(*rows),  # type: ignore[misc]
+                "plain": lambda rows=(source, decision): oj.latency(*rows),  # type: ignore[misc]
+            },
+            rounds=rounds,
+        )
+        lines.append([num_subtasks, *(f"{each.wall / num * 1e9:.1f}" for each in found.values())])
+    headers = ["A", "greedy, ns", "latency in jit, ns", "latency, plain, ns"]
+    return tables.markdown(headers, lines)
+
+
 _VECTOR = "float64[::1]"
 
 
@@ -317,6 +338,7 @@ def main(values: flags.FlagValues) -> None:
         places(size, rounds),
         batches(6, rounds),
         batches(21, rounds),
+        given_decisions(size, rounds),
         others(size, rounds),
         one_at_a_time(values.repeats),
     ):

@@ -1,0 +1,31 @@
+"""The best of several schedules against the rule `greedy` on 100 000 graphs: run by name.
+
+python -m pytest tests/graphs/never_worse.py
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import offload_jax as oj
+
+
+@pytest.mark.parametrize(("num_tasks", "num"), [(5, 40_000), (12, 40_000), (20, 20_000)])
+def test_never_worse_than_greedy(num_tasks: int, num: int) -> None:
+    """A tenth of the graphs has a dead link; schedules are carried out by `simulate`."""
+    key = jax.random.key(num_tasks)
+    problem = oj.graphs.scenarios.sample(key, oj.graphs.scenarios.layered(num_tasks), num)
+    dead = np.arange(num) % 10 == 0
+    problem = dataclasses.replace(
+        problem,
+        edge_cloud_bandwidth=jnp.where(dead, 0.0, problem.edge_cloud_bandwidth),
+    )
+    policy = oj.graphs.policies.student().best_of(4)
+    makespan = oj.graphs.simulate(problem, *policy(problem, key)).makespan
+    rule = oj.graphs.simulate(problem, *oj.graphs.policies.greedy(problem)).makespan
+    assert int(jnp.sum(makespan > rule)) == 0
+    # The rule alone would pass as well.
+    assert float(jnp.mean(makespan < rule)) > 0.5
