@@ -18,9 +18,14 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pyte
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "numba")
 os.environ["NUMBA_OPT"] = "1"
+# Nobody reads in a program which line of Python asked for an operation.
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
+
+import gc
 
 import jax
 import jaxtyping
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import typecheck
@@ -44,3 +49,19 @@ settings.register_profile(
     database=None,
 )
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# Modules, annotations and traced programs are millions of objects that stay until the end. The
+# garbage collector would look through them again and again, which was a sixth of a run.
+gc.set_threshold(100_000, 50, 100)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    # pytest collects five times more before it ends, and Python again.
+    gc.collect()
+    gc.freeze()
