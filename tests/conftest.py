@@ -55,6 +55,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 gc.set_threshold(100_000, 50, 100)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is shared by the tests of a file is dear for networks, and files at the end of a worker's
+    half of the tests are torn apart, so these come first."""
+    items.sort(key=lambda item: "workloads" not in item.path.parts)
+
+
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()

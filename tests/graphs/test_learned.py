@@ -18,7 +18,7 @@ from offload_jax.graphs.graph_network import GraphPolicyConfig
 from offload_jax.graphs.learned import LearnedGraphPolicy, dependency_order, load, model_data
 from offload_jax.graphs.machine import hardware
 from offload_jax.learning import checkpoints
-from offload_jax.learning.parameters import initialize, num_parameters
+from offload_jax.learning.parameters import abstract_parameters, num_parameters
 from tests import oracle
 from tests.graphs import cases
 
@@ -27,14 +27,12 @@ MODEL = GraphPolicyConfig(hidden=5, second=4, order_hidden=3, rounds=1, message=
 
 def random_policy(model: GraphPolicyConfig = MODEL, seed: int = 0) -> LearnedGraphPolicy:
     """Far from where learning starts, so that it decides as no rule does."""
-    params = initialize(model, jax.random.key(seed))
-    leaves, structure = jax.tree.flatten(params)
     rng = np.random.default_rng(seed)
-    leaves = [
-        jnp.asarray(leaf + rng.normal(0, 1, leaf.shape), jnp.float32)
-        for leaf in map(np.asarray, leaves)
-    ]
-    return LearnedGraphPolicy(model, jax.tree.unflatten(structure, leaves))
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.normal(0, 1, leaf.shape), jnp.float32),
+        abstract_parameters(model),
+    )
+    return LearnedGraphPolicy(model, params)
 
 
 POLICY = random_policy()
