@@ -56,9 +56,9 @@ gc.set_threshold(100_000, 50, 100)
 
 
 # Each of two workers starts with one half of this, and one that has finished takes over what comes
-# last in the other's: so the tests on the tiny run of all experiments stay together, those of graphs
-# share their programs in one process, those of chains and of single requests in the other, and what
-# stands between shares little.
+# last in the other's. So what needs the tiny run of all experiments stays together, the tests of
+# graphs share their programs in one process, those of chains and of single requests in the other,
+# and what stands between shares little.
 _FIRST = (
     "experiments",
     "graphs",
