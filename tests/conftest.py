@@ -18,9 +18,14 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pyte
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "numba")
 os.environ["NUMBA_OPT"] = "1"
+# Nobody reads in a program which line of Python asked for an operation.
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
+
+import gc
 
 import jax
 import jaxtyping
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import typecheck
@@ -44,3 +49,45 @@ settings.register_profile(
     database=None,
 )
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# Modules, annotations and traced programs are millions of objects that stay until the end. The
+# garbage collector would look through them again and again, which was a sixth of a run.
+gc.set_threshold(100_000, 50, 100)
+
+
+# Each of two workers starts with one half of this, and one that has finished takes over what comes
+# last in the other's. So what needs the tiny run of all experiments stays together, the tests of
+# graphs share their programs in one process, those of chains and of single requests in the other,
+# and what stands between shares little.
+_FIRST = (
+    "experiments",
+    "graphs",
+    "export",
+    "benchmarks",
+    "datasets",
+    "learning",
+    "workloads",
+    "chains",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        first = item.path.relative_to(folder).parts[0]
+        return _FIRST.index(first) if first in _FIRST else len(_FIRST)
+
+    items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    # pytest collects five times more before it ends, and Python again.
+    gc.collect()
+    gc.freeze()

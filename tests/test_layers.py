@@ -1,6 +1,7 @@
 """Imports point one way, and importing the library has no side effects."""
 
 import ast
+import functools
 import graphlib
 import json
 import subprocess
@@ -43,6 +44,7 @@ def imported(module: str, nodes: Iterable[ast.AST]) -> set[str]:
     return names
 
 
+@functools.cache
 def imports_anywhere(module: str) -> set[str]:
     """Whatever a module imports, also inside functions."""
     return imported(module, ast.walk(ast.parse(FILES[module].read_text())))

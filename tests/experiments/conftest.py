@@ -12,6 +12,7 @@ from experiments.graphs import compare, generalization, real_graphs, test_sets
 from experiments.graphs import presets as graph_presets
 from experiments.paper import presets, table1
 from experiments.paper.presets import DEFAULT, PAPER, Preset, Row
+from experiments.reporting import plots
 from experiments.reporting.stage import Settings
 from experiments.studies import decision_map, decisions_over_time, real_tasks
 from offload_jax.chains.imitation_network import ImitationConfig
@@ -74,6 +75,7 @@ def tiny() -> Any:
     """The preset "tiny", and AlexNet in place of all networks."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(presets.PRESETS, "tiny", TINY)
+        patch.setitem(plots._STYLE, "savefig.dpi", 40)
         for study in (real_tasks, decision_map, decisions_over_time):
             patch.setattr(study, "NETWORKS", {"AlexNet": study.NETWORKS["AlexNet"]})
         patch.setattr(real_graphs, "NETWORKS", {"AlexNet": decision_map.NETWORKS["AlexNet"]})
