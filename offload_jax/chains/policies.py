@@ -38,26 +38,32 @@ def optimal_by_enumeration(
     return jnp.asarray(solve(problem, method="exhaustive", objective=objective).decision)
 
 
-@jax.jit
 def greedy(problem: ChainProblem, objective: Objective = LATENCY) -> Int8[Array, "*batch A"]:
     """Least transfer-in plus execution, subtask by subtask; the return leg is not looked at."""
     validate_shapes(problem)
-    return heuristics.greedy(problem, objective)
+    return _greedy(problem, objective, count_return=False)
 
 
-@jax.jit
 def greedy_with_return(
     problem: ChainProblem, objective: Objective = LATENCY
 ) -> Int8[Array, "*batch A"]:
     """Greedy that counts moving the result home when it places the last subtask."""
     validate_shapes(problem)
-    return heuristics.greedy(problem, objective, count_return=True)
+    return _greedy(problem, objective, count_return=True)
 
 
-@functools.partial(jax.jit, static_argnames="place")
+_greedy = jax.jit(heuristics.greedy, static_argnames="count_return")
+
+
 def _constant(problem: ChainProblem, place: Place) -> Int8[Array, "*batch A"]:
     validate_shapes(problem)
-    return jnp.full((*problem.batch_shape, problem.num_subtasks), place, jnp.int8)
+    return _filled((*problem.batch_shape, problem.num_subtasks), place)
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "place"))
+def _filled(shape: tuple[int, ...], place: Place) -> Array:
+    # Outside of `jit` a fill takes seven times as long.
+    return jnp.full(shape, place, jnp.int8)
 
 
 def local(problem: ChainProblem) -> Int8[Array, "*batch A"]:
