@@ -262,8 +262,9 @@ def given_decisions(size: int, rounds: int) -> str:
             },
             rounds=rounds,
         )
-        lines.append([num_subtasks, *(f"{each.wall / num * 1e9:.1f}" for each in found.values())])
-    headers = ["A", "greedy, ns", "latency in jit, ns", "latency, plain, ns"]
+        times = [f"{each.wall / num * 1e9:.1f}" for each in found.values()]
+        lines.append([num_subtasks, num, *times])
+    headers = ["A", "problems", "greedy, ns", "latency in jit, ns", "latency, plain, ns"]
     return tables.markdown(headers, lines)
 
 

@@ -5,11 +5,12 @@ the chain from subtask t onwards, once subtask t - 1 ran at place j, obeys
 
     V[t](j) = min_k transfer[t, j, k] + execution[t, k] + V[t + 1](k).
 
-O(A K^2) operations and, on a batch, one pass over the input. Table entries stay separate arrays, so
-XLA fuses the computation of costs into that of V. There are two kernels:
+O(A K^2) operations. Table entries stay separate arrays, so XLA fuses the computation of costs into
+that of V. There are two kernels:
 
-- short chains are unrolled, once for each word that holds their decision, a few bits a subtask, and
-  once for their cost: each V carries its decisions, and all is one fused loop over the batch;
+- short chains are unrolled: each V carries the decisions of a part of the chain in a word, a few
+  bits a subtask, and there is one fused loop over the batch for each word and one for the cost, all
+  of which follow the chain anew;
 - longer ones scan over the subtasks, a chunk of the batch that stays in cache at a time and its
   rows the minor axis. Each step stores the next place from each place, packed into as few bytes as
   hold them, and a second scan follows these pointers from the start. (A step that is not the body
@@ -35,7 +36,7 @@ from offload_jax.chains.problem import RULES, ChainProblem
 from offload_jax.objectives import Objective
 
 WORD_BITS = 32
-# Terms of a chain that is unrolled instead of scanned, which bounds the time to compile.
+# Terms of the part of a chain whose decisions go into one word; more compile too slowly.
 _MAX_TERMS = 400
 # Words of a chain of at most three places that is unrolled, and of one in a large batch: that takes
 # a third to half the time of the scan and up to six times as long to compile.
@@ -69,7 +70,7 @@ def minimize(
       `inf` and decision all 0 where every decision is impossible.
     """
     num_places, num_subtasks, batch = source.num_places, source.num_subtasks, source.batch_shape
-    in_word = min(WORD_BITS // _bits(num_places), _MAX_TERMS // num_places**2)
+    in_word = min(WORD_BITS // bits_of(num_places), _MAX_TERMS // num_places**2)
     is_large = is_known(math.prod(batch)) and math.prod(batch) > _LARGE
     max_words = 1
     if num_places <= 3:
@@ -87,7 +88,7 @@ def minimize(
     return short(source)
 
 
-def _bits(num_places: int) -> int:
+def bits_of(num_places: int) -> int:
     """Bits that hold one of so many places."""
     return max(1, (num_places - 1).bit_length())
 
@@ -126,7 +127,7 @@ def _minimize_short(
     alone, and all before it only says from which place the part is entered.
     """
     num_subtasks, batch = source.num_subtasks, source.batch_shape
-    places, bits = range(source.num_places), _bits(source.num_places)
+    places, bits = range(source.num_places), bits_of(source.num_places)
     # Cutting the source, not its terms, lets XLA fuse terms that are used more than once.
     cuts = [source.subtask(t) for t in range(num_subtasks)]
     stages = [terms_of(cut, objective) for cut in cuts]
@@ -250,7 +251,7 @@ def _minimize_rows(
       mark_invalid: as in `minimize`.
     """
     (num,), num_subtasks = source.batch_shape, source.num_subtasks
-    places, bits = range(source.num_places), _bits(source.num_places)
+    places, bits = range(source.num_places), bits_of(source.num_places)
     lanes = lanes if lanes and num % lanes == 0 else num
     subtask = _subtasks(source, lanes)
     pointers_per_word = WORD_BITS // bits

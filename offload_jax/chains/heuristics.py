@@ -1,6 +1,5 @@
 """Decisions that cost no search: greedy."""
 
-import functools
 from typing import Any
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
 from offload_jax.chains.costs import ChainCosts, CostTerms, terms_of
-from offload_jax.chains.dynamic_programming import WORD_BITS, computed_once, unpack
+from offload_jax.chains.dynamic_programming import WORD_BITS, bits_of, computed_once, unpack
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.objectives import Objective
 
@@ -28,13 +27,16 @@ def greedy(
       `[*batch, A]` decisions; ties go to the smaller place.
     """
     num_subtasks, batch = source.num_subtasks, source.batch_shape
-    bits = max(1, (source.num_places - 1).bit_length())
+    bits = bits_of(source.num_places)
     in_word = WORD_BITS // bits
-    follow = functools.partial(_follow, objective=objective, bits=bits)
+
+    def follow(part: ChainProblem | ChainCosts, place: Array, count_return: bool = False) -> Array:
+        word = _follow(part, place, objective=objective, bits=bits, count_return=count_return)
+        return jnp.broadcast_to(word, batch)
+
     nowhere = jnp.zeros((), jnp.uint32)
     if num_subtasks <= in_word:
-        word = follow(source, nowhere, count_return=count_return)
-        return unpack([jnp.broadcast_to(word, batch)], num_subtasks, bits, in_word)
+        return unpack([follow(source, nowhere, count_return)], num_subtasks, bits, in_word)
 
     def step(before: Array, i: Array) -> tuple[Array, Array]:
         place = before >> (bits * (in_word - 1))
@@ -44,13 +46,13 @@ def greedy(
 
     rest = (num_subtasks - 1) % in_word + 1
     num_words = (num_subtasks - rest) // in_word + 1
-    first = jnp.broadcast_to(follow(source.part(0, in_word), nowhere), batch)
+    first = follow(source.part(0, in_word), nowhere)
     last, words = jax.lax.scan(step, first, jnp.arange(1, num_words - 1))
     place = last >> (bits * (in_word - 1))
-    end = follow(source.part(num_subtasks - rest, rest), place, count_return=count_return)
+    end = follow(source.part(num_subtasks - rest, rest), place, count_return)
     words = jnp.moveaxis(jnp.concatenate([words, last[None], end[None]]), 0, -1)
     decision = unpack([words], in_word, bits, in_word)
-    return decision.reshape(*batch, -1)[..., :num_subtasks]
+    return decision.reshape(*batch, num_words * in_word)[..., :num_subtasks]
 
 
 def _follow(
@@ -59,7 +61,7 @@ def _follow(
     *,
     objective: Objective,
     bits: int,
-    count_return: bool = False,
+    count_return: bool,
 ) -> Array:
     """Greedy decisions of a part of a chain that is entered from a place, packed into a word.
 
@@ -73,6 +75,7 @@ def _follow(
         home = [stage.transfer[k][0][1] if returns else 0.0 for k in places]
         place = _choose(place, jax.tree.map(lambda entry: entry[0], stage), home)
         word = word | (place << (bits * t))
+    # Every word is kept, but XLA must not know it.
     return computed_once(word, place < len(places))
 
 

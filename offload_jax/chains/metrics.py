@@ -50,7 +50,7 @@ def _aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
     both = jnp.broadcast_arrays(jnp.asarray(cost), jnp.asarray(optimal_cost))
     cost, optimal_cost = (jnp.ravel(costs) for costs in both)
     ratio = jnp.where(cost == optimal_cost, 1.0, cost / optimal_cost)
-    median, p99 = _quantiles(ratio, (0.5, 0.99))
+    median, p99 = _percentiles(ratio, (50, 99))
     means = jnp.mean(cost), jnp.mean(optimal_cost)
     return NormalizedLatency(
         ratio_of_means=jnp.where(means[0] == means[1], 1.0, means[0] / means[1]),
@@ -61,16 +61,16 @@ def _aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
     )
 
 
-def _quantiles(values: Float[Array, " n"], shares: tuple[float, ...]) -> list[Array]:
-    """As `jnp.quantile(..., method="higher")` of numbers that are not negative, without sorting.
+def _percentiles(values: Float[Array, " n"], percents: tuple[int, ...]) -> list[Array]:
+    """As `jnp.percentile(..., method="higher")` of numbers that are not negative, without sorting.
 
-    Their bits are in the same order as they are, so each quantile is found bit by bit, by counting
-    how many are below; a sort takes thirty times as long.
+    Their bits are in the same order as they are, so each percentile is found bit by bit, by
+    counting how many are below; a sort takes thirty times as long.
     """
-    width = 8 * values.dtype.itemsize
+    num, width = values.shape[0], 8 * values.dtype.itemsize
     word = jnp.dtype(f"uint{width}")
     bits = jax.lax.bitcast_convert_type(values, word)
-    ranks = [math.ceil(share * (values.size - 1)) for share in shares]
+    ranks = [jnp.asarray(-(-percent * (num - 1) // 100)) for percent in percents]
 
     def narrow(i: Array, found: list[Array]) -> list[Array]:
         tried = [each | (jnp.ones((), word) << (width - 2 - i).astype(word)) for each in found]
@@ -80,12 +80,13 @@ def _quantiles(values: Float[Array, " n"], shares: tuple[float, ...]) -> list[Ar
             for count, rank, new, old in zip(below, ranks, tried, found, strict=True)
         ]
 
-    found = jax.lax.fori_loop(0, width - 1, narrow, [jnp.zeros((), word)] * len(ranks))
-    unknown = jnp.any(jnp.isnan(values))
-    return [
-        jnp.where(unknown, math.nan, jax.lax.bitcast_convert_type(each, values.dtype))
-        for each in found
-    ]
+    # Made of the data, so that they vary over a mesh as the data does.
+    zeros = [jnp.sum(bits < 0, dtype=word)] * len(percents)
+    found = jax.lax.fori_loop(0, width - 1, narrow, zeros)
+    # Taken from the values again, for their gradient.
+    result = [jnp.max(values, where=bits == each, initial=-math.inf) for each in found]
+    unknown = jnp.any(jnp.isnan(values)) | (result[0] < 0)
+    return [jnp.where(unknown, math.nan, each) for each in result]
 
 
 def normalized_latency(
@@ -142,5 +143,5 @@ def _agreement(decision: Array, label: Array) -> Accuracy:
     agreeing = jnp.sum(same, axis=0, dtype=jnp.int32)
     # To count is several times as fast as `jnp.mean` and `jnp.all` of booleans.
     whole = jnp.sum(jnp.sum(same, axis=-1, dtype=jnp.int32) == num_subtasks, dtype=jnp.int32)
-    per_subtask = agreeing / len(same)
-    return Accuracy(per_subtask, jnp.mean(per_subtask), whole / len(same))
+    num = same.shape[0]
+    return Accuracy(agreeing / num, jnp.mean(agreeing / num), whole / num)

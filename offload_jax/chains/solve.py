@@ -273,32 +273,39 @@ def _run_checked(
     return Solution(decision, cost, jnp.ones(cost.shape, bool)), ~jnp.any(jnp.isnan(cost))
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _minimize(
     method: str, weightless: tuple[bool, bool], source: Any, objective: Objective, limits: Limits
 ) -> tuple[jax.Array, jax.Array]:
     objective = objective.without(weightless)
+    fixed_source, fixed_objective = jax.lax.stop_gradient((source, objective))
     if method == "exhaustive":
-        return exhaustive.minimize(source, objective, limits)
-    if method == "label_setting":
-        return _call_label_setting(source, objective, limits)
-    return dynamic_programming.minimize(source, objective)
+        decision, cost = exhaustive.minimize(fixed_source, fixed_objective, limits)
+    elif method == "label_setting":
+        decision, cost = _call_label_setting(fixed_source, fixed_objective, limits)
+    else:
+        decision, cost = dynamic_programming.minimize(fixed_source, fixed_objective)
+    return decision, _with_derivative(cost, decision, source, objective)
 
 
-@_minimize.defjvp
-def _minimize_jvp(
-    method: str, weightless: tuple[bool, bool], primals: tuple, tangents: tuple
-) -> tuple:
-    """d cost = d evaluate(decision): the decision is piecewise constant (envelope theorem)."""
-    decision, cost = _minimize(method, weightless, *primals)
+@jax.custom_jvp
+def _with_derivative(
+    cost: jax.Array, decision: jax.Array, source: Any, objective: Objective
+) -> jax.Array:
+    """The least cost, whose derivative is that of the cost of the decision (envelope theorem)."""
+    del decision, source, objective
+    return cost
+
+
+@_with_derivative.defjvp
+def _with_derivative_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    cost, decision = primals[:2]
 
     def cost_of_decision(source: Any, objective: Objective) -> jax.Array:
         return evaluate_decision(source, decision, objective)
 
-    _, cost_tangent = jax.jvp(cost_of_decision, primals[:2], tangents[:2])
+    _, tangent = jax.jvp(cost_of_decision, primals[2:], tangents[2:])
     # Where no decision fits, there is nothing to differentiate.
-    cost_tangent = jnp.where(cost < math.inf, cost_tangent, 0.0)
-    return (decision, cost), (np.zeros(decision.shape, jax.dtypes.float0), cost_tangent)
+    return cost, jnp.where(cost < math.inf, tangent, 0.0)
 
 
 def _call_label_setting(

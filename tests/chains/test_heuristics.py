@@ -22,6 +22,17 @@ def test_greedy(num_subtasks: int, count_return: bool) -> None:
     np.testing.assert_array_equal(decision, expected)
 
 
+@pytest.mark.parametrize("batch", [(0,), (3, 0)])
+def test_greedy_about_nothing(batch: tuple[int, ...]) -> None:
+    problem = oj.ChainProblem(np.ones((*batch, 17)), np.ones((*batch, 18)), 1.0, 1.0, 1.0, 1.0)
+    assert oj.policies.greedy(problem).shape == (*batch, 17)
+
+
+def test_greedy_of_one_place() -> None:
+    costs = oj.ChainCosts(np.ones((5, 33, 1)), np.ones((5, 34, 1, 1)))
+    np.testing.assert_array_equal(heuristics.greedy(costs, oj.LATENCY), np.zeros((5, 33)))
+
+
 def test_greedy_on_a_table() -> None:
     """Cheap at once, dear later: greedy falls for it, and only its return leg is looked at."""
     execution = [[5.0, 0.0], [9.0, 1.0]]

@@ -83,6 +83,16 @@ def test_many_decisions_of_one_request() -> None:
     assert float(result.mean) == pytest.approx(np.mean(costs) / min(costs), rel=1e-5)
 
 
+def test_percentiles_differentiate() -> None:
+    """As the request that they are taken from; a cost over an optimum of 2 counts half."""
+    cost, optimal = np.array([4.0, 2.0, 3.0, 8.0]), np.full(4, 2.0)
+    for name, expected in (("median", [0.5, 0, 0, 0]), ("p99", [0, 0, 0, 0.5])):
+        gradient = jax.grad(
+            lambda cost, name=name: getattr(oj.metrics.aggregate(cost, optimal), name)
+        )
+        np.testing.assert_allclose(gradient(cost), expected)
+
+
 def test_metrics_inside_jit() -> None:
     problem = cases.wide_problem(np.random.default_rng(3), 3, (8,))
     decision = oj.policies.edge(problem)

@@ -192,6 +192,14 @@ for options, solution in zip(requests, expected[0]):
     assert len(found.cost.sharding.device_set) == 4
     assert_same(found, solution)
 
+def slowest(p):
+    return oj.metrics.normalized_latency(p, oj.policies.greedy(p)).p99[None]
+
+found = sharded(slowest, 4)(problem)
+np.testing.assert_allclose(found, [slowest(problem[i : i + 2])[0] for i in (0, 2, 4, 6)], rtol=1e-6)
+rates = jax.grad(lambda p: oj.solve(p).cost.sum())
+jax.tree.map(np.testing.assert_allclose, sharded(rates, 4)(problem), rates(problem))
+
 mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Explicit,))
 sharding = NamedSharding(mesh, PartitionSpec("batch"))
 with jax.set_mesh(mesh):

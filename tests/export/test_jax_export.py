@@ -43,6 +43,21 @@ def test_chains(name: str) -> None:
             np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
+def test_metrics() -> None:
+    problem = requests(5, 5, 3, hostile=False)
+    leaves = jax.tree.leaves(problem)
+
+    def measured(*fields: Any) -> list[Any]:
+        problem = oj.ChainProblem(*fields)
+        decision = oj.policies.greedy(problem)
+        ratios = oj.metrics.normalized_latency(problem, decision)
+        return [*ratios, *oj.metrics.accuracy(decision, oj.solve(problem).decision)]
+
+    found = written_and_read(measured, leaves)(*leaves)
+    for ours, theirs in zip(found, measured(*leaves), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
 def test_tables() -> None:
     rng = np.random.default_rng(0)
     leaves = [rng.random((7, 3, 4)), rng.random((7, 4, 4, 4))]
