@@ -157,9 +157,12 @@ def test_chunks_of_long_chains(num: int, num_subtasks: int) -> None:
         assert float(solution.cost[row]) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("num_places", [2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("num_places", [2, 3, 5])
 def test_all_lengths_in_one_shape(num_places: int) -> None:
-    """Rows of 1 to 70 subtasks with ties, lengthened in front by what must run at place 0, free."""
+    """Rows of 1 to 70 subtasks with ties, lengthened in front by what must run at place 0, free.
+
+    `every_length.py` compiles each length and number of places by itself.
+    """
     rng, longest = np.random.default_rng(num_places), 70
     costs = cases.integer_table(rng, longest, num_places, (longest,), high=1)
     for row in range(longest):
