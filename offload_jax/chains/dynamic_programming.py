@@ -41,9 +41,10 @@ _MAX_TERMS = 400
 # Words of a chain of at most three places that is unrolled, and of one in a large batch: that takes
 # a third to half the time of the scan and up to six times as long to compile.
 _MAX_WORDS, _MAX_WORDS_IF_LARGE = 2, 4
-# XLA's CPU loops over a long batch are two to three times slower where its length is no multiple of
-# this, so what is left over is solved apart.
-_EVEN, _LARGE = 64, 4096
+# XLA's CPU loops over a long batch are two to four times slower where its length cannot be shared
+# evenly among threads, so what is over a multiple of this is solved apart. More than two words of a
+# part of a batch compile to something slower still: such a batch has to be even by itself.
+_EVEN, _EVEN_BY_ITSELF, _LARGE = 64, 16, 4096
 # Numbers of the input that a chunk holds, for a core's cache of 1 MB or so, and its least and most
 # rows: below, starting a loop costs as much as running it.
 _CHUNK_NUMBERS, _MOST_ROWS = 1 << 17, 2048
@@ -71,18 +72,21 @@ def minimize(
     """
     num_places, num_subtasks, batch = source.num_places, source.num_subtasks, source.batch_shape
     in_word = min(WORD_BITS // bits_of(num_places), _MAX_TERMS // num_places**2)
-    is_large = is_known(math.prod(batch)) and math.prod(batch) > _LARGE
+    size = math.prod(batch)
+    is_large = is_known(size) and size > _LARGE
     max_words = 1
     if num_places <= 3:
-        max_words = _MAX_WORDS_IF_LARGE if is_large else _MAX_WORDS
+        is_even = is_large and size % _EVEN_BY_ITSELF == 0
+        max_words = _MAX_WORDS_IF_LARGE if is_even else _MAX_WORDS
     if num_subtasks > in_word * max_words:
         return _minimize_long(source, objective, mark_invalid)
     short = functools.partial(
         _minimize_short, objective=objective, mark_invalid=mark_invalid, in_word=in_word
     )
-    if is_large and len(batch) == 1 and isinstance(source, ChainProblem):
-        even = batch[0] // _EVEN * _EVEN
-        if even != batch[0]:
+    can_split = len(batch) == 1 and isinstance(source, ChainProblem)
+    if is_large and can_split and num_subtasks <= in_word * _MAX_WORDS:
+        even = size // _EVEN * _EVEN
+        if even != size:
             decisions, costs = zip(*map(short, (source[:even], source[even:])), strict=True)
             return jnp.concatenate(decisions), jnp.concatenate(costs)
     return short(source)

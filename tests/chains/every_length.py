@@ -35,7 +35,7 @@ def test_every_length_and_number_of_places(num_subtasks: int, num_places: int) -
 @pytest.mark.parametrize("num_places", [2, 3])
 def test_every_length_of_large_batches(num_subtasks: int, num_places: int) -> None:
     """They are compiled another way than small ones."""
-    costs = tied_rows(num_subtasks, num_places, num=4_100)
+    costs = tied_rows(num_subtasks, num_places, num=4_112)
     solution, small = (oj.solve(source) for source in (costs, costs[:4]))
     for field in ("decision", "cost"):
         found, expected = (np.asarray(getattr(each, field)) for each in (solution, small))

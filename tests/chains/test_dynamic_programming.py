@@ -132,7 +132,7 @@ def tied_rows(num_subtasks: int, num_places: int, num: int) -> oj.ChainCosts:
 @pytest.mark.parametrize(("num_subtasks", "num_places"), [(17, 3), (16, 4), (33, 2), (50, 3)])
 def test_ties_of_large_batches(num_subtasks: int, num_places: int) -> None:
     """Decisions of one word and of several, the last of them full or of a single subtask."""
-    costs = tied_rows(num_subtasks, num_places, num := 4_100)
+    costs = tied_rows(num_subtasks, num_places, num := 4_112)
     solution = jax.tree.map(np.asarray, oj.solve(costs))
     for row in range(4):
         table = costs.execution[row], costs.transfer[row]
@@ -183,7 +183,7 @@ def test_all_lengths_in_one_shape(num_places: int) -> None:
         assert oracle.table_cost(*table, decision[padding:]) == solution.cost[row]
 
 
-@pytest.mark.parametrize(("num_subtasks", "num"), [(3, 70), (20, 70), (20, 4_100)])
+@pytest.mark.parametrize(("num_subtasks", "num"), [(3, 70), (20, 70), (20, 4_112)])
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(oj.ChainProblem)])
 def test_what_is_invalid_is_found_on_the_way(
