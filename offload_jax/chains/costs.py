@@ -320,7 +320,7 @@ def evaluate_decision(
     decision = jnp.asarray(decision)
     num_subtasks = source.num_subtasks
     rank = max(decision.ndim - 1, len(source.batch_shape))
-    visited = decision.reshape((1,) * (rank + 1 - decision.ndim) + decision.shape)
+    visited = lift(decision, rank + 1)
     follow = functools.partial(_follow, objective=objective)
     home = jnp.zeros_like(visited[..., 0])
     length = min(_FOLLOWED, num_subtasks)
