@@ -17,7 +17,8 @@ from absl import flags
 
 import offload_jax as oj
 from experiments.reporting import command_line, tables
-from offload_jax.graphs import compiled, packing
+from offload_jax.graphs._numba import simulator
+from offload_jax.graphs._numba.request import unpack_rows
 
 _ROUNDS = 7
 
@@ -37,10 +38,10 @@ def measure(calls: dict[str, Callable[[], Any]], rounds: int = _ROUNDS) -> dict[
 
 @numba.njit(nogil=True)
 def _simulate_all(request: Any, places: Any, orders: Any) -> float:
-    bench = compiled.new_bench(request)
+    bench = simulator.new_bench(request)
     total = 0.0
     for i in range(places.shape[0]):
-        total += compiled.simulate(request, bench, places[i], orders[i])
+        total += simulator.simulate(request, bench, places[i], orders[i])
     return total
 
 
@@ -57,7 +58,7 @@ def rows(num_tasks: int, batch: int) -> list[list[Any]]:
     many = jax.vmap(lambda key: policies.random(one, key=key))(
         jax.random.split(jax.random.key(2), batch)
     )
-    request = next(iter(packing.unpack_rows(graphs.graph_costs(one, library=np))))
+    request = next(iter(unpack_rows(graphs.graph_costs(one, library=np))))
     places, orders = (np.asarray(part, np.int64) for part in many)
     simulate = jax.jit(
         lambda problem, place, order: graphs.simulate(problem, place, order).makespan

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offload_jax import graphs
-from offload_jax.chains import outside_jax
+from offload_jax.chains import lowering
 from offload_jax.chains.costs import ChainCosts, validate_costs
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective, energy_of
 
 if TYPE_CHECKING:
     import offload_jax.chains.learned
-    import offload_jax.graphs.learned
+    import offload_jax.graphs._jax.policy
 
 Decide = Callable[[Any, Any, Any, Any, Any, Any], np.ndarray]
 """`(cycles [A], data [A + 1], device_speed, edge_speed, device_edge_bandwidth,
@@ -48,10 +48,10 @@ def exact(*, objective: Objective = LATENCY) -> Decide:
     Raises:
       ValueError: the objective holds something else than numbers.
     """
-    prices = outside_jax.prices(objective)
-    from offload_jax.chains import compiled
+    prices = lowering.prices(objective)
+    from offload_jax.chains._numba import dynamic_programming
 
-    kernel = compiled.exact
+    kernel = dynamic_programming.exact
 
     def decide(
         cycles: Any,
@@ -96,9 +96,9 @@ def table() -> DecideTable:
     Returns:
       A `DecideTable`; it raises the ValueError of `solve` on a bad table.
     """
-    from offload_jax.chains import compiled_tables
+    from offload_jax.chains._numba import dynamic_programming
 
-    kernel = compiled_tables.exact
+    kernel = dynamic_programming.exact_table
 
     def decide(execution: Any, transfer: Any) -> np.ndarray:
         decision = _INVALID
@@ -139,11 +139,11 @@ def within(*, objective: Objective = LATENCY) -> Callable[..., np.ndarray | None
       ValueError: the objective holds something else than numbers.
     """
     quantities = objective, LATENCY, energy_of(objective.power)
-    prices = np.stack([outside_jax.prices(quantity) for quantity in quantities])
-    from offload_jax.chains import compiled_tables
+    prices = np.stack([lowering.prices(quantity) for quantity in quantities])
+    from offload_jax.chains._numba import dynamic_programming
     from offload_jax.chains.constraints import RELATIVE_TOLERANCE
 
-    kernel, longest = compiled_tables.within, compiled_tables.LONGEST_LIMITED
+    kernel, longest = dynamic_programming.within, dynamic_programming.LONGEST_LIMITED
     slack = 1 + RELATIVE_TOLERANCE
 
     def decide(
@@ -208,7 +208,7 @@ def learned(policy: "offload_jax.chains.learned.LearnedPolicy") -> Decide: ...
 
 @typing.overload
 def learned(
-    policy: "offload_jax.graphs.learned.LearnedGraphPolicy",
+    policy: "offload_jax.graphs._jax.policy.LearnedGraphPolicy",
     *,
     best_of: int | None = None,
     seed: int = 0,
@@ -237,23 +237,23 @@ def learned(policy: Any, *, best_of: int | None = None, seed: int = 0) -> "Decid
       ValueError: the network is of another kind; names what is not supported. `best_of` or `seed`
         is negative, or `best_of` is given for chains.
     """
-    from offload_jax.graphs.learned import LearnedGraphPolicy
+    from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 
     if isinstance(policy, LearnedGraphPolicy):
-        from offload_jax.graphs import one_at_a_time
+        from offload_jax.graphs._numba.decide import by_network
 
-        return one_at_a_time.by_network(policy, best_of, seed)
+        return by_network(policy, best_of, seed)
     if best_of is not None:
         raise ValueError("best_of: only policies for task graphs sample schedules")
     config = policy.config
-    outside_jax.check_supported(config, "one decision at a time")
-    from offload_jax.chains import compiled_features, compiled_network
+    lowering.check_supported(config, "one decision at a time")
+    from offload_jax.chains._numba import features, network
 
-    kernel = compiled_network.decide
-    weights, sizes, num_networks = _flat(outside_jax.layers(config, policy.params))
-    low, factor = outside_jax.raw_ranges(config.scenario)
+    kernel = network.decide
+    weights, sizes, num_networks = _flat(lowering.layers(config, policy.params))
+    low, factor = lowering.raw_ranges(config.scenario)
     physical = config.feature_set == "physical"
-    feature_set = compiled_features.PHYSICAL if physical else compiled_features.RAW
+    feature_set = features.PHYSICAL if physical else features.RAW
     num_subtasks = config.num_subtasks
 
     def decide(
@@ -335,8 +335,8 @@ def _raise(*fields: Any, num_subtasks: int | None = None, longest: int | None = 
     raise ValueError(f"a quantity of the request is negative or not a number: {fields}")
 
 
-def _flat(layers: outside_jax.Layers) -> tuple[np.ndarray, np.ndarray, int]:
-    """Weights as `compiled_network.decide` reads them, widths, and how many networks there are."""
+def _flat(layers: lowering.Layers) -> tuple[np.ndarray, np.ndarray, int]:
+    """Weights as `network.decide` reads them, widths, and how many networks there are."""
     num_networks = len(layers[0][0])
     parts = [part[n].ravel() for n in range(num_networks) for layer in layers for part in layer]
     sizes = [layers[0][0].shape[1], *(kernel.shape[2] for kernel, _ in layers)]
@@ -357,6 +357,6 @@ def graph(*, method: str = "greedy") -> DecideGraph:
     Raises:
       ValueError: unknown method.
     """
-    from offload_jax.graphs import one_at_a_time
+    from offload_jax.graphs._numba.decide import by_rule
 
-    return one_at_a_time.by_rule(method)
+    return by_rule(method)

@@ -139,12 +139,28 @@ def test_flags_and_plots_are_for_scripts() -> None:
     assert not members(LIBRARY) & importers("absl.flags", "absl.app", "absl.logging", "matplotlib")
 
 
+# Who may know of a back end besides the concepts of its own family.
+_FACADES = tuple(f"{LIBRARY}.{name}" for name in ("single", "export", "datasets"))
+
+
+@pytest.mark.parametrize("family", [CHAINS, GRAPHS])
+def test_back_ends_are_known_inside_their_family(family: str) -> None:
+    folders = {
+        path.name
+        for path in (ROOT / family.replace(".", "/")).iterdir()
+        if path.is_dir() and path.name.startswith("_") and path.name != "__pycache__"
+    }
+    assert "_numba" in folders
+    found = members(LIBRARY) & importers(*(f"{family}.{folder}" for folder in folders))
+    assert found and found <= members(family, *_FACADES)
+
+
 @pytest.mark.parametrize(
     ("package", "modules"),
     [
-        ("ortools", {f"{CHAINS}.cpsat", f"{GRAPHS}.integer_model"}),
+        ("ortools", {f"{CHAINS}.cpsat", f"{GRAPHS}._cpsat.model"}),
         ("orbax", {f"{LEARNING}.checkpoints"}),
-        ("numba", {module for module in FILES if ".compiled" in module}),
+        ("numba", {module for module in FILES if "._numba." in module}),
     ],
 )
 def test_heavy_packages_have_their_files(package: str, modules: set[str]) -> None:

@@ -16,7 +16,7 @@ from experiments.reporting import statistics, tables
 from experiments.reporting.plots import MARKERS, PALETTE, figure, plain_numbers
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
-from offload_jax.graphs.learned import LearnedGraphPolicy
+from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 
 
 @dataclasses.dataclass(frozen=True)

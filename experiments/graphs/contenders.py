@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 import offload_jax as oj
-from offload_jax.graphs.graph_network import GraphPolicyConfig
-from offload_jax.graphs.learned import LearnedGraphPolicy
-from offload_jax.graphs.packing import unpack_rows
-from offload_jax.graphs.search import search_request
+from offload_jax.graphs._jax.network import GraphPolicyConfig
+from offload_jax.graphs._jax.policy import LearnedGraphPolicy
+from offload_jax.graphs._numba.request import unpack_rows
+from offload_jax.graphs._numba.search import search_request
 
 Problem = oj.graphs.GraphProblem
 

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
-from offload_jax.graphs.graph_network import GraphPolicyConfig
-from offload_jax.graphs.imitation import GraphTraining
+from offload_jax.graphs._jax.network import GraphPolicyConfig
+from offload_jax.graphs.training import GraphTraining
 
 
 @dataclasses.dataclass(frozen=True)

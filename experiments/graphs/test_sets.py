@@ -135,7 +135,9 @@ def _solve(
     problem: oj.graphs.GraphProblem, rows: range, simulations: int, time_limit: float
 ) -> list[dict[str, Any]]:
     """Makespan, lower bound and status of some of the graphs, in float64."""
-    from offload_jax.graphs import compiled, cpsat, packing, search
+    from offload_jax.graphs._cpsat import solve as cpsat
+    from offload_jax.graphs._numba import search, simulator
+    from offload_jax.graphs._numba.request import unpack_rows
 
     costs = oj.graphs.graph_costs(problem[rows.start : rows.stop], library=np)
     decisions = search.search(costs, num_simulations=simulations)
@@ -145,9 +147,9 @@ def _solve(
         found = cpsat.solve_batch(costs, hints, time_limit=time_limit, progress=False)
         columns = found.cost, found.lower_bound, cpsat.statuses(found)
     else:
-        requests = list(packing.unpack_rows(costs))
+        requests = list(unpack_rows(costs))
         makespans = [
-            compiled.simulate(request, compiled.new_bench(request), place, order)
+            simulator.simulate(request, simulator.new_bench(request), place, order)
             for request, place, order in zip(requests, *decisions, strict=True)
         ]
         bounds = np.asarray(oj.graphs.lower_bound(costs), np.float64)

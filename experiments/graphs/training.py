@@ -20,8 +20,8 @@ from experiments.reporting import statistics, tables
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings
 from experiments.reporting.training_log import learning_curve, logged
-from offload_jax.graphs.imitation import train_graph_policy
-from offload_jax.graphs.learned import LearnedGraphPolicy
+from offload_jax.graphs._jax.policy import LearnedGraphPolicy
+from offload_jax.graphs.training import train_graph_policy
 from offload_jax.learning import checkpoints
 from offload_jax.learning.parameters import num_parameters
 
@@ -115,7 +115,7 @@ def training_requests(sizes: Sequence[int], num: int, seed: int) -> oj.graphs.Gr
 
 def searched(problem: oj.graphs.GraphProblem, simulations: int) -> oj.graphs.Decision:
     """What search finds for every graph."""
-    from offload_jax.graphs.search import search
+    from offload_jax.graphs._numba.search import search
 
     costs = oj.graphs.graph_costs(problem, library=np)
     return oj.graphs.Decision(*search(costs, num_simulations=simulations))

@@ -7,7 +7,7 @@ from typing import Any
 from offload_jax import configs
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.learned import LearnedPolicy
-from offload_jax.learning import weights
+from offload_jax.learning import pretrained
 
 STUDENT = Path(__file__).parent / "student.npz"
 
@@ -24,12 +24,12 @@ def write(policy: LearnedPolicy, path: Path) -> None:
     stored = configs.as_data(config)
     for name, there, here in configs.differences(stored, configs.as_data(_config(stored))):
         raise ValueError(f"{name}: only {here} can be packaged, got {there}")
-    weights.write(path, config, policy.params)
+    pretrained.write(path, config, policy.params)
 
 
 def read(path: Path = STUDENT) -> LearnedPolicy:
     """The policy that `write` wrote."""
-    fields, params = weights.read(path)
+    fields, params = pretrained.read(path)
     return LearnedPolicy(_config(fields), params)
 
 

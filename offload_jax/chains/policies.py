@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int8
 
-from offload_jax.chains import heuristics
+from offload_jax.chains import greedy as rules
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.chains.solve import solve
 from offload_jax.network import Place
@@ -52,7 +52,7 @@ def greedy_with_return(
     return _greedy(problem, objective, count_return=True)
 
 
-_greedy = jax.jit(heuristics.greedy, static_argnames="count_return")
+_greedy = jax.jit(rules.greedy, static_argnames="count_return")
 
 
 def _constant(problem: ChainProblem, place: Place) -> Int8[Array, "*batch A"]:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from offload_jax import configs
-from offload_jax.chains import outside_jax
+from offload_jax.chains import lowering
 from offload_jax.chains.features import HIGHEST, LOWEST, TINY, num_features
 from offload_jax.export.parts import Program, array, numbers
 from offload_jax.learning.digests import digest
@@ -49,10 +49,10 @@ def learned(policy: Any) -> Program:
       ValueError: the network is of a kind that `oj.single.learned` does not take either.
     """
     config = policy.config
-    outside_jax.check_supported(config, "in C")
-    layers = outside_jax.layers(config, policy.params)
+    lowering.check_supported(config, "in C")
+    layers = lowering.layers(config, policy.params)
     num, inputs = config.num_subtasks, num_features(config.feature_set, config.num_subtasks)
-    low, factor = outside_jax.raw_ranges(config.scenario)
+    low, factor = lowering.raw_ranges(config.scenario)
     sizes = [inputs, *(bias.shape[1] for _, bias in layers)]
     networks = len(layers[0][0])
     dimensions = (
@@ -129,6 +129,6 @@ def _objective(objective: Objective) -> str:
 
 
 def _costs(objective: Objective) -> dict[str, str]:
-    values = outside_jax.prices(objective).tolist()
+    values = lowering.prices(objective).tolist()
     assert all(map(math.isfinite, values))  # as `Objective` sees to
     return {name: repr(value) for name, value in zip(_PRICES, values, strict=True)}

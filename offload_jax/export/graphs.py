@@ -7,8 +7,8 @@ import numpy as np
 
 from offload_jax import configs
 from offload_jax.export.parts import Program, array, numbers
-from offload_jax.graphs.features import LIMIT, NUM_PLACE, NUM_STEP, NUM_TASK
-from offload_jax.graphs.learned import LearnedGraphPolicy
+from offload_jax.graphs._jax.policy import LearnedGraphPolicy
+from offload_jax.graphs._jax.task_features import LIMIT, NUM_PLACE, NUM_STEP, NUM_TASK
 from offload_jax.learning.digests import digest
 
 _LAYERS = ("task_in", "place_in", "place_middle", "mean_middle", "place_out")

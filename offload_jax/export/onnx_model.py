@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from offload_jax import configs
-from offload_jax.chains import outside_jax
+from offload_jax.chains import lowering
 from offload_jax.chains.features import HIGHEST, LOWEST, TINY
 from offload_jax.files import replace_file
 from offload_jax.learning.digests import digest
@@ -142,7 +142,7 @@ def _perceptrons(nodes: _Nodes, config: Any, params: Any, features: str) -> str:
 def _features(nodes: _Nodes, config: Any, request: dict[str, str]) -> str:
     """What `chains.features` says, `[batch, features]`."""
     if config.feature_set == "raw":
-        low, factor = outside_jax.raw_ranges(config.scenario)
+        low, factor = lowering.raw_ranges(config.scenario)
         columns = [
             nodes.add("Sub", nodes.add("Mul", nodes.add("Sub", name, low[i]), factor[i]), 1.0)
             for i, name in enumerate(request.values())
@@ -173,7 +173,7 @@ def _features(nodes: _Nodes, config: Any, request: dict[str, str]) -> str:
 
 def _times(nodes: _Nodes, config: Any, request: dict[str, str]) -> tuple[list[str], list[str]]:
     """Times, or costs, as `features.physical_times` has them: four of parts, three of places."""
-    computing, sending, receiving, waiting, joules = outside_jax.prices(config.objective).tolist()
+    computing, sending, receiving, waiting, joules = lowering.prices(config.objective).tolist()
     zero, infinity = 0.0, np.inf
 
     def moved(bandwidth: str, price: float) -> str:

@@ -53,7 +53,7 @@ def program_of(policy: Any) -> Program:
 
         return chains.exact(bound.get("objective", LATENCY))
     if hasattr(policy, "params") and not bound:
-        from offload_jax.graphs.learned import LearnedGraphPolicy
+        from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 
         if isinstance(policy, LearnedGraphPolicy):
             from offload_jax.export import graphs

@@ -8,15 +8,15 @@ schedule = oj.graphs.simulate(problem, solution.place, solution.order)
 """
 
 from offload_jax.graphs import metrics, policies, scenarios
-from offload_jax.graphs.bound import lower_bound
+from offload_jax.graphs._jax.lower_bound import lower_bound
+from offload_jax.graphs._jax.simulate import simulate
 from offload_jax.graphs.costs import GraphCosts, graph_costs, validate_costs
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, Transfers
 from offload_jax.graphs.energy import energy
+from offload_jax.graphs.files.read import read
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.network_costs import network_costs
 from offload_jax.graphs.problem import GraphProblem, validate
-from offload_jax.graphs.read import read
-from offload_jax.graphs.simulate import simulate
 from offload_jax.graphs.solve import solve
 from offload_jax.graphs.task_graph import TaskGraph
 

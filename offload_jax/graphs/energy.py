@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from offload_jax.graphs._jax.simulate import simulate_costs
 from offload_jax.graphs.costs import graph_costs
 from offload_jax.graphs.decision import Schedule
 from offload_jax.graphs.problem import GraphProblem, validate
-from offload_jax.graphs.simulate import simulate_costs
 from offload_jax.network import Place
 from offload_jax.objectives import PowerModel
 

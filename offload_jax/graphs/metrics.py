@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from offload_jax.graphs._jax.simulate import simulate
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
-from offload_jax.graphs.simulate import simulate
 from offload_jax.validation import ArrayLike
 
 

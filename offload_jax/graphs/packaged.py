@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from offload_jax.graphs.graph_network import GraphPolicyConfig
-from offload_jax.graphs.learned import LearnedGraphPolicy
-from offload_jax.learning import weights
+from offload_jax.graphs._jax.network import GraphPolicyConfig
+from offload_jax.graphs._jax.policy import LearnedGraphPolicy
+from offload_jax.learning import pretrained
 
 STUDENT = Path(__file__).parent / "student.npz"
 
 
 def write(policy: LearnedGraphPolicy, path: Path) -> None:
     """Writes a policy as `read` reads it."""
-    weights.write(path, policy.config, policy.params)
+    pretrained.write(path, policy.config, policy.params)
 
 
 def read(path: Path = STUDENT) -> LearnedGraphPolicy:
     """The policy that `write` wrote."""
-    fields, params = weights.read(path)
+    fields, params = pretrained.read(path)
     return LearnedGraphPolicy(GraphPolicyConfig(**fields), params)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
-from offload_jax.graphs import greedy as _greedy
+from offload_jax.graphs._jax import rules
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
@@ -21,7 +21,7 @@ from offload_jax.graphs.solve import solve
 from offload_jax.network import Place
 
 if TYPE_CHECKING:
-    import offload_jax.graphs.learned
+    import offload_jax.graphs._jax.policy
 
 Request = GraphProblem | GraphCosts
 Policy = Callable[[GraphProblem], Decision]
@@ -30,8 +30,8 @@ Policy = Callable[[GraphProblem], Decision]
 def _at(problem: Request, place: int) -> Decision:
     check_source(problem)
     costs = as_costs(problem)
-    order = _greedy.rank_order(costs)
-    return Decision(_greedy.place_filled(costs, jnp.full(order.shape, place)), order)
+    order = rules.rank_order(costs)
+    return Decision(rules.place_filled(costs, jnp.full(order.shape, place)), order)
 
 
 def local(problem: Request) -> Decision:
@@ -57,13 +57,13 @@ def random(problem: Request, *, key: jax.Array | None = None) -> Decision:
       key: JAX random key, `jax.random.key(0)` if None: the same call decides the same.
     """
     check_source(problem)
-    return _greedy.random(as_costs(problem), jax.random.key(0) if key is None else key)
+    return rules.random(as_costs(problem), jax.random.key(0) if key is None else key)
 
 
 def greedy(problem: Request) -> Decision:
     """By decreasing upward rank, each task to the place where it, or its output, is done first."""
     check_source(problem)
-    return _greedy.greedy(as_costs(problem))
+    return rules.greedy(as_costs(problem))
 
 
 def perturbed(problem: Request, key: jax.Array | None = None, *, num: int = 64) -> Decision:
@@ -76,10 +76,10 @@ def perturbed(problem: Request, key: jax.Array | None = None, *, num: int = 64) 
     """
     check_source(problem)
     key = jax.random.key(0) if key is None else key
-    return _greedy.perturbed(as_costs(problem), key, num)[0]
+    return rules.perturbed(as_costs(problem), key, num)[0]
 
 
-def load(path: str | os.PathLike[str]) -> "offload_jax.graphs.learned.LearnedGraphPolicy":
+def load(path: str | os.PathLike[str]) -> "offload_jax.graphs._jax.policy.LearnedGraphPolicy":
     """Restores a trained policy.
 
     Args:
@@ -94,12 +94,12 @@ def load(path: str | os.PathLike[str]) -> "offload_jax.graphs.learned.LearnedGra
         else; names it.
       ImportError: the extra `learn` is not installed.
     """
-    from offload_jax.graphs import learned
+    from offload_jax.graphs._jax import policy
 
-    return learned.load(pathlib.Path(path))
+    return policy.load(pathlib.Path(path))
 
 
-def student() -> "offload_jax.graphs.learned.LearnedGraphPolicy":
+def student() -> "offload_jax.graphs._jax.policy.LearnedGraphPolicy":
     """The small network that comes with the package, trained on `scenarios.layered`."""
     from offload_jax.graphs import packaged
 

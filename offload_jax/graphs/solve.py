@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from offload_jax.graphs.bound import lower_bound
+from offload_jax.graphs._jax.lower_bound import lower_bound
+from offload_jax.graphs._jax.rules import greedy
+from offload_jax.graphs._jax.simulate import simulate_costs
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision, GraphSolution
-from offload_jax.graphs.greedy import greedy
 from offload_jax.graphs.problem import GraphProblem
-from offload_jax.graphs.simulate import simulate_costs
 from offload_jax.validation import is_traced
 
 
@@ -31,8 +31,8 @@ class Method(NamedTuple):
 
 def _list_scheduling(name: str) -> Method:
     def call(costs: GraphCosts, time_limit: float | None) -> Decision:
-        from offload_jax.graphs import list_scheduling
-        from offload_jax.graphs.packing import unpack_rows
+        from offload_jax.graphs._numba import list_scheduling
+        from offload_jax.graphs._numba.request import unpack_rows
 
         del time_limit
         method = getattr(list_scheduling, name)
@@ -43,14 +43,14 @@ def _list_scheduling(name: str) -> Method:
 
 
 def _search(costs: GraphCosts, time_limit: float | None) -> Decision:
-    from offload_jax.graphs.search import search
+    from offload_jax.graphs._numba.search import search
 
     return _decision(costs, *search(costs, time_limit=time_limit))
 
 
 def _cpsat(costs: GraphCosts, time_limit: float | None) -> GraphSolution:
-    from offload_jax.graphs import cpsat
-    from offload_jax.graphs.search import NUM_SIMULATIONS, search
+    from offload_jax.graphs._cpsat import solve as cpsat
+    from offload_jax.graphs._numba.search import NUM_SIMULATIONS, search
 
     # A good schedule to start from bounds every time; at most a tenth of the limit goes to it.
     share = None if time_limit is None else time_limit / 10

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.chains import heuristics
+from offload_jax.chains import greedy
 from tests import cases, oracle
 
 
@@ -30,7 +30,7 @@ def test_greedy_about_nothing(batch: tuple[int, ...]) -> None:
 
 def test_greedy_of_one_place() -> None:
     costs = oj.ChainCosts(np.ones((5, 33, 1)), np.ones((5, 34, 1, 1)))
-    np.testing.assert_array_equal(heuristics.greedy(costs, oj.LATENCY), np.zeros((5, 33)))
+    np.testing.assert_array_equal(greedy.greedy(costs, oj.LATENCY), np.zeros((5, 33)))
 
 
 def test_greedy_on_a_table() -> None:
@@ -38,11 +38,11 @@ def test_greedy_on_a_table() -> None:
     execution = [[5.0, 0.0], [9.0, 1.0]]
     transfer = [[[0.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [8.5, 0.0]]]
     costs = oj.ChainCosts(execution, transfer)
-    np.testing.assert_array_equal(heuristics.greedy(costs, oj.LATENCY), [1, 1])
+    np.testing.assert_array_equal(greedy.greedy(costs, oj.LATENCY), [1, 1])
     transfer[2][1][0] = 9.5
     costs = oj.ChainCosts(execution, transfer)
-    np.testing.assert_array_equal(heuristics.greedy(costs, oj.LATENCY), [1, 1])
-    with_return = heuristics.greedy(costs, oj.LATENCY, count_return=True)
+    np.testing.assert_array_equal(greedy.greedy(costs, oj.LATENCY), [1, 1])
+    with_return = greedy.greedy(costs, oj.LATENCY, count_return=True)
     np.testing.assert_array_equal(with_return, [1, 0])
 
 

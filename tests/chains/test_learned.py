@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.chains import imitation_network as imitation
-from offload_jax.chains import packaged
+from offload_jax.chains import imitation_network, packaged
 from offload_jax.chains.exhaustive import unravel
 from offload_jax.chains.features import FEATURE_SETS, features, num_features
 from offload_jax.chains.imitation_network import ImitationConfig
@@ -25,7 +24,7 @@ SMALL = ImitationConfig(hidden=(7, 5))
 
 # Compiled as wholes: one by one their operations take longer to compile.
 features = jax.jit(features, static_argnames=("feature_set", "scenario", "objective"))
-logits = jax.jit(imitation.logits, static_argnums=0)
+logits = jax.jit(imitation_network.logits, static_argnums=0)
 
 
 def wide(num: int, num_subtasks: int = 6) -> oj.ChainProblem:

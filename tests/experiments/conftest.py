@@ -16,8 +16,8 @@ from experiments.reporting import plots
 from experiments.reporting.stage import Settings
 from experiments.studies import decision_map, decisions_over_time, real_tasks
 from offload_jax.chains.imitation_network import ImitationConfig
-from offload_jax.graphs.graph_network import GraphPolicyConfig
-from offload_jax.graphs.imitation import GraphTraining
+from offload_jax.graphs._jax.network import GraphPolicyConfig
+from offload_jax.graphs.training import GraphTraining
 
 
 def _tiny_row(row: Row) -> Row:

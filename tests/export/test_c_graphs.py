@@ -12,7 +12,7 @@ import pytest
 
 import offload_jax as oj
 from offload_jax.batching import broadcast_batch
-from offload_jax.graphs.graph_network import GraphPolicyConfig
+from offload_jax.graphs._jax.network import GraphPolicyConfig
 from tests import oracle
 from tests.export import compiled
 from tests.graphs import cases

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.graphs import cpsat
+from offload_jax.graphs._cpsat import solve as cpsat
 from tests import oracle
 from tests.graphs import cases
 

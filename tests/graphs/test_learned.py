@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 
 import offload_jax as oj
-from offload_jax.graphs import features, imitation, packaged
-from offload_jax.graphs.graph_network import GraphPolicyConfig
-from offload_jax.graphs.learned import LearnedGraphPolicy, dependency_order, load, model_data
-from offload_jax.graphs.machine import hardware
+from offload_jax.graphs import packaged, training
+from offload_jax.graphs._jax import task_features
+from offload_jax.graphs._jax.network import GraphPolicyConfig
+from offload_jax.graphs._jax.policy import LearnedGraphPolicy, dependency_order, load, model_data
+from offload_jax.graphs._jax.simulator import hardware
 from offload_jax.learning import checkpoints
 from offload_jax.learning.parameters import abstract_parameters, num_parameters
 from tests import oracle
@@ -79,24 +80,24 @@ def test_thousands_of_decisions_can_be_carried_out(seed: int) -> None:
 def test_what_is_seen_is_finite_and_bounded(name: str) -> None:
     rng = np.random.default_rng(4)
     graphs = [cases.random_graph(rng, cases.LAYOUTS[name]) for _ in range(cases.BATCH)]
-    costs = imitation.examples_of(cases.as_costs(graphs)).costs
+    costs = training.examples_of(cases.as_costs(graphs)).costs
     static = hardware(cases.as_costs(graphs))
     decision = POLICY(cases.as_costs(graphs))
 
     @jax.jit
-    def look(costs: oj.graphs.GraphCosts) -> imitation.Lesson:
-        prepared = features.prepare(static, cases.BATCH, costs)
-        return imitation.lesson(
+    def look(costs: oj.graphs.GraphCosts) -> training.Lesson:
+        prepared = task_features.prepare(static, cases.BATCH, costs)
+        return training.lesson(
             static, costs, prepared, decision.place.astype(jnp.int32), decision.order
         )
 
     lesson = look(costs)
     for values in (lesson.prepared.task, lesson.seen.places, lesson.seen.step):
         assert np.isfinite(values).all()
-        assert (np.abs(values) <= features.LIMIT).all()
-    assert len(lesson.prepared.task) == features.NUM_TASK
-    assert len(lesson.seen.places) == features.NUM_PLACE
-    assert len(lesson.seen.step) == features.NUM_STEP
+        assert (np.abs(values) <= task_features.LIMIT).all()
+    assert len(lesson.prepared.task) == task_features.NUM_TASK
+    assert len(lesson.seen.places) == task_features.NUM_PLACE
+    assert len(lesson.seen.step) == task_features.NUM_STEP
 
 
 @pytest.mark.parametrize("cycles", [[0.0], [3.0]])
@@ -181,10 +182,10 @@ def test_order_is_that_of_the_most_urgent_ready_task() -> None:
 
     @jax.jit
     def decide(priority: jax.Array, costs: oj.graphs.GraphCosts) -> jax.Array:
-        prepared = features.prepare(static, len(graphs), costs)
+        prepared = task_features.prepare(static, len(graphs), costs)
         return dependency_order(priority, prepared)
 
-    order = np.asarray(decide(priority, imitation.examples_of(costs).costs))
+    order = np.asarray(decide(priority, training.examples_of(costs).costs))
     for row, graph in enumerate(graphs):
         left, expected = [v for v in graph.tasks if not graph.is_empty(v)], []
         while left:
@@ -221,29 +222,29 @@ def test_works_inside_jit_and_vmap(problem: oj.graphs.GraphProblem) -> None:
 
 
 @pytest.fixture(name="lesson", scope="module")
-def _lesson(problem: oj.graphs.GraphProblem) -> imitation.Lesson:
+def _lesson(problem: oj.graphs.GraphProblem) -> training.Lesson:
     """Of random decisions about the first eight requests."""
     problem = jax.tree.map(lambda leaf: np.asarray(leaf)[:8], problem)
     decision = oj.graphs.policies.random(problem)
-    costs = imitation.examples_of(problem).costs
+    costs = training.examples_of(problem).costs
     static = hardware(oj.graphs.graph_costs(problem))
 
     @jax.jit
-    def make(costs: oj.graphs.GraphCosts) -> imitation.Lesson:
-        prepared = features.prepare(static, 8, costs)
+    def make(costs: oj.graphs.GraphCosts) -> training.Lesson:
+        prepared = task_features.prepare(static, 8, costs)
         place = decision.place.astype(jnp.int32)
-        return imitation.lesson(static, costs, prepared, place, decision.order)
+        return training.lesson(static, costs, prepared, place, decision.order)
 
     return make(costs)
 
 
-def answers(policy: LearnedGraphPolicy, lesson: imitation.Lesson) -> tuple[np.ndarray, np.ndarray]:
-    score, priority = jax.jit(imitation.answers)(policy.params, lesson)
+def answers(policy: LearnedGraphPolicy, lesson: training.Lesson) -> tuple[np.ndarray, np.ndarray]:
+    score, priority = jax.jit(training.answers)(policy.params, lesson)
     return np.asarray(score, np.float64), np.asarray(priority, np.float64)
 
 
-def test_loss_is_minus_the_log_probability_of_the_schedule(lesson: imitation.Lesson) -> None:
-    loss = jax.jit(imitation.lesson_loss)(POLICY.params, lesson)
+def test_loss_is_minus_the_log_probability_of_the_schedule(lesson: training.Lesson) -> None:
+    loss = jax.jit(training.lesson_loss)(POLICY.params, lesson)
     score, priority = answers(POLICY, lesson)
     lesson = jax.tree.map(np.asarray, lesson)
     depends = lesson.prepared.depends
@@ -264,7 +265,7 @@ def test_loss_is_minus_the_log_probability_of_the_schedule(lesson: imitation.Les
         assert float(loss[row]) == pytest.approx(expected, rel=1e-4)
 
 
-def test_gradient_of_the_loss_is_that_of_finite_differences(lesson: imitation.Lesson) -> None:
+def test_gradient_of_the_loss_is_that_of_finite_differences(lesson: training.Lesson) -> None:
     def as_float64(leaf: np.ndarray) -> np.ndarray:
         array = np.asarray(leaf)
         return array.astype(np.float64) if array.dtype.kind == "f" else array
@@ -275,7 +276,7 @@ def test_gradient_of_the_loss_is_that_of_finite_differences(lesson: imitation.Le
     lesson = jax.tree.map(as_float64, lesson)
     with jax.enable_x64(True):
         lesson = jax.tree.map(jnp.asarray, lesson)
-        loss = jax.jit(lambda params: jnp.mean(imitation.lesson_loss(params, lesson)))
+        loss = jax.jit(lambda params: jnp.mean(training.lesson_loss(params, lesson)))
         gradient = jax.tree.map(np.asarray, jax.jit(jax.grad(loss))(params))
         for name in params:
             direction = jax.tree.map(lambda leaf: rng.normal(0, 1, leaf.shape), params[name])
@@ -291,7 +292,7 @@ def test_gradient_of_the_loss_is_that_of_finite_differences(lesson: imitation.Le
             assert sum(jax.tree.leaves(along)) == pytest.approx(slope, rel=1e-5, abs=1e-8), name
 
 
-TRAINING = imitation.GraphTraining(
+TRAINING = training.GraphTraining(
     num_epochs=4, batch_size=8, num_samples=4, learning_rate=1e-2, average_decay=0.9
 )
 
@@ -300,7 +301,7 @@ def test_learns_sixteen_schedules_by_heart() -> None:
     scenario = oj.graphs.scenarios.layered(5)
     problem = oj.graphs.scenarios.sample(jax.random.key(7), scenario, 16)
     found = oj.graphs.solve(problem, method="search")
-    policy = imitation.train_graph_policy(
+    policy = training.train_graph_policy(
         problem,
         model=GraphPolicyConfig(hidden=32, second=16, order_hidden=16),
         training=dataclasses.replace(TRAINING, num_epochs=500, batch_size=16),
@@ -321,7 +322,7 @@ def test_a_checkpoint_resumes_bit_for_bit_and_restores_the_policy(tmp_path) -> N
             if epoch == stop:
                 raise KeyboardInterrupt
 
-        return imitation.train_graph_policy(
+        return training.train_graph_policy(
             problem,
             model=MODEL,
             training=TRAINING,
@@ -340,10 +341,10 @@ def test_a_checkpoint_resumes_bit_for_bit_and_restores_the_policy(tmp_path) -> N
     jax.tree.map(np.testing.assert_array_equal, loaded.params, whole.params)
 
 
-def test_softened_answers_of_a_teacher_are_what_is_learnt(lesson: imitation.Lesson) -> None:
+def test_softened_answers_of_a_teacher_are_what_is_learnt(lesson: training.Lesson) -> None:
     teacher = random_policy(seed=1)
-    training = dataclasses.replace(TRAINING, temperature=3.0, teacher_weight=1.0)
-    mixed = jax.jit(lambda lesson: imitation.taught(lesson, teacher, training))(lesson)
+    settings = dataclasses.replace(TRAINING, temperature=3.0, teacher_weight=1.0)
+    mixed = jax.jit(lambda lesson: training.taught(lesson, teacher, settings))(lesson)
     mixed = jax.tree.map(np.asarray, mixed)
     score, priority = answers(teacher, lesson)
     ready = np.asarray(lesson.ready)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.graphs.search import search
+from offload_jax.graphs._numba.search import search
 from tests import oracle
 from tests.graphs import cases
 

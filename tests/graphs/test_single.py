@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.graphs import one
-from offload_jax.graphs.graph_network import GraphPolicyConfig
+from offload_jax.graphs._jax.network import GraphPolicyConfig
+from offload_jax.graphs._numba import decide as loops
 from tests import oracle
 from tests.graphs import cases
 from tests.graphs.test_learned import random_policy
@@ -169,7 +169,7 @@ def test_bad_requests_raise_what_validate_raises(name: str) -> None:
 def test_any_layout_of_arguments() -> None:
     """Lists, whole numbers, arrays of JAX, and views that are read-only or not contiguous."""
     makers = deciders()
-    compiled = len(one.decide.signatures), len(one.learned.signatures)
+    compiled = len(loops.decide.signatures), len(loops.learned.signatures)
     for decide in makers.values():
         expected = decide(**GOOD)
         problem = oj.graphs.GraphProblem(**GOOD)
@@ -181,7 +181,7 @@ def test_any_layout_of_arguments() -> None:
         for arguments in (listed, fields, turned, jaxed, once):
             jax.tree.map(np.testing.assert_array_equal, decide(**arguments), expected)
     # Making them compiled all there is.
-    assert (len(one.decide.signatures), len(one.learned.signatures)) == compiled
+    assert (len(loops.decide.signatures), len(loops.learned.signatures)) == compiled
 
 
 def test_what_is_no_number_of_samples() -> None:

@@ -39,7 +39,7 @@ def main() -> None:
     student = oj.policies.student()
     parts = {
         "solve cpsat": lambda: oj.solve(by_hand, method="cpsat"),
-        "graphs cpsat": lambda: importlib.import_module("offload_jax.graphs.cpsat"),
+        "graphs cpsat": lambda: importlib.import_module("offload_jax.graphs._cpsat.solve"),
         "graphs search": lambda: oj.graphs.solve(graphs, method="search"),
         "graphs heft": lambda: oj.graphs.policies.heft(graphs),
         "single exact": oj.single.exact,
@@ -49,7 +49,7 @@ def main() -> None:
         "load": lambda: oj.policies.load("folder"),
         "graphs load": lambda: oj.graphs.policies.load("folder"),
         "train": lambda: importlib.import_module("offload_jax.chains.imitation"),
-        "train graphs": lambda: importlib.import_module("offload_jax.graphs.imitation"),
+        "train graphs": lambda: importlib.import_module("offload_jax.graphs.training"),
         "network": lambda: workloads.alexnet,
         "write": lambda: oj.datasets.write("data", oj.datasets.DatasetConfig(1, oj.scenarios.WIDE)),
         "read": lambda: oj.datasets.scenario_from_data({}),

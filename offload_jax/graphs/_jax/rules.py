@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from offload_jax.graphs.booking import book, by_task, in_order, over_rows
+from offload_jax.graphs._jax.ranks import Means, by_decreasing, is_empty, mean_costs, upward_ranks
+from offload_jax.graphs._jax.rows import book, by_task, in_order, over_rows
+from offload_jax.graphs._jax.simulate import simulate_rows
+from offload_jax.graphs._jax.simulator import Hardware, Outlook, State, hardware, run
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
-from offload_jax.graphs.machine import Hardware, Outlook, State, hardware, run
-from offload_jax.graphs.ranks import Means, by_decreasing, is_empty, mean_costs, upward_ranks
-from offload_jax.graphs.simulate import simulate_rows
 from offload_jax.validation import ArrayLike
 
 # Standard deviations of the logarithms of what `perturbed` multiplies.

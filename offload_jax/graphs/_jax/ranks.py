@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
+from offload_jax.graphs._jax.simulator import Hardware
 from offload_jax.graphs.costs import GraphCosts
-from offload_jax.graphs.machine import Hardware
 
 # Up to here every task is compared with every other; a sort costs XLA's CPU more.
 _MAX_COMPARED = 128
@@ -142,7 +142,7 @@ def upward_ranks(means: Means, depends: Any) -> Float[Array, "R N"]:
     """rank(v) = w(v) + max(c(v, home), max over successors s of c(v, s) + rank(s)).
 
     -1 for an empty task. In the precision of the costs; float64 on the host is
-    `list_scheduling.upward_ranks`.
+    `_numba.ranks.upward_ranks`.
     """
     num_tasks = means.seconds.shape[-1]
     lengths = [part.shape[0] for part in (*means[:4], depends)]

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs.compiled import book, copy_queues, inner, plain
-from offload_jax.graphs.compiled_features import bounded, moving_seconds
-from offload_jax.graphs.features import NUM_PLACE, NUM_STEP
+from offload_jax.graphs._jax.task_features import NUM_PLACE, NUM_STEP
+from offload_jax.graphs._numba.simulator import book, copy_queues, inner, plain
+from offload_jax.graphs._numba.task_features import bounded, moving_seconds
 
 
 class Sight(NamedTuple):

@@ -4,7 +4,7 @@ import math
 import os
 from pathlib import Path
 
-from offload_jax.graphs.formats import dot, stg, wfformat
+from offload_jax.graphs.files import dot, stg, wfformat
 from offload_jax.graphs.task_graph import TaskGraph
 
 _FORMAT_OF_SUFFIX = {".gv": "dot", ".dot": "dot", ".json": "wfformat", ".stg": "stg"}

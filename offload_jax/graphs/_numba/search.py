@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from offload_jax.graphs._jax.rules import RANK_NOISE, RATE_NOISE
+from offload_jax.graphs._numba.request import Request, unpack_rows
 from offload_jax.graphs.costs import GraphCosts
-from offload_jax.graphs.greedy import RANK_NOISE, RATE_NOISE
-from offload_jax.graphs.packing import Request, unpack_rows
 
 NUM_SIMULATIONS = 20_000
 NUM_STARTS = 64
@@ -61,7 +61,8 @@ def search_request(
     request: Request, *, num_simulations: int | None, time_limit: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Place and order int `[N]` for one request; see `search`."""
-    from offload_jax.graphs import annealing, list_scheduling
+    from offload_jax.graphs._numba import annealing
+    from offload_jax.graphs._numba.ranks import empty_last
 
     began = time.perf_counter()
     annealing.seed(seed)
@@ -81,5 +82,5 @@ def search_request(
         temperature, done = colder, done + steps
         if time_limit is not None and time.perf_counter() - began >= time_limit:
             break
-    list_scheduling.empty_last(request, walk.best_place, walk.best_order)
+    empty_last(request, walk.best_place, walk.best_order)
     return walk.best_place, walk.best_order

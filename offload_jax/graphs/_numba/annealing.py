@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs.compiled import (
+from offload_jax.graphs._numba.ranks import (
+    by_decreasing,
+    mean_costs,
+    pair_costs,
+    upward_ranks,
+)
+from offload_jax.graphs._numba.request import Request
+from offload_jax.graphs._numba.rules import greedy_places
+from offload_jax.graphs._numba.simulator import (
     Bench,
     book,
     compiled,
@@ -21,14 +29,6 @@ from offload_jax.graphs.compiled import (
     readers,
     simulate,
 )
-from offload_jax.graphs.list_scheduling import (
-    by_decreasing,
-    greedy_places,
-    mean_costs,
-    pair_costs,
-    upward_ranks,
-)
-from offload_jax.graphs.packing import Request
 
 # Shares of steps that change the place alone, and of those that also move the task.
 _PLACE_ALONE, _BOTH = 0.5, 0.15

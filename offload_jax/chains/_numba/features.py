@@ -9,7 +9,7 @@ import typing
 
 import numpy as np
 
-from offload_jax.chains.compiled import product, rate
+from offload_jax.chains._numba.dynamic_programming import product, rate
 from offload_jax.chains.features import HIGHEST, LOWEST, TINY
 from offload_jax.extras import needs
 

@@ -11,8 +11,8 @@ from jax import Array
 from jaxtyping import Int
 
 from offload_jax.batching import is_known
+from offload_jax.graphs._jax.simulator import Booking
 from offload_jax.graphs.costs import AXES, GraphCosts
-from offload_jax.graphs.machine import Booking
 
 # Bytes of the largest array of a chunk, `[N, N, rows]`: what is used in a step stays in cache.
 _CHUNK_BYTES = 1 << 21

@@ -13,15 +13,16 @@ import numpy as np
 from jax import Array
 
 from offload_jax import configs
-from offload_jax.graphs.booking import book, by_task, in_order, over_rows
+from offload_jax.graphs._jax.network import GraphPolicyConfig, know, priorities, scores
+from offload_jax.graphs._jax.observation import Seen, deliver, look, ordered
+from offload_jax.graphs._jax.rows import book, by_task, in_order, over_rows
+from offload_jax.graphs._jax.rules import greedy
+from offload_jax.graphs._jax.simulate import simulate_costs
+from offload_jax.graphs._jax.simulator import Hardware, Outlook, State, chosen, hardware, run
+from offload_jax.graphs._jax.task_features import Prepared, prepare
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
-from offload_jax.graphs.features import Prepared, Seen, deliver, look, ordered, prepare
-from offload_jax.graphs.graph_network import GraphPolicyConfig, know, priorities, scores
-from offload_jax.graphs.greedy import greedy
-from offload_jax.graphs.machine import Hardware, Outlook, State, chosen, hardware, run
 from offload_jax.graphs.problem import GraphProblem
-from offload_jax.graphs.simulate import simulate_costs
 
 # Bits of a word.
 _WORD = 32

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from offload_jax.graphs.booking import over_rows
+from offload_jax.graphs._jax.rows import over_rows
 from offload_jax.graphs.costs import GraphCosts
 
 

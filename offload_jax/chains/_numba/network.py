@@ -8,8 +8,8 @@ import typing
 
 import numpy as np
 
-from offload_jax.chains.compiled import is_valid
-from offload_jax.chains.compiled_features import write_features
+from offload_jax.chains._numba.dynamic_programming import is_valid
+from offload_jax.chains._numba.features import write_features
 from offload_jax.extras import needs
 
 with needs("single"):

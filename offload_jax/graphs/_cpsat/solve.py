@@ -26,19 +26,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offload_jax.extras import needs
-from offload_jax.graphs.costs import GraphCosts
-from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, Transfers
-from offload_jax.graphs.integer_model import IntegerModel
-from offload_jax.graphs.operations import (
+from offload_jax.graphs._cpsat.model import IntegerModel
+from offload_jax.graphs._cpsat.operations import (
     DenseRequest,
     Key,
     Operation,
     dense_requests,
+    in_units,
+    longest,
     operations,
+    rounding,
     run,
     schedule_of,
 )
-from offload_jax.graphs.units import in_units, longest, rounding
+from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, Transfers
 from offload_jax.processes import run_all
 
 with needs("cpsat"):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offload_jax.extras import needs
-from offload_jax.graphs.operations import DenseRequest, Key, Times, heads_and_tails
+from offload_jax.graphs._cpsat.operations import DenseRequest, Key, Times, heads_and_tails
 
 with needs("cpsat"):
     from ortools.sat.python import cp_model

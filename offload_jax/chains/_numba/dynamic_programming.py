@@ -1,26 +1,142 @@
-"""Loops for one table of costs, and for one request with limits; see `compiled`."""
+"""Loops for one request at a time, compiled by numba; `offload_jax.single` is the way in.
+
+Signatures are explicit: everything is compiled when this module is imported, nothing during a
+request. Bad values are found here, on the way, and answered with an empty decision. numba cannot
+compile a function that is wrapped for run-time checks of its annotations, hence `no_type_check`.
+"""
 
 import math
 import typing
 
 import numpy as np
 
-from offload_jax.chains.compiled import is_valid, product, rate
 from offload_jax.extras import needs
 
 with needs("single"):
     import numba
 
-LONGEST_LIMITED = 13
-"""Subtasks of a request with limits: at worst all 3^13 decisions are looked at."""
-
 _ARRAY, _FLOAT = "float64[::1]", "float64"
+
 _TABLE = "float64[:, ::1], float64[:, :, ::1]"
+
+_REQUEST = f"{_ARRAY}, {_ARRAY}, {_FLOAT}, {_FLOAT}, {_FLOAT}, {_FLOAT}"
+
+
+@numba.njit(inline="always")
+@typing.no_type_check
+def is_valid(cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth):
+    """The rules of `offload_jax.validate`; NaN fails every comparison."""
+    if cycles.size == 0 or data.size != cycles.size + 1:
+        return False
+    if not (0 < device_speed < math.inf and 0 < edge_speed < math.inf):
+        return False
+    if not (0 <= device_edge_bandwidth < math.inf and 0 <= edge_cloud_bandwidth < math.inf):
+        return False
+    valid = True
+    for value in cycles:
+        valid &= 0 <= value < math.inf
+    for value in data:
+        valid &= 0 <= value < math.inf
+    return valid
+
+
+@numba.njit(inline="always")
+@typing.no_type_check
+def product(amount, rate):
+    # Nothing costs nothing, even at a rate of `inf` (a dead link).
+    return amount * rate if amount > 0 else amount * 0
+
+
+@numba.njit(inline="always")
+@typing.no_type_check
+def rate(price, bandwidth):
+    return price / bandwidth if bandwidth > 0 else bandwidth * 0 + math.inf
+
+
+@numba.njit(f"int8[::1]({_REQUEST}, {_ARRAY})", nogil=True)
+@typing.no_type_check
+def exact(
+    cycles,
+    data,
+    device_speed,
+    edge_speed,
+    device_edge_bandwidth,
+    edge_cloud_bandwidth,
+    prices,
+):
+    """Min-plus recursion from the end of the chain, in float64.
+
+    Args:
+      cycles: `[A]`.
+      data: `[A + 1]` bytes.
+      device_speed: cycles/s; so is `edge_speed`.
+      edge_speed: see `device_speed`.
+      device_edge_bandwidth: bytes/s; so is `edge_cloud_bandwidth`.
+      edge_cloud_bandwidth: see `device_edge_bandwidth`.
+      prices: `[5]` cost of a second of computing on the device, of sending, of receiving, of
+        waiting, and of a cycle on the device at 1 cycle/s.
+
+    Returns:
+      int8 `[A]` lexicographically smallest optimal decision, empty where the request is invalid.
+    """
+    if not is_valid(
+        cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
+    ):
+        return np.empty(0, np.int8)
+    num = cycles.size
+    computing, sending, receiving, waiting, joules = (
+        prices[0],
+        prices[1],
+        prices[2],
+        prices[3],
+        prices[4],
+    )
+    device_rate = computing / device_speed + joules * device_speed * device_speed
+    edge_rate = waiting / edge_speed
+    up_rate = rate(sending, device_edge_bandwidth)
+    down_rate = rate(receiving, device_edge_bandwidth)
+    wan_rate = rate(waiting, edge_cloud_bandwidth)
+    best_next = np.empty((num, 3), np.int8)
+    # Least cost of the rest of the chain, from each place.
+    down, wan = product(data[num], down_rate), product(data[num], wan_rate)
+    rest0, rest1, rest2 = 0.0, down, wan + down
+    for t in range(num - 1, -1, -1):
+        up = product(data[t], up_rate)
+        down = product(data[t], down_rate)
+        wan = product(data[t], wan_rate)
+        run0 = rest0 + product(cycles[t], device_rate)
+        run1 = rest1 + product(cycles[t], edge_rate)
+        run2 = rest2
+        # Strict comparisons keep the smallest place among equals.
+        rest0, place = run0, 0
+        if run1 + up < rest0:
+            rest0, place = run1 + up, 1
+        if run2 + (up + wan) < rest0:
+            rest0, place = run2 + (up + wan), 2
+        best_next[t, 0] = place
+        rest1, place = run0 + down, 0
+        if run1 < rest1:
+            rest1, place = run1, 1
+        if run2 + wan < rest1:
+            rest1, place = run2 + wan, 2
+        best_next[t, 1] = place
+        rest2, place = run0 + (wan + down), 0
+        if run1 + wan < rest2:
+            rest2, place = run1 + wan, 1
+        if run2 < rest2:
+            rest2, place = run2, 2
+        best_next[t, 2] = place
+    decision = np.empty(num, np.int8)
+    place = 0
+    for t in range(num):
+        place = best_next[t, place]
+        decision[t] = place
+    return decision
 
 
 @numba.njit(f"int8[::1]({_TABLE})", nogil=True)
 @typing.no_type_check
-def exact(execution, transfer):
+def exact_table(execution, transfer):
     """Min-plus recursion from the end of the chain, in float64.
 
     Args:
@@ -63,6 +179,10 @@ def exact(execution, transfer):
     return decision
 
 
+LONGEST_LIMITED = 13
+"""Subtasks of a request with limits: at worst all 3^13 decisions are looked at."""
+
+
 @numba.njit(
     f"int8[::1]({_ARRAY}, {_ARRAY}, {_FLOAT}, {_FLOAT}, {_FLOAT}, {_FLOAT}, float64[:, ::1],"
     f" {_ARRAY})",
@@ -82,7 +202,7 @@ def within(
     """Depth first through all decisions, in lexicographic order, bounded by the least rest.
 
     Args:
-      cycles: as in `compiled.exact`, A at most `LONGEST_LIMITED`; so are the next five.
+      cycles: as in `exact`, A at most `LONGEST_LIMITED`; so are the next five.
       data: see `cycles`.
       device_speed: see `cycles`.
       edge_speed: see `cycles`.

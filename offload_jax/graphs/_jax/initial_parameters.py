@@ -3,7 +3,13 @@
 import jax.numpy as jnp
 
 from offload_jax.extras import needs
-from offload_jax.graphs.features import BESIDE_LEAST, NUM_PLACE, NUM_STEP, NUM_TASK, RANK_SHARE
+from offload_jax.graphs._jax.task_features import (
+    BESIDE_LEAST,
+    NUM_PLACE,
+    NUM_STEP,
+    NUM_TASK,
+    RANK_SHARE,
+)
 
 with needs("learn"):
     from flax import nnx

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs.compiled import fused, inner
-from offload_jax.graphs.features import NUM_PLACE, NUM_STEP, NUM_TASK
+from offload_jax.graphs._jax.task_features import NUM_PLACE, NUM_STEP, NUM_TASK
+from offload_jax.graphs._numba.simulator import fused, inner
 
 if typing.TYPE_CHECKING:
-    from offload_jax.graphs.learned import LearnedGraphPolicy
+    from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 
 _PARTS = (
     ("task_in", "kernel"),

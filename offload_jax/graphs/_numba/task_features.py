@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs.compiled import inner, plain, readers
-from offload_jax.graphs.features import LIMIT, NUM_TASK
-from offload_jax.graphs.list_scheduling import (
+from offload_jax.graphs._jax.task_features import LIMIT, NUM_TASK
+from offload_jax.graphs._numba.ranks import (
     empty_tasks,
     is_live,
     mean_costs,
     pair_costs,
     upward_ranks,
 )
+from offload_jax.graphs._numba.simulator import inner, plain, readers
 
 
 class Known(NamedTuple):

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from offload_jax.graphs.booking import book, by_task, in_order, over_rows
+from offload_jax.graphs._jax.rows import book, by_task, in_order, over_rows
+from offload_jax.graphs._jax.simulator import Hardware, Log, Outlook, State, chosen, hardware, run
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Schedule, Transfers, check_decision
-from offload_jax.graphs.machine import Hardware, Log, Outlook, State, chosen, hardware, run
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.validation import ArrayLike
 

@@ -1,0 +1,106 @@
+"""The network of a learned policy for task graphs: a priority of each task, a score of each place.
+
+Both are small perceptrons that are shared by all tasks and all places, so that one set of
+parameters fits graphs of any size on any number of places, however they are numbered.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from offload_jax.graphs._jax.observation import Seen
+from offload_jax.graphs._jax.task_features import Prepared
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphPolicyConfig:
+    """Everything needed to rebuild the network.
+
+    Attributes:
+      hidden: width of the first layer that looks at places.
+      second: width of the second.
+      order_hidden: width of both layers that look at tasks before anything is booked.
+      rounds: how often tasks tell their neighbours in the graph what they know, before that.
+      message: numbers in what they tell.
+    """
+
+    hidden: int = 48
+    second: int = 32
+    order_hidden: int = 24
+    rounds: int = 0
+    message: int = 16
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            least = 0 if field.name == "rounds" else 1
+            if value < least:
+                raise ValueError(f"{field.name} = {value}: must be at least {least}")
+
+    def build(self, rngs: Any) -> Any:
+        """A Flax module that holds fresh parameters; only training needs Flax."""
+        from offload_jax.graphs._jax.initial_parameters import GraphModule
+
+        return GraphModule(
+            rngs,
+            hidden=self.hidden,
+            second=self.second,
+            order_hidden=self.order_hidden,
+            rounds=self.rounds,
+            message=self.message,
+        )
+
+
+def _times(kernel: Array, inputs: Array) -> Array:
+    """`[F, H]` and `[F, ..., B]` to `[H, ..., B]`."""
+    flat = inputs.reshape(len(inputs), -1)
+    return (kernel.T @ flat).reshape(-1, *inputs.shape[1:])
+
+
+def _layer(layer: Any, inputs: Array) -> Array:
+    total = _times(layer["kernel"], inputs)
+    return total + layer["bias"].reshape(-1, *(1,) * (total.ndim - 1))
+
+
+def know(params: Any, prepared: Prepared) -> Float[Array, "F N R"]:
+    """What is told of each task, and what it has heard from its neighbours in the graph."""
+    task = prepared.task
+    if "message_in" not in params:
+        return task
+    depends = prepared.depends.astype(task.dtype) / 4.0
+    heard = jax.nn.relu(_layer(params["message_in"], task))
+    for i in range(sum(name.startswith("message_") for name in params) - 1):
+        readers = jnp.einsum("uvr,hvr->hur", depends, heard)
+        needed = jnp.einsum("uvr,hur->hvr", depends, heard)
+        heard = heard + jax.nn.relu(
+            _layer(params[f"message_{i}"], jnp.concatenate([heard, readers, needed]))
+        )
+    return jnp.concatenate([task, heard])
+
+
+def scores(params: Any, seen: Seen, known: Array) -> Float[Array, "K ..."]:
+    """Unnormalised log-probabilities of the places of a task.
+
+    Args:
+      params: of a `GraphPolicyConfig`.
+      seen: `[F, K, B]` and `[F, B]`; B may be several axes.
+      known: `[F, B]` what `know` gave for the task.
+    """
+    of_task = _layer(params["task_in"], jnp.concatenate([seen.step, known]))
+    hidden = jax.nn.relu(_times(params["place_in"]["kernel"], seen.places) + of_task[:, None])
+    mean = _layer(params["mean_middle"], jnp.mean(hidden, axis=1))
+    second = jax.nn.relu(_times(params["place_middle"]["kernel"], hidden) + mean[:, None])
+    total = _times(params["place_out"]["kernel"], second)
+    total = total + _times(params["place_skip"], seen.places)
+    return jnp.where(seen.allowed, total[0], -1e9)
+
+
+def priorities(params: Any, known: Array) -> Float[Array, "N R"]:
+    """How urgent each task is, before anything is booked, from what `know` gave."""
+    hidden = jax.nn.relu(_layer(params["order_in"], known))
+    hidden = jax.nn.relu(_layer(params["order_middle"], hidden))
+    total = _times(params["order_out"]["kernel"], hidden) + _times(params["order_skip"], known)
+    return total[0]

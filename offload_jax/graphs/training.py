@@ -1,0 +1,331 @@
+"""Learning to decide about task graphs from schedules: given ones, a teacher's, or one's own.
+
+The network learns by cross-entropy to go the way of a schedule, places and order. Where no schedule
+is given it is the best of a sample, as the simulator says: of the network's own schedules
+(self-labelling, Corsini et al. 2024; no optimum is needed), or of a teacher's, whose softened
+answers at every step can be learnt too.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from offload_jax.graphs._jax.network import GraphPolicyConfig, know, priorities, scores
+from offload_jax.graphs._jax.observation import Seen
+from offload_jax.graphs._jax.policy import (
+    Attempt,
+    LearnedGraphPolicy,
+    attempt,
+    draw,
+    model_data,
+    walk,
+)
+from offload_jax.graphs._jax.rows import in_order
+from offload_jax.graphs._jax.simulator import Hardware, hardware
+from offload_jax.graphs._jax.task_features import Prepared, prepare
+from offload_jax.graphs.costs import AXES, GraphCosts, as_costs
+from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.problem import GraphProblem
+from offload_jax.learning import imitation
+from offload_jax.learning.distillation import soften
+from offload_jax.learning.loop import OnEpoch
+
+_NEVER = -1e9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GraphTraining(imitation.ImitationRecipe):
+    """How a policy is trained.
+
+    Attributes:
+      num_samples: schedules that are sampled of each request where none is given; the first is the
+        most probable one.
+      contrast: how many of the best and of the worst samples are learnt, with their advantage over
+        the mean as weight, so that the worse ones become less probable; 0 for the best one alone.
+      shared_noise: how far all tasks of a sample are drawn to places together, see `learned.draw`.
+      temperature: of the teacher's answers.
+      teacher_weight: share of the teacher's answers in what is learnt; the rest is the schedule.
+    """
+
+    num_samples: int = 16
+    contrast: int = 0
+    shared_noise: float = 2.0
+    temperature: float = 1.0
+    teacher_weight: float = 0.5
+
+
+class Examples(NamedTuple):
+    """Requests and, if they are given, schedules to learn.
+
+    Attributes:
+      costs: every field with the one batch axis `[n]`.
+      decision: places and order `[n, N]`, or None.
+    """
+
+    costs: GraphCosts
+    decision: Decision | None
+
+
+class Lesson(NamedTuple):
+    """A schedule of each of B requests, step by step.
+
+    Attributes:
+      prepared: what is known before.
+      seen: `[F, K, N, B]` and so on, by position.
+      order: int `[B, N]`.
+      place: `[K, N, B]` probabilities of places to learn, by position.
+      turn: `[N, N, B]` probabilities of tasks to be next, by position and task.
+      ready: bool `[N, N, B]` tasks among which to choose.
+      weight: `[B]` of the schedules; negative for those to avoid.
+    """
+
+    prepared: Prepared
+    seen: Seen
+    order: Array
+    place: Array
+    turn: Array
+    ready: Array
+    weight: Array
+
+
+def lesson(
+    static: Hardware,
+    costs: GraphCosts,
+    prepared: Prepared,
+    place: Array,
+    order: Array,
+    weight: Array | None = None,
+) -> Lesson:
+    """The way to a decision `[B, N]` about each of B requests."""
+    rows = len(order)
+    told = in_order(place, order, rows)
+
+    def obey(seen: Seen, place: Array) -> Array:
+        del seen
+        return place
+
+    _, _, seen = walk(static, rows, costs, prepared, order, obey, told, keep=True)
+    seen = Seen(
+        jnp.moveaxis(seen.places, 0, 2),
+        jnp.moveaxis(seen.step, 0, 1),
+        jnp.moveaxis(seen.allowed, 0, 1),
+    )
+    position = jnp.argsort(order, axis=1).T
+    before = jnp.max(jnp.where(prepared.depends, position[:, None], -1), axis=0)
+    step = jnp.arange(order.shape[1])[:, None, None]
+    ready = (before[None] < step) & (step <= position[None]) & ~prepared.empty[None]
+    turn = (position[None] == step) & ready
+    dtype = costs.seconds.dtype
+    is_chosen = told[None] == jnp.arange(costs.num_places)[:, None, None]
+    weight = jnp.ones(rows, dtype) if weight is None else weight
+    return Lesson(prepared, seen, order, is_chosen.astype(dtype), turn.astype(dtype), ready, weight)
+
+
+def answers(params: Any, lesson: Lesson) -> tuple[Array, Array]:
+    """Scores of the places at every step `[K, N, B]`, and priorities `[N, B]` of the tasks."""
+    known = know(params, lesson.prepared)
+    by_position = jnp.take_along_axis(known, lesson.order.T[None], axis=1)
+    return scores(params, lesson.seen, by_position), priorities(params, known)
+
+
+def lesson_loss(params: Any, lesson: Lesson) -> Float[Array, " B"]:
+    """Cross-entropy summed over steps: which place, and which of the tasks that are ready.
+
+    The order is a Plackett-Luce choice among ready tasks at each step.
+    """
+    score, priority = answers(params, lesson)
+    filled = jnp.any(lesson.ready, axis=1)
+    places = jnp.sum(lesson.place * jax.nn.log_softmax(score, axis=0), axis=0)
+    total = jax.nn.logsumexp(jnp.where(lesson.ready, priority[None], _NEVER), axis=1)
+    turns = jnp.sum(lesson.turn * priority[None], axis=1) - total
+    return -jnp.sum(jnp.where(filled, places + turns, 0.0), axis=0)
+
+
+def taught(lesson: Lesson, teacher: LearnedGraphPolicy, training: GraphTraining) -> Lesson:
+    """The lesson with the teacher's softened answers mixed in."""
+    score, priority = answers(teacher.params, lesson)
+    log_place = jnp.moveaxis(jax.nn.log_softmax(score, axis=0), 0, -1)
+    place = jnp.moveaxis(soften(log_place, training.temperature), -1, 0)
+    masked = jnp.where(lesson.ready, priority[None], _NEVER)
+    turn = jnp.moveaxis(soften(jnp.moveaxis(masked, 1, -1), training.temperature), -1, 1)
+    turn = jnp.where(lesson.ready, turn, 0.0)
+    share = training.teacher_weight
+    return lesson._replace(
+        place=(1 - share) * lesson.place + share * place,
+        turn=(1 - share) * lesson.turn + share * turn,
+    )
+
+
+def repeated(tree: Any, num: int, axis: int) -> Any:
+    """All arrays `num` times one after the other."""
+
+    def repeat(leaf: Array) -> Array:
+        times = [1] * leaf.ndim
+        times[axis] = num
+        return jnp.tile(leaf, times)
+
+    return jax.tree.map(repeat, tree)
+
+
+def sample(
+    static: Hardware,
+    costs: GraphCosts,
+    prepared: Prepared,
+    params: Any,
+    key: Array,
+    num: int,
+    *,
+    shared_noise: float,
+) -> Attempt:
+    """`num` schedules `[num * B]` of each of B rows, the first of them the most probable one."""
+    rows = len(costs.seconds)
+    known = know(params, prepared)
+    shape = (costs.num_tasks, costs.num_places + 1, num, rows)
+    noise = draw(key, shape, shared=shared_noise, order=1.0)
+    noise = noise.at[:, :, 0].set(0.0).reshape(*shape[:2], -1)
+    return attempt(
+        static,
+        num * rows,
+        repeated(costs, num, 0),
+        params,
+        repeated(prepared, num, -1),
+        repeated(known, num, -1),
+        repeated(priorities(params, known), num, -1),
+        noise,
+    )
+
+
+def best_and_worst(makespan: Array, contrast: int) -> tuple[Array, Array]:
+    """Which samples are learnt.
+
+    Args:
+      makespan: `[S, B]`.
+      contrast: as in `GraphTraining`.
+
+    Returns:
+      Numbers of samples and weights `[M, B]`: the best one with weight 1, or the best and the worst
+      `contrast` with their advantage in standard deviations.
+    """
+    rank = jnp.argsort(makespan, axis=0)
+    if not contrast:
+        return rank[:1], jnp.ones_like(makespan[:1])
+    chosen = jnp.concatenate([rank[:contrast], rank[-contrast:]])
+    mean, spread = jnp.mean(makespan, axis=0), jnp.std(makespan, axis=0)
+    differ = jnp.isfinite(spread) & (spread > 1e-6 * mean)
+    advantage = (mean - jnp.take_along_axis(makespan, chosen, axis=0)) / jnp.where(
+        differ, spread, 1.0
+    )
+    return chosen, jnp.where(differ, advantage, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphImitation:
+    """What `learning.imitation` is told about task graphs.
+
+    Attributes:
+      static: of all requests.
+      training: the recipe.
+      teacher: whose schedules and answers are learnt, or None.
+    """
+
+    static: Hardware
+    training: GraphTraining
+    teacher: LearnedGraphPolicy | None = None
+
+    def batch(self, params: Any, examples: Examples, index: Array, key: jax.Array) -> Lesson:
+        """The way to the given decisions, or to the best sampled ones."""
+        costs, decision = jax.tree.map(lambda leaf: leaf[index], examples)
+        training, rows, weight = self.training, len(index), None
+        prepared = prepare(self.static, rows, costs)
+        if decision is None:
+            source = params if self.teacher is None else self.teacher.params
+            found = sample(
+                self.static,
+                costs,
+                prepared,
+                source,
+                key,
+                training.num_samples,
+                shared_noise=training.shared_noise,
+            )
+            makespan = found.makespan.reshape(training.num_samples, rows)
+            chosen, weights = best_and_worst(makespan, training.contrast)
+            mine = (chosen * rows + jnp.arange(rows)[None]).ravel()
+            decision, weight = Decision(found.place[mine], found.order[mine]), weights.ravel()
+            costs = repeated(costs, len(chosen), 0)
+            prepared = repeated(prepared, len(chosen), -1)
+        given = lesson(self.static, costs, prepared, decision.place, decision.order, weight)
+        return given if self.teacher is None else taught(given, self.teacher, training)
+
+    def loss(self, params: Any, batch: Lesson) -> Float[Array, ""]:
+        """The mean over requests."""
+        return jnp.mean(batch.weight * lesson_loss(params, batch))
+
+
+def examples_of(problem: GraphProblem | GraphCosts, decision: Decision | None = None) -> Examples:
+    """Requests of one batch axis `[n]`, every field in full, and decisions about them."""
+    costs = as_costs(problem)
+    (num,) = costs.batch_shape
+    fields: dict[str, Any] = {}
+    for name, axes in AXES.items():
+        value = jnp.asarray(getattr(costs, name))
+        fields[name] = jnp.broadcast_to(value, (num, *value.shape[value.ndim - len(axes) :]))
+    if decision is not None:
+        decision = Decision(*(jnp.asarray(part, jnp.int32) for part in decision))
+    return Examples(dataclasses.replace(costs, **fields), decision)
+
+
+def train_graph_policy(
+    problem: GraphProblem | GraphCosts,
+    *,
+    model: GraphPolicyConfig,
+    training: GraphTraining,
+    decision: Decision | None = None,
+    teacher: LearnedGraphPolicy | None = None,
+    description: str = "",
+    checkpoint: Path | None = None,
+    checkpoint_every: int = 10,
+    on_epoch: OnEpoch | None = None,
+) -> LearnedGraphPolicy:
+    """Trains a policy on requests.
+
+    Args:
+      problem: training requests, batch shape `[n]`.
+      model: the network.
+      training: the recipe.
+      decision: schedules to learn, `[n, N]`, say those of `solve`; None to learn from samples.
+      teacher: a trained policy to learn from.
+      description: of the requests, the decisions and the teacher, stored with the weights.
+      checkpoint: folder to write to and to resume from.
+      checkpoint_every: epochs between checkpoints.
+      on_epoch: receives metrics.
+
+    Returns:
+      The trained policy.
+
+    Raises:
+      ValueError: fewer requests than a batch.
+      TrainingDiverged: the loss is not finite.
+    """
+    static = hardware(as_costs(problem))
+    examples = examples_of(problem, decision)
+    params = imitation.train(
+        examples,
+        # Another seed is the same program.
+        GraphImitation(static, dataclasses.replace(training, seed=0), teacher),
+        model=model,
+        recipe=training,
+        config={
+            "model": model_data(model),
+            "training": training,
+            "data": {"description": description, "examples": len(examples.costs.seconds)},
+        },
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        on_epoch=on_epoch,
+    )
+    return LearnedGraphPolicy(model, params)
