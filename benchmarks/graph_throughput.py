@@ -38,10 +38,10 @@ def measure(calls: dict[str, Callable[[], Any]], rounds: int = _ROUNDS) -> dict[
 
 @numba.njit(nogil=True)
 def _simulate_all(request: Any, places: Any, orders: Any) -> float:
-    bench = simulator.new_bench(request)
+    state = simulator.new_state(request)
     total = 0.0
     for i in range(places.shape[0]):
-        total += simulator.simulate(request, bench, places[i], orders[i])
+        total += simulator.simulate(request, state, places[i], orders[i])
     return total
 
 

@@ -149,7 +149,7 @@ def _solve(
     else:
         requests = list(unpack_rows(costs))
         makespans = [
-            simulator.simulate(request, simulator.new_bench(request), place, order)
+            simulator.simulate(request, simulator.new_state(request), place, order)
             for request, place, order in zip(requests, *decisions, strict=True)
         ]
         bounds = np.asarray(oj.graphs.lower_bound(costs), np.float64)

@@ -14,19 +14,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from offload_jax.graphs._jax.network import GraphPolicyConfig, know, priorities, scores
-from offload_jax.graphs._jax.observation import Seen
+from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
+from offload_jax.graphs._jax.observation import Observation
 from offload_jax.graphs._jax.policy import (
-    Attempt,
     LearnedGraphPolicy,
-    attempt,
+    SampledSchedule,
     draw,
     model_data,
-    walk,
+    rollout,
+    sample_schedule,
 )
 from offload_jax.graphs._jax.rows import in_order
-from offload_jax.graphs._jax.simulator import Hardware, hardware
-from offload_jax.graphs._jax.task_features import Prepared, prepare
+from offload_jax.graphs._jax.simulator import Platform, platform_of
+from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
 from offload_jax.graphs.costs import AXES, GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
@@ -46,7 +46,7 @@ class GraphTraining(imitation.ImitationRecipe):
         most probable one.
       contrast: how many of the best and of the worst samples are learnt, with their advantage over
         the mean as weight, so that the worse ones become less probable; 0 for the best one alone.
-      shared_noise: how far all tasks of a sample are drawn to places together, see `learned.draw`.
+      shared_noise: how far all tasks of a sample are drawn to places together; see `draw`.
       temperature: of the teacher's answers.
       teacher_weight: share of the teacher's answers in what is learnt; the rest is the schedule.
     """
@@ -74,8 +74,8 @@ class Lesson(NamedTuple):
     """A schedule of each of B requests, step by step.
 
     Attributes:
-      prepared: what is known before.
-      seen: `[F, K, N, B]` and so on, by position.
+      features: what is known before.
+      observation: `[F, K, N, B]` and so on, by position.
       order: int `[B, N]`.
       place: `[K, N, B]` probabilities of places to learn, by position.
       turn: `[N, N, B]` probabilities of tasks to be next, by position and task.
@@ -83,8 +83,8 @@ class Lesson(NamedTuple):
       weight: `[B]` of the schedules; negative for those to avoid.
     """
 
-    prepared: Prepared
-    seen: Seen
+    features: TaskFeatures
+    observation: Observation
     order: Array
     place: Array
     turn: Array
@@ -93,9 +93,9 @@ class Lesson(NamedTuple):
 
 
 def lesson(
-    static: Hardware,
+    platform: Platform,
     costs: GraphCosts,
-    prepared: Prepared,
+    features: TaskFeatures,
     place: Array,
     order: Array,
     weight: Array | None = None,
@@ -104,32 +104,34 @@ def lesson(
     rows = len(order)
     told = in_order(place, order, rows)
 
-    def obey(seen: Seen, place: Array) -> Array:
-        del seen
+    def obey(observation: Observation, place: Array) -> Array:
+        del observation
         return place
 
-    _, _, seen = walk(static, rows, costs, prepared, order, obey, told, keep=True)
-    seen = Seen(
-        jnp.moveaxis(seen.places, 0, 2),
-        jnp.moveaxis(seen.step, 0, 1),
-        jnp.moveaxis(seen.allowed, 0, 1),
+    _, _, observation = rollout(platform, rows, costs, features, order, obey, told, keep=True)
+    observation = Observation(
+        jnp.moveaxis(observation.places, 0, 2),
+        jnp.moveaxis(observation.step, 0, 1),
+        jnp.moveaxis(observation.allowed, 0, 1),
     )
     position = jnp.argsort(order, axis=1).T
-    before = jnp.max(jnp.where(prepared.depends, position[:, None], -1), axis=0)
+    before = jnp.max(jnp.where(features.depends, position[:, None], -1), axis=0)
     step = jnp.arange(order.shape[1])[:, None, None]
-    ready = (before[None] < step) & (step <= position[None]) & ~prepared.empty[None]
+    ready = (before[None] < step) & (step <= position[None]) & ~features.empty[None]
     turn = (position[None] == step) & ready
     dtype = costs.seconds.dtype
     is_chosen = told[None] == jnp.arange(costs.num_places)[:, None, None]
     weight = jnp.ones(rows, dtype) if weight is None else weight
-    return Lesson(prepared, seen, order, is_chosen.astype(dtype), turn.astype(dtype), ready, weight)
+    return Lesson(
+        features, observation, order, is_chosen.astype(dtype), turn.astype(dtype), ready, weight
+    )
 
 
 def answers(params: Any, lesson: Lesson) -> tuple[Array, Array]:
     """Scores of the places at every step `[K, N, B]`, and priorities `[N, B]` of the tasks."""
-    known = know(params, lesson.prepared)
-    by_position = jnp.take_along_axis(known, lesson.order.T[None], axis=1)
-    return scores(params, lesson.seen, by_position), priorities(params, known)
+    embedding = embed_tasks(params, lesson.features)
+    by_position = jnp.take_along_axis(embedding, lesson.order.T[None], axis=1)
+    return place_logits(params, lesson.observation, by_position), priorities(params, embedding)
 
 
 def lesson_loss(params: Any, lesson: Lesson) -> Float[Array, " B"]:
@@ -172,29 +174,29 @@ def repeated(tree: Any, num: int, axis: int) -> Any:
 
 
 def sample(
-    static: Hardware,
+    platform: Platform,
     costs: GraphCosts,
-    prepared: Prepared,
+    features: TaskFeatures,
     params: Any,
     key: Array,
     num: int,
     *,
     shared_noise: float,
-) -> Attempt:
+) -> SampledSchedule:
     """`num` schedules `[num * B]` of each of B rows, the first of them the most probable one."""
     rows = len(costs.seconds)
-    known = know(params, prepared)
+    embedding = embed_tasks(params, features)
     shape = (costs.num_tasks, costs.num_places + 1, num, rows)
     noise = draw(key, shape, shared=shared_noise, order=1.0)
     noise = noise.at[:, :, 0].set(0.0).reshape(*shape[:2], -1)
-    return attempt(
-        static,
+    return sample_schedule(
+        platform,
         num * rows,
         repeated(costs, num, 0),
         params,
-        repeated(prepared, num, -1),
-        repeated(known, num, -1),
-        repeated(priorities(params, known), num, -1),
+        repeated(features, num, -1),
+        repeated(embedding, num, -1),
+        repeated(priorities(params, embedding), num, -1),
         noise,
     )
 
@@ -227,12 +229,12 @@ class GraphImitation:
     """What `learning.imitation` is told about task graphs.
 
     Attributes:
-      static: of all requests.
+      platform: of all requests.
       training: the recipe.
       teacher: whose schedules and answers are learnt, or None.
     """
 
-    static: Hardware
+    platform: Platform
     training: GraphTraining
     teacher: LearnedGraphPolicy | None = None
 
@@ -240,13 +242,13 @@ class GraphImitation:
         """The way to the given decisions, or to the best sampled ones."""
         costs, decision = jax.tree.map(lambda leaf: leaf[index], examples)
         training, rows, weight = self.training, len(index), None
-        prepared = prepare(self.static, rows, costs)
+        features = task_features(self.platform, rows, costs)
         if decision is None:
             source = params if self.teacher is None else self.teacher.params
             found = sample(
-                self.static,
+                self.platform,
                 costs,
-                prepared,
+                features,
                 source,
                 key,
                 training.num_samples,
@@ -257,8 +259,8 @@ class GraphImitation:
             mine = (chosen * rows + jnp.arange(rows)[None]).ravel()
             decision, weight = Decision(found.place[mine], found.order[mine]), weights.ravel()
             costs = repeated(costs, len(chosen), 0)
-            prepared = repeated(prepared, len(chosen), -1)
-        given = lesson(self.static, costs, prepared, decision.place, decision.order, weight)
+            features = repeated(features, len(chosen), -1)
+        given = lesson(self.platform, costs, features, decision.place, decision.order, weight)
         return given if self.teacher is None else taught(given, self.teacher, training)
 
     def loss(self, params: Any, batch: Lesson) -> Float[Array, ""]:
@@ -311,12 +313,12 @@ def train_graph_policy(
       ValueError: fewer requests than a batch.
       TrainingDiverged: the loss is not finite.
     """
-    static = hardware(as_costs(problem))
+    platform = platform_of(as_costs(problem))
     examples = examples_of(problem, decision)
     params = imitation.train(
         examples,
         # Another seed is the same program.
-        GraphImitation(static, dataclasses.replace(training, seed=0), teacher),
+        GraphImitation(platform, dataclasses.replace(training, seed=0), teacher),
         model=model,
         recipe=training,
         config={

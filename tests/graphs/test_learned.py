@@ -15,7 +15,7 @@ from offload_jax.graphs import packaged, training
 from offload_jax.graphs._jax import task_features
 from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy, dependency_order, load, model_data
-from offload_jax.graphs._jax.simulator import hardware
+from offload_jax.graphs._jax.simulator import platform_of
 from offload_jax.learning import checkpoints
 from offload_jax.learning.parameters import abstract_parameters, num_parameters
 from tests import oracle
@@ -81,23 +81,23 @@ def test_what_is_seen_is_finite_and_bounded(name: str) -> None:
     rng = np.random.default_rng(4)
     graphs = [cases.random_graph(rng, cases.LAYOUTS[name]) for _ in range(cases.BATCH)]
     costs = training.examples_of(cases.as_costs(graphs)).costs
-    static = hardware(cases.as_costs(graphs))
+    platform = platform_of(cases.as_costs(graphs))
     decision = POLICY(cases.as_costs(graphs))
 
     @jax.jit
-    def look(costs: oj.graphs.GraphCosts) -> training.Lesson:
-        prepared = task_features.prepare(static, cases.BATCH, costs)
+    def observe(costs: oj.graphs.GraphCosts) -> training.Lesson:
+        features = task_features.task_features(platform, cases.BATCH, costs)
         return training.lesson(
-            static, costs, prepared, decision.place.astype(jnp.int32), decision.order
+            platform, costs, features, decision.place.astype(jnp.int32), decision.order
         )
 
-    lesson = look(costs)
-    for values in (lesson.prepared.task, lesson.seen.places, lesson.seen.step):
+    lesson = observe(costs)
+    for values in (lesson.features.task, lesson.observation.places, lesson.observation.step):
         assert np.isfinite(values).all()
         assert (np.abs(values) <= task_features.LIMIT).all()
-    assert len(lesson.prepared.task) == task_features.NUM_TASK
-    assert len(lesson.seen.places) == task_features.NUM_PLACE
-    assert len(lesson.seen.step) == task_features.NUM_STEP
+    assert len(lesson.features.task) == task_features.NUM_TASK
+    assert len(lesson.observation.places) == task_features.NUM_PLACE
+    assert len(lesson.observation.step) == task_features.NUM_STEP
 
 
 @pytest.mark.parametrize("cycles", [[0.0], [3.0]])
@@ -178,12 +178,12 @@ def test_order_is_that_of_the_most_urgent_ready_task() -> None:
     graphs = [cases.random_graph(rng, cases.PAPER, 40) for _ in range(cases.BATCH)]
     costs = cases.as_costs(graphs)
     priority = np.stack([rng.permutation(40) for _ in graphs], 1).astype(np.float32)
-    static = hardware(costs)
+    platform = platform_of(costs)
 
     @jax.jit
     def decide(priority: jax.Array, costs: oj.graphs.GraphCosts) -> jax.Array:
-        prepared = task_features.prepare(static, len(graphs), costs)
-        return dependency_order(priority, prepared)
+        features = task_features.task_features(platform, len(graphs), costs)
+        return dependency_order(priority, features)
 
     order = np.asarray(decide(priority, training.examples_of(costs).costs))
     for row, graph in enumerate(graphs):
@@ -227,13 +227,13 @@ def _lesson(problem: oj.graphs.GraphProblem) -> training.Lesson:
     problem = jax.tree.map(lambda leaf: np.asarray(leaf)[:8], problem)
     decision = oj.graphs.policies.random(problem)
     costs = training.examples_of(problem).costs
-    static = hardware(oj.graphs.graph_costs(problem))
+    platform = platform_of(oj.graphs.graph_costs(problem))
 
     @jax.jit
     def make(costs: oj.graphs.GraphCosts) -> training.Lesson:
-        prepared = task_features.prepare(static, 8, costs)
+        features = task_features.task_features(platform, 8, costs)
         place = decision.place.astype(jnp.int32)
-        return training.lesson(static, costs, prepared, place, decision.order)
+        return training.lesson(platform, costs, features, place, decision.order)
 
     return make(costs)
 
@@ -247,7 +247,7 @@ def test_loss_is_minus_the_log_probability_of_the_schedule(lesson: training.Less
     loss = jax.jit(training.lesson_loss)(POLICY.params, lesson)
     score, priority = answers(POLICY, lesson)
     lesson = jax.tree.map(np.asarray, lesson)
-    depends = lesson.prepared.depends
+    depends = lesson.features.depends
     for row in range(8):
         expected, done = 0.0, []
         for i, task in enumerate(lesson.order[row].tolist()):

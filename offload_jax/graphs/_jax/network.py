@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from offload_jax.graphs._jax.observation import Seen
-from offload_jax.graphs._jax.task_features import Prepared
+from offload_jax.graphs._jax.observation import Observation
+from offload_jax.graphs._jax.task_features import TaskFeatures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,42 +65,44 @@ def _layer(layer: Any, inputs: Array) -> Array:
     return total + layer["bias"].reshape(-1, *(1,) * (total.ndim - 1))
 
 
-def know(params: Any, prepared: Prepared) -> Float[Array, "F N R"]:
-    """What is told of each task, and what it has heard from its neighbours in the graph."""
-    task = prepared.task
+def embed_tasks(params: Any, features: TaskFeatures) -> Float[Array, "F N R"]:
+    """Task embeddings: features of each task, and messages from its neighbours in the graph."""
+    task = features.task
     if "message_in" not in params:
         return task
-    depends = prepared.depends.astype(task.dtype) / 4.0
-    heard = jax.nn.relu(_layer(params["message_in"], task))
+    depends = features.depends.astype(task.dtype) / 4.0
+    messages = jax.nn.relu(_layer(params["message_in"], task))
     for i in range(sum(name.startswith("message_") for name in params) - 1):
-        readers = jnp.einsum("uvr,hvr->hur", depends, heard)
-        needed = jnp.einsum("uvr,hur->hvr", depends, heard)
-        heard = heard + jax.nn.relu(
-            _layer(params[f"message_{i}"], jnp.concatenate([heard, readers, needed]))
+        readers = jnp.einsum("uvr,hvr->hur", depends, messages)
+        needed = jnp.einsum("uvr,hur->hvr", depends, messages)
+        messages = messages + jax.nn.relu(
+            _layer(params[f"message_{i}"], jnp.concatenate([messages, readers, needed]))
         )
-    return jnp.concatenate([task, heard])
+    return jnp.concatenate([task, messages])
 
 
-def scores(params: Any, seen: Seen, known: Array) -> Float[Array, "K ..."]:
+def place_logits(params: Any, observation: Observation, embedding: Array) -> Float[Array, "K ..."]:
     """Unnormalised log-probabilities of the places of a task.
 
     Args:
       params: of a `GraphPolicyConfig`.
-      seen: `[F, K, B]` and `[F, B]`; B may be several axes.
-      known: `[F, B]` what `know` gave for the task.
+      observation: `[F, K, B]` and `[F, B]`; B may be several axes.
+      embedding: `[F, B]` what `embed_tasks` gave for the task.
     """
-    of_task = _layer(params["task_in"], jnp.concatenate([seen.step, known]))
-    hidden = jax.nn.relu(_times(params["place_in"]["kernel"], seen.places) + of_task[:, None])
+    of_task = _layer(params["task_in"], jnp.concatenate([observation.step, embedding]))
+    hidden = jax.nn.relu(
+        _times(params["place_in"]["kernel"], observation.places) + of_task[:, None]
+    )
     mean = _layer(params["mean_middle"], jnp.mean(hidden, axis=1))
     second = jax.nn.relu(_times(params["place_middle"]["kernel"], hidden) + mean[:, None])
     total = _times(params["place_out"]["kernel"], second)
-    total = total + _times(params["place_skip"], seen.places)
-    return jnp.where(seen.allowed, total[0], -1e9)
+    total = total + _times(params["place_skip"], observation.places)
+    return jnp.where(observation.allowed, total[0], -1e9)
 
 
-def priorities(params: Any, known: Array) -> Float[Array, "N R"]:
-    """How urgent each task is, before anything is booked, from what `know` gave."""
-    hidden = jax.nn.relu(_layer(params["order_in"], known))
+def priorities(params: Any, embedding: Array) -> Float[Array, "N R"]:
+    """How urgent each task is, before anything is booked, from what `embed_tasks` gave."""
+    hidden = jax.nn.relu(_layer(params["order_in"], embedding))
     hidden = jax.nn.relu(_layer(params["order_middle"], hidden))
-    total = _times(params["order_out"]["kernel"], hidden) + _times(params["order_skip"], known)
+    total = _times(params["order_out"]["kernel"], hidden) + _times(params["order_skip"], embedding)
     return total[0]

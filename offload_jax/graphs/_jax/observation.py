@@ -8,16 +8,16 @@ from jax import Array
 
 from offload_jax.batching import lift
 from offload_jax.graphs._jax.rows import in_order
-from offload_jax.graphs._jax.simulator import Booking, Hardware, Outlook, State
-from offload_jax.graphs._jax.task_features import Prepared, bounded
+from offload_jax.graphs._jax.simulator import Candidates, Platform, State, Tasks
+from offload_jax.graphs._jax.task_features import TaskFeatures, bounded
 
 
-class Ordered(NamedTuple):
-    """What of `Prepared` a step reads, by position.
+class StepFeatures(NamedTuple):
+    """The per-step slice of `TaskFeatures`, reordered from task number to booking position.
 
     Attributes:
       position: int `[N]`.
-      onward: `[N, K, B]`.
+      tail: `[N, K, B]`.
       seconds: `[N, K, B]` running times; 0 where they are `inf`.
       left: `[N, K, B]` running time of this task and all after it.
       to_fetch: `[N, K, B]` seconds of moving the inputs of all after it.
@@ -27,7 +27,7 @@ class Ordered(NamedTuple):
     """
 
     position: Array
-    onward: Array
+    tail: Array
     seconds: Array
     left: Array
     to_fetch: Array
@@ -36,23 +36,23 @@ class Ordered(NamedTuple):
     empty: Array
 
 
-def ordered(prepared: Prepared, booking: Booking, order: Array, rows: int) -> Ordered:
+def step_features(features: TaskFeatures, tasks: Tasks, order: Array, rows: int) -> StepFeatures:
     """What is known of tasks in the order `[rows, N]` in which they are booked."""
 
     def sorted_by_position(values: Array) -> Array:
         """`[N, *tail, R]` by task to `[N, *tail, rows]` by position."""
         return in_order(jnp.moveaxis(values, -1, 0), order, rows)
 
-    seconds = jnp.where(jnp.isfinite(booking.seconds), booking.seconds, 0.0)
-    return Ordered(
+    seconds = jnp.where(jnp.isfinite(tasks.seconds), tasks.seconds, 0.0)
+    return StepFeatures(
         jnp.arange(order.shape[1]),
-        sorted_by_position(prepared.onward),
+        sorted_by_position(features.tail),
         seconds,
         _from_here_on(seconds),
-        _after(sorted_by_position(prepared.there)),
-        _after(sorted_by_position(prepared.back)),
-        sorted_by_position(prepared.live),
-        sorted_by_position(prepared.empty),
+        _after(sorted_by_position(features.input_seconds)),
+        _after(sorted_by_position(features.output_seconds)),
+        sorted_by_position(features.live),
+        sorted_by_position(features.empty),
     )
 
 
@@ -65,7 +65,7 @@ def _after(values: Array) -> Array:
     return _from_here_on(values) - values
 
 
-class Seen(NamedTuple):
+class Observation(NamedTuple):
     """What the network gets for one task.
 
     Attributes:
@@ -79,46 +79,46 @@ class Seen(NamedTuple):
     allowed: Array
 
 
-def look(
-    hardware: Hardware,
-    prepared: Prepared,
-    booking: Booking,
-    lying: Array,
+def observe(
+    platform: Platform,
+    features: TaskFeatures,
+    tasks: Tasks,
+    resident_bytes: Array,
     state: State,
-    outlook: Outlook,
-    now: Ordered,
-) -> Seen:
+    candidates: Candidates,
+    now: StepFeatures,
+) -> Observation:
     """What is seen of the task that is to be placed.
 
     Args:
-      hardware, prepared, booking: of B rows.
-      lying: `[N, K, B]` bytes for the task of each position that lie at each place.
-      state, outlook: of the machine.
-      now: the row of `Ordered`.
+      platform, features, tasks: of B rows.
+      resident_bytes: `[N, K, B]` bytes for the task of each position that lie at each place.
+      state, candidates: of the machine.
+      now: the row of `StepFeatures`.
     """
-    places = range(hardware.num_places)
-    column = booking.needs[:, now.position]
+    places = range(platform.num_places)
+    column = tasks.needs[:, now.position]
     reads = column >= 0
     # What else the readers of this task need, and how long it takes to get it to a place.
-    beside = jnp.sum(jnp.where(reads[:, None], lying, 0.0), axis=0)
-    finish, back = jnp.stack(outlook.finish), jnp.stack(outlook.back)
-    ready, start = jnp.stack(outlook.ready), jnp.stack(outlook.start)
+    beside = jnp.sum(jnp.where(reads[:, None], resident_bytes, 0.0), axis=0)
+    finish, back = jnp.stack(candidates.finish), jnp.stack(candidates.back)
+    ready, start = jnp.stack(candidates.ready), jnp.stack(candidates.start)
     first = jnp.min(jnp.where(now.live, finish, jnp.inf), axis=0)
     first = jnp.where(jnp.isfinite(first), first, 0.0)
-    through = finish + now.onward
+    through = finish + now.tail
     least = jnp.min(jnp.where(now.live, through, jnp.inf), axis=0)
     least = jnp.where(jnp.isfinite(least), least, 0.0)
     free = functools.reduce(jnp.add, state.free, jnp.zeros(()))
-    sent = jnp.sum(jnp.where(reads, column, 0.0), axis=0) * prepared.unit
+    sent = jnp.sum(jnp.where(reads, column, 0.0), axis=0) * features.unit
     columns = []
     for k in places:
-        servers = hardware.servers[k]
+        servers = platform.servers[k]
         idle = first if not state.busy[k] else functools.reduce(jnp.minimum, state.busy[k])
         work = 0.0 if servers is None else now.left[k] / servers
-        into = [hardware.routes[j][k] for j in places if j != k and hardware.routes[j][k]]
-        out = [hardware.routes[k][j] for j in places if j != k and hardware.routes[k][j]]
+        into = [platform.routes[j][k] for j in places if j != k and platform.routes[j][k]]
+        out = [platform.routes[k][j] for j in places if j != k and platform.routes[k][j]]
         fetching = sum(
-            jnp.where(beside[j] > 0, beside[j] * prepared.rates[j, k], 0.0)
+            jnp.where(beside[j] > 0, beside[j] * features.rates[j, k], 0.0)
             for j in places
             if j != k
         )
@@ -129,26 +129,28 @@ def look(
                 finish[k] - first,
                 back[k] - first,
                 through[k] - least,
-                now.onward[k],
+                now.tail[k],
                 now.seconds[k],
                 start[k] - ready[k],
                 idle - first,
                 work,
                 idle + work - first,
-                functools.reduce(jnp.add, outlook.free[k], jnp.zeros(())) - free,
+                functools.reduce(jnp.add, candidates.free[k], jnp.zeros(())) - free,
                 _latest(state.free, into) - first,
                 _latest(state.free, out) - first,
-                beside[k] * prepared.unit,
+                beside[k] * features.unit,
                 fetching + 0.0 * first,
-                lying[now.position, k] * prepared.unit,
+                resident_bytes[now.position, k] * features.unit,
                 now.to_fetch[k],
                 now.to_return[k],
-                prepared.alone[k],
+                features.single_place_seconds[k],
                 idle + work + now.to_return[k] - least,
-                sent * _far(prepared.rates, k) / jnp.maximum(prepared.unit, 1e-30),
+                sent * _far(features.rates, k) / jnp.maximum(features.unit, 1e-30),
             ]
         )
-    seen = jnp.stack([jnp.stack([jnp.broadcast_to(v, first.shape) for v in c]) for c in columns], 1)
+    columns_by_place = jnp.stack(
+        [jnp.stack([jnp.broadcast_to(v, first.shape) for v in c]) for c in columns], 1
+    )
     step = [
         first,
         least,
@@ -156,8 +158,10 @@ def look(
         jnp.max(through, axis=0, where=now.live, initial=0.0) - least,
         jnp.max(jnp.where(now.live & jnp.isfinite(finish), finish, 0.0), axis=0) - first,
     ]
-    scale = lift(prepared.scale, 3)
-    return Seen(bounded(seen / scale), bounded(jnp.stack(step) / scale[0]), now.live)
+    scale = lift(features.scale, 3)
+    return Observation(
+        bounded(columns_by_place / scale), bounded(jnp.stack(step) / scale[0]), now.live
+    )
 
 
 def _latest(free: tuple[Array, ...], routes: list) -> Array:
@@ -176,8 +180,8 @@ def _far(rates: Array, k: int) -> Array:
     return jnp.sum(jnp.where(alive, others, 0.0), 0) / jnp.maximum(jnp.sum(alive, 0), 1)
 
 
-def deliver(lying: Array, booking: Booking, position: Array, place: Array) -> Array:
-    """`lying` once the task in a position has been placed."""
-    column = jnp.maximum(booking.needs[:, position], 0.0)
-    at = jnp.arange(lying.shape[1])[:, None] == place[None]
-    return lying + jnp.where(at[None], column[:, None], 0.0)
+def deliver(resident_bytes: Array, tasks: Tasks, position: Array, place: Array) -> Array:
+    """`resident_bytes` once the task in a position has been placed."""
+    column = jnp.maximum(tasks.needs[:, position], 0.0)
+    at = jnp.arange(resident_bytes.shape[1])[:, None] == place[None]
+    return resident_bytes + jnp.where(at[None], column[:, None], 0.0)

@@ -13,13 +13,13 @@ import numpy as np
 from jax import Array
 
 from offload_jax import configs
-from offload_jax.graphs._jax.network import GraphPolicyConfig, know, priorities, scores
-from offload_jax.graphs._jax.observation import Seen, deliver, look, ordered
-from offload_jax.graphs._jax.rows import book, by_task, in_order, over_rows
+from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
+from offload_jax.graphs._jax.observation import Observation, deliver, observe, step_features
+from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.rules import greedy
 from offload_jax.graphs._jax.simulate import simulate_costs
-from offload_jax.graphs._jax.simulator import Hardware, Outlook, State, chosen, hardware, run
-from offload_jax.graphs._jax.task_features import Prepared, prepare
+from offload_jax.graphs._jax.simulator import Candidates, Platform, State, chosen, platform_of, run
+from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
@@ -33,7 +33,7 @@ _LAST = -1e30
 _INDEPENDENT, _CHANGED = 16, 0.2
 
 
-class Attempt(NamedTuple):
+class SampledSchedule(NamedTuple):
     """One schedule for each row.
 
     Attributes:
@@ -67,7 +67,7 @@ class LearnedGraphPolicy:
         """
         check_source(problem)
         costs = as_costs(problem)
-        found = _attempts(self.params, costs, None, 0, static=hardware(costs))
+        found = _best_sample(self.params, costs, None, 0, platform=platform_of(costs))
         return _typed(found, costs)
 
     def best_of(self, num: int) -> Callable[[GraphProblem | GraphCosts, Array], Decision]:
@@ -93,7 +93,7 @@ class LearnedGraphPolicy:
             costs = as_costs(problem)
             rule = greedy(costs)
             makespan = simulate_costs(costs, *rule).makespan
-            found = _attempts(self.params, costs, key, num, static=hardware(costs))
+            found = _best_sample(self.params, costs, key, num, platform=platform_of(costs))
             better = found.makespan < makespan
             mine = _typed(found, costs)
             return jax.tree.map(lambda a, b: jnp.where(better[..., None], a, b), mine, rule)
@@ -101,35 +101,37 @@ class LearnedGraphPolicy:
         return decide
 
 
-def _typed(found: Attempt, costs: GraphCosts) -> Decision:
+def _typed(found: SampledSchedule, costs: GraphCosts) -> Decision:
     shape = (*costs.batch_shape, costs.num_tasks)
     place = jnp.broadcast_to(found.place, shape).astype(jnp.int8)
     return Decision(place, jnp.broadcast_to(found.order, shape).astype(jnp.int32))
 
 
-@functools.partial(jax.jit, static_argnames=("num", "static"))
-def _attempts(
-    params: Any, costs: GraphCosts, key: Array | None, num: int, *, static: Hardware
-) -> Attempt:
+@functools.partial(jax.jit, static_argnames=("num", "platform"))
+def _best_sample(
+    params: Any, costs: GraphCosts, key: Array | None, num: int, *, platform: Platform
+) -> SampledSchedule:
     """The most probable schedule, or if one of `num` samples is better that."""
     batch = costs.batch_shape
     numbers = jnp.arange(math.prod(batch), dtype=jnp.int32).reshape(*batch, 1)
 
-    def decide(rows: int, costs: GraphCosts, row: Array) -> Attempt:
-        prepared = prepare(static, rows, costs)
-        known = know(params, prepared)
-        priority = priorities(params, known)
-        best = attempt(static, rows, costs, params, prepared, known, priority)
+    def decide(rows: int, costs: GraphCosts, row: Array) -> SampledSchedule:
+        features = task_features(platform, rows, costs)
+        embedding = embed_tasks(params, features)
+        priority = priorities(params, embedding)
+        best = sample_schedule(platform, rows, costs, params, features, embedding, priority)
         if key is None:
             return best
 
-        def better(i: Array, carry: tuple[Attempt, Array]) -> tuple[Attempt, Array]:
+        def better(i: Array, carry: tuple[SampledSchedule, Array]) -> tuple[SampledSchedule, Array]:
             best, noise = carry
             keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
             fresh, changed = jax.vmap(lambda key: _redraw(key, *noise.shape[:2]))(keys)
             changed = (i < _INDEPENDENT) | jnp.moveaxis(changed, 0, -1)
             tried = jnp.where(changed, jnp.moveaxis(fresh, 0, -1), noise)
-            found = attempt(static, rows, costs, params, prepared, known, priority, tried)
+            found = sample_schedule(
+                platform, rows, costs, params, features, embedding, priority, tried
+            )
             wins = found.makespan < best.makespan
             return jax.tree.map(
                 lambda a, b: jnp.where(wins.reshape(-1, *(1,) * (a.ndim - 1)), a, b), found, best
@@ -170,14 +172,14 @@ def _redraw(key: Array, num_tasks: int, columns: int) -> tuple[Array, Array]:
     return noise, changed
 
 
-def dependency_order(priority: Array, prepared: Prepared) -> Array:
+def dependency_order(priority: Array, features: TaskFeatures) -> Array:
     """int `[rows, N]`: the order in which the most urgent of the tasks that are ready goes next.
 
     Ties go to the lowest number; empty tasks come last.
 
     Args:
       priority: `[N, rows]`.
-      prepared: of the rows.
+      features: of the rows.
     """
     num_tasks = len(priority)
     words = -(-num_tasks // _WORD)
@@ -186,7 +188,7 @@ def dependency_order(priority: Array, prepared: Prepared) -> Array:
     bits = np.where(task[:, None] // _WORD == np.arange(words), 1 << (task[:, None] % _WORD), 0)
     member = jnp.asarray(bits, jnp.uint32)
     needs = jnp.sum(
-        jnp.where(prepared.depends[:, None], member[:, :, None, None], 0), axis=0, dtype=jnp.uint32
+        jnp.where(features.depends[:, None], member[:, :, None, None], 0), axis=0, dtype=jnp.uint32
     )
     number = jnp.arange(num_tasks)[:, None]
 
@@ -197,56 +199,56 @@ def dependency_order(priority: Array, prepared: Prepared) -> Array:
         urgency = jnp.where(number == chosen[None], -jnp.inf, urgency)
         return urgency, booked | member[chosen].T, order.at[i].set(chosen)
 
-    urgency = jnp.where(prepared.empty, _LAST, priority)
+    urgency = jnp.where(features.empty, _LAST, priority)
     booked = jnp.zeros((words, priority.shape[1]), jnp.uint32)
     order = jnp.zeros(priority.shape, jnp.int32)
     return jax.lax.fori_loop(0, num_tasks, step, (urgency, booked, order))[2].T
 
 
-def attempt(
-    static: Hardware,
+def sample_schedule(
+    platform: Platform,
     rows: int,
     costs: GraphCosts,
     params: Any,
-    prepared: Prepared,
-    known: Array,
+    features: TaskFeatures,
+    embedding: Array,
     priority: Array,
     noise: Array | None = None,
-) -> Attempt:
+) -> SampledSchedule:
     """One pass through the machine: the most probable schedule, or with noise a sampled one.
 
     Args:
-      static, rows, costs: as in `simulate_rows`.
+      platform, rows, costs: as in `simulate_rows`.
       params: of the network.
-      prepared: of the rows.
-      known: `[F, N, rows]` what `know` gave.
+      features: of the rows.
+      embedding: `[F, N, rows]` what `embed_tasks` gave.
       priority: `[N, rows]`.
       noise: `[N, K + 1, rows]` added to the scores of places and, the last one, to priorities.
     """
     if noise is not None:
         priority = priority + noise[:, -1]
-    order = dependency_order(priority, prepared)
+    order = dependency_order(priority, features)
     place_noise = None if noise is None else noise[:, :-1]
-    by_position = in_order(jnp.moveaxis(known, -1, 0).swapaxes(1, 2), order, rows)
+    by_position = in_order(jnp.moveaxis(embedding, -1, 0).swapaxes(1, 2), order, rows)
 
-    def choose(seen: Seen, x: tuple[Array, Array | None]) -> Array:
-        known, extra = x
-        score = scores(params, seen, known)
+    def choose(observation: Observation, x: tuple[Array, Array | None]) -> Array:
+        embedding, extra = x
+        score = place_logits(params, observation, embedding)
         return jnp.argmax(score if extra is None else score + extra, axis=0)
 
-    place, makespan, _ = walk(
-        static, rows, costs, prepared, order, choose, (by_position, place_noise)
+    place, makespan, _ = rollout(
+        platform, rows, costs, features, order, choose, (by_position, place_noise)
     )
-    return Attempt(place, order, makespan)
+    return SampledSchedule(place, order, makespan)
 
 
-def walk(
-    static: Hardware,
+def rollout(
+    platform: Platform,
     rows: int,
     costs: GraphCosts,
-    prepared: Prepared,
+    features: TaskFeatures,
     order: Array,
-    choose: Callable[[Seen, Any], Array],
+    choose: Callable[[Observation, Any], Array],
     xs: Any,
     *,
     keep: bool = False,
@@ -254,30 +256,30 @@ def walk(
     """Books all tasks in an order, placing each by what is seen of it.
 
     Args:
-      static, rows, costs, prepared: of the rows.
+      platform, rows, costs, features: of the rows.
       order: int `[rows, N]`.
-      choose: from what is seen and the row of `xs` to a place `[rows]`.
+      choose: from what is observed and the row of `xs` to a place `[rows]`.
       xs: arrays `[N, ...]` by position.
-      keep: whether to return what was seen.
+      keep: whether to return what was observed.
 
     Returns:
-      Places `[rows, N]` by task, makespans `[rows]`, and what was seen `[N, ...]` by position.
+      Places `[rows, N]` by task, makespans `[rows]`, and what was observed `[N, ...]` by position.
     """
-    booking = book(costs, order, rows)
-    known = ordered(prepared, booking, order, rows)
-    dtype = booking.seconds.dtype
-    memory = jnp.zeros(rows, dtype), jnp.zeros(booking.seconds.shape, dtype)
+    tasks = tasks_by_position(costs, order, rows)
+    steps = step_features(features, tasks, order, rows)
+    dtype = tasks.seconds.dtype
+    memory = jnp.zeros(rows, dtype), jnp.zeros(tasks.seconds.shape, dtype)
 
-    def place_one(memory: tuple, state: State, outlook: Outlook, x: tuple) -> tuple:
-        last, lying = memory
+    def place_one(memory: tuple, state: State, candidates: Candidates, x: tuple) -> tuple:
+        last, resident_bytes = memory
         now, extra = x
-        seen = look(static, prepared, booking, lying, state, outlook, now)
-        place = jnp.where(now.empty, 0, choose(seen, extra)).astype(jnp.int32)
-        done = jnp.maximum(chosen(place, outlook.back), chosen(place, outlook.finish))
-        lying = deliver(lying, booking, now.position, place)
-        return (jnp.maximum(last, done), lying), place, seen if keep else None
+        observation = observe(platform, features, tasks, resident_bytes, state, candidates, now)
+        place = jnp.where(now.empty, 0, choose(observation, extra)).astype(jnp.int32)
+        done = jnp.maximum(chosen(place, candidates.back), chosen(place, candidates.finish))
+        resident_bytes = deliver(resident_bytes, tasks, now.position, place)
+        return (jnp.maximum(last, done), resident_bytes), place, observation if keep else None
 
-    (makespan, _), state, stacked, _ = run(static, booking, place_one, memory, (known, xs))
+    (makespan, _), state, stacked, _ = run(platform, tasks, place_one, memory, (steps, xs))
     return by_task(state.place, order), makespan, stacked
 
 

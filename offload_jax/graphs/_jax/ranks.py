@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from offload_jax.graphs._jax.simulator import Hardware
+from offload_jax.graphs._jax.simulator import Platform
 from offload_jax.graphs.costs import GraphCosts
 
 # Up to here every task is compared with every other; a sort costs XLA's CPU more.
@@ -36,19 +36,19 @@ class Means(NamedTuple):
     live: tuple[Array, ...]
 
 
-def mean_costs(costs: GraphCosts, static: Hardware) -> Means:
+def mean_costs(costs: GraphCosts, platform: Platform) -> Means:
     """The means of rows of costs, whose fields have one leading axis."""
-    places = range(static.num_places)
-    rates, delays = _pairs(costs, static.routes)
+    places = range(platform.num_places)
+    rates, delays = _pairs(costs, platform.routes)
     reaches = [[_isfinite(rates[j][k]) for k in places] for j in places]
     # live[h][k]: place k has a live route from and to home h.
     live = [[reaches[h][k] & reaches[k][h] for k in places] for h in places]
-    homes = places if static.home is None else [static.home]
+    homes = places if platform.home is None else [platform.home]
 
     def by_home(table: Sequence[Any]) -> Array:
         """What the table, by home, holds for the home of each task: `[R, N]`."""
-        if static.home is not None:
-            return table[static.home][:, None]
+        if platform.home is not None:
+            return table[platform.home][:, None]
         result = table[0][:, None]
         for h in places[1:]:
             result = jnp.where(costs.home == h, table[h][:, None], result)
@@ -90,8 +90,8 @@ def mean_costs(costs: GraphCosts, static: Hardware) -> Means:
         else none
         for h in places
     ]
-    if static.home is not None:
-        rate, delay = (part[:, None, None] for part in between[static.home][static.home])
+    if platform.home is not None:
+        rate, delay = (part[:, None, None] for part in between[platform.home][platform.home])
     else:
         rate, delay = (
             _select_pair(costs.home, [[between[g][h][part] for h in places] for g in places])

@@ -11,7 +11,7 @@ from jax import Array
 from jaxtyping import Int
 
 from offload_jax.batching import is_known
-from offload_jax.graphs._jax.simulator import Booking
+from offload_jax.graphs._jax.simulator import Tasks
 from offload_jax.graphs.costs import AXES, GraphCosts
 
 # Bytes of the largest array of a chunk, `[N, N, rows]`: what is used in a step stays in cache.
@@ -114,7 +114,7 @@ def in_order(values: Any, order: Int[Array, "rows N"], rows: int) -> Array:
     return jnp.moveaxis(values, 0, -1)
 
 
-def book(costs: GraphCosts, order: Int[Array, "rows N"], rows: int) -> Booking:
+def tasks_by_position(costs: GraphCosts, order: Int[Array, "rows N"], rows: int) -> Tasks:
     """The tasks of rows of costs in the given order, 1 or `rows` rows each."""
     num_tasks = costs.num_tasks
     dtype = jnp.result_type(costs.seconds, jnp.float32)
@@ -130,7 +130,7 @@ def book(costs: GraphCosts, order: Int[Array, "rows N"], rows: int) -> Booking:
     def links(values: Any) -> Array:
         return values.astype(dtype).T
 
-    return Booking(
+    return Tasks(
         seconds=booked(costs.seconds),
         needs=needs,
         input=booked(costs.input),

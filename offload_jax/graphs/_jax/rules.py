@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from offload_jax.graphs._jax.ranks import Means, by_decreasing, is_empty, mean_costs, upward_ranks
-from offload_jax.graphs._jax.rows import book, by_task, in_order, over_rows
+from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulate import simulate_rows
-from offload_jax.graphs._jax.simulator import Hardware, Outlook, State, hardware, run
+from offload_jax.graphs._jax.simulator import Candidates, Platform, State, platform_of, run
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
 from offload_jax.validation import ArrayLike
@@ -22,13 +22,13 @@ RANK_NOISE, RATE_NOISE = 0.5, 0.7
 
 def rank_order(costs: GraphCosts) -> Array:
     """int32 `[..., N]` the tasks by decreasing upward rank."""
-    return _rank_order(costs, static=hardware(costs))
+    return _rank_order(costs, platform=platform_of(costs))
 
 
-@functools.partial(jax.jit, static_argnames="static")
-def _rank_order(costs: GraphCosts, *, static: Hardware) -> Array:
+@functools.partial(jax.jit, static_argnames="platform")
+def _rank_order(costs: GraphCosts, *, platform: Platform) -> Array:
     def order(rows: int, costs: GraphCosts) -> Array:
-        order = by_decreasing(upward_ranks(mean_costs(costs, static), costs.depends))
+        order = by_decreasing(upward_ranks(mean_costs(costs, platform), costs.depends))
         return jnp.broadcast_to(order, (rows, order.shape[1]))
 
     return over_rows(order, costs, batch=costs.batch_shape)
@@ -40,21 +40,21 @@ def greedy(costs: GraphCosts) -> Decision:
     Done is when its output is home, if it has one. Contention is that of `simulate`; ties go to the
     lowest place.
     """
-    return _greedy(costs, static=hardware(costs))
+    return _greedy(costs, platform=platform_of(costs))
 
 
-@functools.partial(jax.jit, static_argnames="static")
-def _greedy(costs: GraphCosts, *, static: Hardware) -> Decision:
+@functools.partial(jax.jit, static_argnames="platform")
+def _greedy(costs: GraphCosts, *, platform: Platform) -> Decision:
     def decide(rows: int, costs: GraphCosts) -> Decision:
-        means = mean_costs(costs, static)
+        means = mean_costs(costs, platform)
         order = by_decreasing(upward_ranks(means, costs.depends))
-        return Decision(greedy_places(static, rows, costs, order, means), order)
+        return Decision(greedy_places(platform, rows, costs, order, means), order)
 
     return _typed(over_rows(decide, costs, batch=costs.batch_shape), costs)
 
 
 def greedy_places(
-    static: Hardware, rows: int, costs: GraphCosts, order: Array, means: Means
+    platform: Platform, rows: int, costs: GraphCosts, order: Array, means: Means
 ) -> Array:
     """Places `[rows, N]`, task after task in the given order.
 
@@ -63,16 +63,16 @@ def greedy_places(
     """
     live = [in_order(usable, order, rows) for usable in means.live]
 
-    def earliest(memory: tuple, state: State, outlook: Outlook, live: list[Array]) -> tuple:
+    def earliest(memory: tuple, state: State, candidates: Candidates, live: list[Array]) -> tuple:
         del state
         best, place = jnp.full(rows, jnp.inf), jnp.zeros(rows, jnp.int32)
-        for k, back in enumerate(outlook.back):
+        for k, back in enumerate(candidates.back):
             earlier = live[k] & (back < best)
             place = jnp.where(earlier, k, place)
             best = jnp.where(earlier, back, best)
         return memory, place, None
 
-    _, state, _, _ = run(static, book(costs, order, rows), earliest, (), live)
+    _, state, _, _ = run(platform, tasks_by_position(costs, order, rows), earliest, (), live)
     return by_task(state.place, order)
 
 
@@ -86,12 +86,12 @@ def random(costs: GraphCosts, key: Array) -> Decision:
     """Uniform places; the order is that of ranks over random running times."""
     shape = (*costs.batch_shape, costs.num_tasks)
     place_key, order_key = jax.random.split(key)
-    static = hardware(costs)
+    platform = platform_of(costs)
     place = jax.random.randint(place_key, shape, 0, costs.num_places, jnp.int8)
     seconds = jax.random.exponential(order_key, shape)
 
     def order(rows: int, costs: GraphCosts, seconds: Array) -> Array:
-        means = mean_costs(costs, static)
+        means = mean_costs(costs, platform)
         means = means._replace(
             seconds=seconds, moving=0 * means.moving, returning=0 * means.returning
         )
@@ -129,24 +129,24 @@ def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Any]:
     """
     if num < 1:
         raise ValueError(f"num = {num}: must be at least 1")
-    return _perturbed(costs, key, num, static=hardware(costs))
+    return _perturbed(costs, key, num, platform=platform_of(costs))
 
 
-@functools.partial(jax.jit, static_argnames="static")
+@functools.partial(jax.jit, static_argnames="platform")
 def _perturbed(
-    costs: GraphCosts, key: Array, num: ArrayLike, *, static: Hardware
+    costs: GraphCosts, key: Array, num: ArrayLike, *, platform: Platform
 ) -> tuple[Decision, Any]:
     batch = costs.batch_shape
 
     def decide(rows: int, costs: GraphCosts, row: Array) -> tuple[Decision, Any]:
-        means = mean_costs(costs, static)
+        means = mean_costs(costs, platform)
 
         def attempt(i: Array) -> tuple[Decision, Any]:
             keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
             noisy, world = _copy(costs, means, keys, i)
             order = by_decreasing(upward_ranks(noisy, costs.depends))
-            place = greedy_places(static, rows, world, order, means)
-            makespan = simulate_rows(static, False, rows, costs, place, order).makespan
+            place = greedy_places(platform, rows, world, order, means)
+            makespan = simulate_rows(platform, False, rows, costs, place, order).makespan
             return Decision(place, jnp.broadcast_to(order, place.shape)), makespan
 
         def better(i: Array, best: tuple[Decision, Array]) -> tuple[Decision, Any]:

@@ -7,8 +7,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from offload_jax.graphs._jax.rows import book, by_task, in_order, over_rows
-from offload_jax.graphs._jax.simulator import Hardware, Log, Outlook, State, chosen, hardware, run
+from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
+from offload_jax.graphs._jax.simulator import (
+    Candidates,
+    Log,
+    Platform,
+    State,
+    chosen,
+    platform_of,
+    run,
+)
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Schedule, Transfers, check_decision
 from offload_jax.graphs.problem import GraphProblem
@@ -58,15 +66,15 @@ def simulate_costs(
     costs: GraphCosts, place: Any, order: Any, *, transfers: bool = False
 ) -> Schedule:
     """`simulate` of costs and a decision that were checked."""
-    return _simulate(costs, place, order, hardware=hardware(costs), transfers=transfers)
+    return _simulate(costs, place, order, platform=platform_of(costs), transfers=transfers)
 
 
-@functools.partial(jax.jit, static_argnames=("hardware", "transfers"))
+@functools.partial(jax.jit, static_argnames=("platform", "transfers"))
 def _simulate(
-    costs: GraphCosts, place: Array, order: Array, *, hardware: Hardware, transfers: bool
+    costs: GraphCosts, place: Array, order: Array, *, platform: Platform, transfers: bool
 ) -> Schedule:
     batch = jnp.broadcast_shapes(costs.batch_shape, place.shape[:-1], order.shape[:-1])
-    function = functools.partial(simulate_rows, hardware, transfers)
+    function = functools.partial(simulate_rows, platform, transfers)
     schedule = over_rows(
         function, costs, place.astype(jnp.int32), order.astype(jnp.int32), batch=batch
     )
@@ -74,20 +82,22 @@ def _simulate(
 
 
 def simulate_rows(
-    hardware: Hardware, transfers: bool, rows: int, costs: GraphCosts, place: Array, order: Array
+    platform: Platform, transfers: bool, rows: int, costs: GraphCosts, place: Array, order: Array
 ) -> Schedule:
     """The schedules of rows: costs and decision with one leading axis, of `rows` or of 1."""
 
-    def obey(last: Array, state: State, outlook: Outlook, place: Array) -> tuple[Any, Array, Any]:
+    def obey(
+        last: Array, state: State, candidates: Candidates, place: Array
+    ) -> tuple[Any, Array, Any]:
         del state
-        back, start = chosen(place, outlook.back), chosen(place, outlook.start)
-        finish = chosen(place, outlook.finish)
+        back, start = chosen(place, candidates.back), chosen(place, candidates.start)
+        finish = chosen(place, candidates.finish)
         return jnp.maximum(last, jnp.maximum(back, finish)), place, start
 
-    booking = book(costs, order, rows)
-    zero = jnp.zeros(rows, booking.seconds.dtype)
+    tasks = tasks_by_position(costs, order, rows)
+    zero = jnp.zeros(rows, tasks.seconds.dtype)
     told = in_order(place, order, rows)
-    makespan, state, start, log = run(hardware, booking, obey, zero, told, with_log=transfers)
+    makespan, state, start, log = run(platform, tasks, obey, zero, told, with_log=transfers)
     return Schedule(
         makespan,
         by_task(start, order),

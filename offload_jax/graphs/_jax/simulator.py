@@ -23,7 +23,7 @@ from jaxtyping import Array
 from offload_jax.graphs.costs import GraphCosts
 
 
-class Hardware(NamedTuple):
+class Platform(NamedTuple):
     """What is the same for all rows; hashable.
 
     Attributes:
@@ -47,7 +47,7 @@ class Hardware(NamedTuple):
         return max(1, *(len(route or ()) for row in self.routes for route in row))
 
 
-class Booking(NamedTuple):
+class Tasks(NamedTuple):
     """The tasks of all rows, in booking order; position first, batch last.
 
     Attributes:
@@ -55,7 +55,7 @@ class Booking(NamedTuple):
       needs: `[N, N, B]` bytes that the task in position i gets from the one in position j at
         [i, j]; -1 where it needs nothing of it.
       input, output, release: `[N, B]`.
-      home: `[N, B]`, not read where the hardware has one home.
+      home: `[N, B]`, not read where the platform has one home.
       seconds_per_byte, startup: `[L, B]` or `[L, 1]`.
     """
 
@@ -69,7 +69,7 @@ class Booking(NamedTuple):
     startup: Array
 
 
-class Outlook(NamedTuple):
+class Candidates(NamedTuple):
     """What would become of a task at each of the K places, entries `[B]`.
 
     Attributes:
@@ -127,22 +127,22 @@ class Log(NamedTuple):
     output: Hops
 
 
-Choose = Callable[[Any, State, Outlook, Any], tuple[Any, Array, Any]]
-"""(memory, state, outlook, what `xs` holds of this task) -> (memory, place `[B]`, to stack)."""
+Choose = Callable[[Any, State, Candidates, Any], tuple[Any, Array, Any]]
+"""(memory, state, candidates, what `xs` holds of this task) -> (memory, place `[B]`, to stack)."""
 
 
-def hardware(costs: GraphCosts) -> Hardware:
+def platform_of(costs: GraphCosts) -> Platform:
     """The static part of costs; `home` is static where it is known to be one place."""
     home = None
     if not isinstance(costs.home, jax.Array):
         places = set(costs.home.ravel().tolist())
         home = places.pop() if len(places) == 1 else None
-    return Hardware(costs.routes, costs.servers, costs.serial, costs.send_once, home)
+    return Platform(costs.routes, costs.servers, costs.serial, costs.send_once, home)
 
 
 def run(
-    hardware: Hardware,
-    booking: Booking,
+    platform: Platform,
+    tasks: Tasks,
     choose: Choose,
     memory: Any,
     xs: Any,
@@ -152,8 +152,8 @@ def run(
     """Books all tasks.
 
     Args:
-      hardware: the static part.
-      booking: N tasks, B rows.
+      platform: the static part.
+      tasks: N tasks, B rows.
       choose: places a task.
       memory: what `choose` carries from task to task.
       xs: arrays `[N, ...]` that `choose` gets a row of.
@@ -163,52 +163,52 @@ def run(
       The last memory, the last state, what `choose` gave to stack, and the hops `[N, ...]` by the
       position of the task that they are for.
     """
-    num_tasks, num_places, batch = booking.seconds.shape
-    dtype = booking.seconds.dtype
+    num_tasks, num_places, batch = tasks.seconds.shape
+    dtype = tasks.seconds.dtype
     zero = jnp.zeros(batch, dtype)
     state = State(
         place=jnp.zeros((num_tasks, batch), jnp.int32),
         finish=jnp.zeros((num_tasks, batch), dtype),
-        free=(zero,) * len(hardware.serial),
-        busy=tuple((zero,) * (number or 0) for number in hardware.servers),
-        copies=(jnp.full((num_tasks, batch), -1, dtype),) * (num_places * hardware.send_once),
+        free=(zero,) * len(platform.serial),
+        busy=tuple((zero,) * (number or 0) for number in platform.servers),
+        copies=(jnp.full((num_tasks, batch), -1, dtype),) * (num_places * platform.send_once),
     )
 
     def step(carry: tuple[Any, State], inputs: tuple) -> tuple[tuple[Any, State], Any]:
         memory, state = carry
         index, task, x = inputs
-        outlook, copies, logs = _look(hardware, booking, state, index, task, with_log)
-        memory, place, stacked = choose(memory, state, outlook, x)
+        candidates, copies, logs = _try_places(platform, tasks, state, index, task, with_log)
+        memory, place, stacked = choose(memory, state, candidates, x)
         log = jax.tree.map(lambda *entries: chosen(place, entries), *logs) if with_log else None
-        state = _book(hardware, state, outlook, copies, index, task, place)
+        state = _commit(platform, state, candidates, copies, index, task, place)
         return (memory, state), (stacked, log)
 
-    tasks = booking._replace(seconds_per_byte=(), startup=())  # type: ignore[arg-type]
+    per_task = tasks._replace(seconds_per_byte=(), startup=())  # type: ignore[arg-type]
     (memory, state), (stacked, log) = jax.lax.scan(
-        step, (memory, state), (jnp.arange(num_tasks), tasks, xs)
+        step, (memory, state), (jnp.arange(num_tasks), per_task, xs)
     )
     return memory, state, stacked, log
 
 
-def _look(
-    hardware: Hardware,
-    booking: Booking,
+def _try_places(
+    platform: Platform,
+    tasks: Tasks,
     state: State,
     index: Array,
-    task: Booking,
+    task: Tasks,
     with_log: bool,
-) -> tuple[Outlook, list[Array], list[Log | None]]:
+) -> tuple[Candidates, list[Array], list[Log | None]]:
     """Tries a task at every place.
 
     Returns:
       What would become of it, by place; with `send_once` the copies that this would leave; with a
       log the hops that it would take.
     """
-    places = range(hardware.num_places)
-    num_tasks, _, batch = booking.seconds.shape
-    home = [_is_at(task.home, j) if hardware.home is None else hardware.home == j for j in places]
-    move = functools.partial(_move_to, hardware, booking)
-    none = jnp.full((num_tasks, hardware.num_hops, batch), math.nan, booking.seconds.dtype)
+    places = range(platform.num_places)
+    num_tasks, _, batch = tasks.seconds.shape
+    home = [_is_at(task.home, j) if platform.home is None else platform.home == j for j in places]
+    move = functools.partial(_move_to, platform, tasks)
+    none = jnp.full((num_tasks, platform.num_hops, batch), math.nan, tasks.seconds.dtype)
     carry, inputs = [], []
     for k in places:
         ready, free, hops = move(k, home, task.release, task.input, task.input > 0, state.free)
@@ -222,11 +222,11 @@ def _look(
         after = []
         for k, (ready, free, copies, log) in enumerate(carry):
             moves = num_bytes > 0
-            if hardware.send_once:
+            if platform.send_once:
                 there = copies[0][j]
                 moves = moves & (there < 0)
             arrived, free, hops = move(k, origin, finish, num_bytes, moves, free)
-            if hardware.send_once:
+            if platform.send_once:
                 away = (num_bytes > 0) & ~origin[k]
                 arrived = jnp.where(away & ~moves, there, arrived)
                 copies = (copies[0].at[j].set(jnp.where(away, arrived, there)),)
@@ -246,24 +246,24 @@ def _look(
             first = functools.reduce(jnp.minimum, state.busy[k])
             start = jnp.where(duration > 0, jnp.maximum(ready, first), ready)
         finish = start + duration
-        back, free, hops = _send_home(hardware, booking, k, home, finish, task.output, free)
+        back, free, hops = _send_home(platform, tasks, k, home, finish, task.output, free)
         columns.append((ready, start, finish, back, free))
         logs.append(Log(inputs[k], log, hops) if with_log else None)
-    outlook = Outlook(*zip(*columns, strict=True))
-    return outlook, [copies[0] for _, _, copies, _ in carry if hardware.send_once], logs
+    candidates = Candidates(*zip(*columns, strict=True))
+    return candidates, [copies[0] for _, _, copies, _ in carry if platform.send_once], logs
 
 
-def _book(
-    hardware: Hardware,
+def _commit(
+    platform: Platform,
     state: State,
-    outlook: Outlook,
+    candidates: Candidates,
     copies: list[Array],
     index: Array,
-    task: Booking,
+    task: Tasks,
     place: Array,
 ) -> State:
     """The state once the task runs at `place` `[B]`."""
-    finish = chosen(place, outlook.finish)
+    finish = chosen(place, candidates.finish)
     busy = []
     for k, servers in enumerate(state.busy):
         occupied = _is_at(place, k) & (task.seconds[k] > 0)
@@ -278,7 +278,7 @@ def _book(
     return State(
         place=state.place.at[index].set(place),
         finish=state.finish.at[index].set(finish),
-        free=tuple(chosen(place, times) for times in zip(*outlook.free, strict=True)),
+        free=tuple(chosen(place, times) for times in zip(*candidates.free, strict=True)),
         busy=tuple(busy),
         copies=tuple(
             jnp.where(_is_at(place, k), new, old)
@@ -299,30 +299,30 @@ def chosen(place: Array, entries: Sequence[Array]) -> Array:
     return result
 
 
-class _Passage:
+class _Transfer:
     """A transfer on its way: each row takes some of the hops that it is led past."""
 
     def __init__(
         self,
-        hardware: Hardware,
-        booking: Booking,
+        platform: Platform,
+        tasks: Tasks,
         begin: Array,
         num_bytes: Array,
         free: Sequence[Array],
     ) -> None:
-        self.hardware, self.booking, self.num_bytes = hardware, booking, num_bytes
+        self.platform, self.tasks, self.num_bytes = platform, tasks, num_bytes
         self.here, self.free = begin, list(free)
-        self.starts = [jnp.full_like(num_bytes, math.nan)] * hardware.num_hops
+        self.starts = [jnp.full_like(num_bytes, math.nan)] * platform.num_hops
         self.finishes = list(self.starts)
 
     def hop(self, number: int, link: int, uses: Array) -> None:
         """Hop `number` of the rows that use it leads over `link`."""
-        serial = self.hardware.serial[link]
+        serial = self.platform.serial[link]
         start = jnp.maximum(self.here, self.free[link]) if serial else self.here
-        finish = start + self.num_bytes * self.booking.seconds_per_byte[link]
+        finish = start + self.num_bytes * self.tasks.seconds_per_byte[link]
         if serial:
             self.free[link] = jnp.where(uses, finish, self.free[link])
-        self.here = jnp.where(uses, finish + self.booking.startup[link], self.here)
+        self.here = jnp.where(uses, finish + self.tasks.startup[link], self.here)
         self.starts[number] = jnp.where(uses, start, self.starts[number])
         self.finishes[number] = jnp.where(uses, finish, self.finishes[number])
 
@@ -337,8 +337,8 @@ class _Passage:
 
 
 def _move_to(
-    hardware: Hardware,
-    booking: Booking,
+    platform: Platform,
+    tasks: Tasks,
     target: int,
     origin: Sequence[Any],
     begin: Array,
@@ -351,21 +351,21 @@ def _move_to(
     Every hop of every route to `target` is passed in turn, first hops first.
     """
     users: dict[tuple[int, int], list[Array]] = {}
-    passage = _Passage(hardware, booking, begin, num_bytes, free)
-    for j, row in enumerate(hardware.routes):
+    transfer = _Transfer(platform, tasks, begin, num_bytes, free)
+    for j, row in enumerate(platform.routes):
         for number, link in enumerate(row[target] or ()):
             users.setdefault((number, link), []).append(origin[j])
     for (number, link), rows in sorted(users.items(), key=lambda item: item[0]):
-        passage.hop(number, link, moves & functools.reduce(operator.or_, rows))
-    for j, row in enumerate(hardware.routes):
+        transfer.hop(number, link, moves & functools.reduce(operator.or_, rows))
+    for j, row in enumerate(platform.routes):
         if row[target] is None:
-            passage.stop(moves & origin[j])
-    return passage.end()
+            transfer.stop(moves & origin[j])
+    return transfer.end()
 
 
 def _send_home(
-    hardware: Hardware,
-    booking: Booking,
+    platform: Platform,
+    tasks: Tasks,
     origin: int,
     home: Sequence[Any],
     begin: Array,
@@ -373,11 +373,11 @@ def _send_home(
     free: Sequence[Array],
 ) -> tuple[Array, tuple[Array, ...], Hops]:
     """Moves an output from a place to each row's home."""
-    passage = _Passage(hardware, booking, begin, num_bytes, free)
-    for target, route in enumerate(hardware.routes[origin]):
+    transfer = _Transfer(platform, tasks, begin, num_bytes, free)
+    for target, route in enumerate(platform.routes[origin]):
         rows = (num_bytes > 0) & home[target]
         for number, link in enumerate(route or ()):
-            passage.hop(number, link, rows)
+            transfer.hop(number, link, rows)
         if route is None:
-            passage.stop(rows)
-    return passage.end()
+            transfer.stop(rows)
+    return transfer.end()

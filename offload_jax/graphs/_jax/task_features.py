@@ -15,7 +15,7 @@ from jax import Array
 
 from offload_jax.batching import lift
 from offload_jax.graphs._jax.ranks import mean_costs, upward_ranks
-from offload_jax.graphs._jax.simulator import Hardware
+from offload_jax.graphs._jax.simulator import Platform
 from offload_jax.graphs.costs import GraphCosts
 
 LIMIT = 3.0
@@ -25,40 +25,40 @@ LIMIT = 3.0
 NUM_PLACE, NUM_STEP, NUM_TASK = 22, 5, 21
 
 
-# Rows of `Seen.places` and of `Prepared.task` that learning starts from.
+# Rows of `Observation.places` and of `TaskFeatures.task` that learning starts from.
 BESIDE_LEAST, RANK_SHARE = 4, 1
 
 
-class Prepared(NamedTuple):
+class TaskFeatures(NamedTuple):
     """What is known of requests before anything is booked, tasks by number.
 
     Attributes:
       task: `[NUM_TASK, N, R]` what the network is told of each task.
       rank: `[N, R]` upward rank as a share of the scale; -1 for empty tasks.
       depends: bool `[N, N, R]` or `[N, N, 1]`, True at [u, v] where v needs u.
-      onward: `[N, K, R]` least seconds from a task's end at a place until all that follows is home.
+      tail: `[N, K, R]` least seconds from a task's end at a place until all that follows is home.
       empty: bool `[N, R]`.
       live: bool `[N, K, R]` places with a live route from and to the task's home.
       scale: `[R]` seconds.
       unit: `[R]` mean seconds per byte between two places.
       rates: `[K, K, R]` seconds per byte from place to place, `inf` where nothing leads.
-      there: `[N, K, R]` seconds of moving a task's input to a place.
-      back: `[N, K, R]` seconds of moving its output home.
-      alone: `[K, R]` seconds of everything at one place.
+      input_seconds: `[N, K, R]` seconds of moving a task's input to a place.
+      output_seconds: `[N, K, R]` seconds of moving its output home.
+      single_place_seconds: `[K, R]` seconds of everything at one place.
     """
 
     task: Array
     rank: Array
     depends: Array
-    onward: Array
+    tail: Array
     empty: Array
     live: Array
     scale: Array
     unit: Array
     rates: Array
-    there: Array
-    back: Array
-    alone: Array
+    input_seconds: Array
+    output_seconds: Array
+    single_place_seconds: Array
 
 
 def bounded(value: Array) -> Array:
@@ -75,11 +75,11 @@ def _if_any(amount: Array, rate: Array, delay: Array) -> Array:
     return jnp.where(amount > 0, amount * rate + delay, 0.0)
 
 
-def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
+def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatures:
     """What is known of rows of costs: fields with one leading axis, of `rows` or of 1."""
     num_tasks, num_places = costs.num_tasks, costs.num_places
     places = range(num_places)
-    means = mean_costs(costs, hardware)
+    means = mean_costs(costs, platform)
     rank = _last(upward_ranks(means, costs.depends))
     seconds = _last(costs.seconds)
     depends = _last(costs.depends)
@@ -89,7 +89,7 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
     per_byte, startup = _last(costs.seconds_per_byte), _last(costs.startup)
 
     def way(values: Array, j: int, k: int) -> Array:
-        route = hardware.routes[j][k]
+        route = platform.routes[j][k]
         if route is None:
             return jnp.full(values.shape[1:], jnp.inf)
         return sum((values[link] for link in route), jnp.zeros(values.shape[1:]))
@@ -107,22 +107,22 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
             result = jnp.where(home == h, one, result)
         return result
 
-    there = jnp.stack([with_home(inputs, k, False) for k in places], 1)
-    back = jnp.stack([with_home(outputs, k, True) for k in places], 1)
+    input_seconds = jnp.stack([with_home(inputs, k, False) for k in places], 1)
+    output_seconds = jnp.stack([with_home(outputs, k, True) for k in places], 1)
     live = jnp.stack([_last(usable) for usable in means.live], 1)
-    begin = _last(costs.release)[:, None] + there
+    begin = _last(costs.release)[:, None] + input_seconds
     # [j, k] -> [N, N, R] from u at j to v at k.
     ways = [[moving(num_bytes, j, k) for k in places] for j in places]
     shape = (num_tasks, num_places, rows)
 
-    def backwards(i: Array, onward: Array) -> Array:
+    def backwards(i: Array, tail: Array) -> Array:
         v = num_tasks - 1 - i
-        after = seconds + onward
+        after = seconds + tail
         columns = []
         for k in places:
             first = functools.reduce(jnp.minimum, [ways[k][q][v] + after[:, q] for q in places])
             columns.append(jnp.max(jnp.where(depends[v], first, 0.0), axis=0))
-        return onward.at[v].set(jnp.maximum(back[v], jnp.stack(columns)))
+        return tail.at[v].set(jnp.maximum(output_seconds[v], jnp.stack(columns)))
 
     def forwards(v: Array, finish: Array) -> Array:
         columns = []
@@ -132,19 +132,21 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
         return finish.at[v].set(jnp.maximum(begin[v], jnp.stack(columns)) + seconds[v])
 
     zero = jnp.zeros(shape, jnp.result_type(seconds, jnp.float32))
-    onward = jax.lax.fori_loop(0, num_tasks, backwards, zero)
-    ahead = jax.lax.fori_loop(0, num_tasks, forwards, zero)
-    through = jnp.min(ahead + onward, axis=1)
+    tail = jax.lax.fori_loop(0, num_tasks, backwards, zero)
+    head = jax.lax.fori_loop(0, num_tasks, forwards, zero)
+    through = jnp.min(head + tail, axis=1)
     bound = jnp.max(through, axis=0)
 
     # Everything at one place; places without limit run all at once.
-    alone = []
+    single_place_seconds = []
     for k in places:
         work = seconds[:, k]
-        servers = hardware.servers[k]
+        servers = platform.servers[k]
         work = jnp.max(work, 0) if servers is None else jnp.sum(work, 0) / servers
-        alone.append(jnp.sum(there[:, k], 0) + work + jnp.sum(back[:, k], 0))
-    scale = functools.reduce(jnp.minimum, alone)
+        single_place_seconds.append(
+            jnp.sum(input_seconds[:, k], 0) + work + jnp.sum(output_seconds[:, k], 0)
+        )
+    scale = functools.reduce(jnp.minimum, single_place_seconds)
     scale = jnp.where(jnp.isfinite(scale), scale, bound)
     scale = jnp.where(jnp.isfinite(scale) & (scale > 0), scale, 1.0)
     scale = jnp.broadcast_to(scale, (rows,))
@@ -169,13 +171,13 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
         share(mean_seconds),
         share(jnp.min(usable, axis=1)),
         share(jnp.max(jnp.where(live & jnp.isfinite(seconds), seconds, 0.0), axis=1)),
-        share(jnp.min(ahead, axis=1)),
-        share(jnp.min(onward, axis=1)),
+        share(jnp.min(head, axis=1)),
+        share(jnp.min(tail, axis=1)),
         share(slack),
         share(jnp.sum(moved, axis=1) + returning),
         share(jnp.max(moved, axis=1)),
         share(jnp.sum(moved, axis=0)),
-        share(jnp.max(jnp.where(live, there, 0.0), axis=1)),
+        share(jnp.max(jnp.where(live, input_seconds, 0.0), axis=1)),
         jnp.minimum(readers / 4.0, LIMIT),
         jnp.minimum(needed / 4.0, LIMIT),
         share(returning),
@@ -192,17 +194,17 @@ def prepare(hardware: Hardware, rows: int, costs: GraphCosts) -> Prepared:
     def full(values: list[Array], *axes: int) -> Array:
         return jnp.stack([jnp.broadcast_to(value, (*axes, rows)) for value in values])
 
-    return Prepared(
+    return TaskFeatures(
         full(task + [lift(value, 2) for value in summary], num_tasks),
         jnp.broadcast_to(rank / scale[None], (num_tasks, rows)),
         depends,
-        onward,
+        tail,
         empty,
         jnp.broadcast_to(live, shape),
         scale,
         jnp.broadcast_to(unit, (rows,)),
         jnp.stack([full(row) for row in rates]),
-        jnp.broadcast_to(there, shape),
-        jnp.broadcast_to(back, shape),
-        full(alone),
+        jnp.broadcast_to(input_seconds, shape),
+        jnp.broadcast_to(output_seconds, shape),
+        full(single_place_seconds),
     )

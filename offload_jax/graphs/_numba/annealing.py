@@ -20,13 +20,13 @@ from offload_jax.graphs._numba.ranks import (
 from offload_jax.graphs._numba.request import Request
 from offload_jax.graphs._numba.rules import greedy_places
 from offload_jax.graphs._numba.simulator import (
-    Bench,
-    book,
+    State,
     compiled,
     inner,
-    new_bench,
+    new_state,
     plain,
     readers,
+    run_task,
     simulate,
 )
 
@@ -43,7 +43,7 @@ class Queues(NamedTuple):
     makespan: np.ndarray
 
 
-class Walk(NamedTuple):
+class Walker(NamedTuple):
     """Where annealing of a request stands.
 
     Attributes:
@@ -53,7 +53,7 @@ class Walk(NamedTuple):
       makespan: `[2]` of the present and of the best decision.
       queues: of the present decision.
       tried_place, tried_order, tried_queues: the decision of the step that is being tried.
-      bench: what the machine writes on.
+      state: what the machine writes on.
       first_reader, reader: the edges by the task that they come from.
     """
 
@@ -68,7 +68,7 @@ class Walk(NamedTuple):
     tried_place: np.ndarray
     tried_order: np.ndarray
     tried_queues: Queues
-    bench: Bench
+    state: State
     first_reader: np.ndarray
     reader: np.ndarray
 
@@ -91,7 +91,7 @@ def perturbed(request, num, rank_noise, rate_noise):
     num_places = request.seconds.shape[1]
     rate, delay = pair_costs(request)
     mean_seconds, mean_moving, returning = mean_costs(request, rate, delay)
-    bench, before = new_bench(request), new_bench(request)
+    state, before = new_state(request), new_state(request)
     place = np.zeros(mean_seconds.size, np.int64)
     best, best_place, best_order = math.inf, place.copy(), place.copy()
     for copy in range(num):
@@ -128,8 +128,8 @@ def perturbed(request, num, rank_noise, rate_noise):
             request.send_once,
         )
         order = by_decreasing(upward_ranks(request, seconds, moving, returning))
-        greedy_places(world, rate, bench, before, order, place)
-        makespan = simulate(request, bench, place, order)
+        greedy_places(world, rate, state, before, order, place)
+        makespan = simulate(request, state, place, order)
         if copy == 0 or makespan < best:
             best = makespan
             best_place, best_order = place.copy(), order
@@ -149,16 +149,16 @@ def _new_queues(request):
 
 @compiled
 @typing.no_type_check
-def start(request, place, order):
-    """A walk that begins at a decision."""
-    bench, queues = new_bench(request), _new_queues(request)
+def new_walker(request, place, order):
+    """A walker that begins at a decision."""
+    state, queues = new_state(request), _new_queues(request)
     first_reader, reader, _ = readers(request)
-    makespan = _book_from(request, bench, place, order, np.int64(0), queues, queues, math.inf)
-    return Walk(
+    makespan = _simulate_from(request, state, place, order, np.int64(0), queues, queues, math.inf)
+    return Walker(
         place.copy(),
         order.copy(),
-        bench.finish.copy(),
-        bench.position.copy(),
+        state.finish.copy(),
+        state.position.copy(),
         place.copy(),
         order.copy(),
         np.array([makespan, makespan]),
@@ -166,7 +166,7 @@ def start(request, place, order):
         place.copy(),
         order.copy(),
         _new_queues(request),
-        bench,
+        state,
         first_reader,
         reader,
     )
@@ -174,32 +174,32 @@ def start(request, place, order):
 
 @plain
 @typing.no_type_check
-def _book_from(request, bench, place, order, first, before, after, limit):
+def _simulate_from(request, state, place, order, first, before, after, limit):
     """Books what stands from position `first` on; the makespan, `inf` if it exceeds `limit`.
 
     Args:
       before: the queues to begin with, at `first`.
       after: gets the queues from `first` on.
     """
-    num_links, num_servers = bench.free.size, bench.busy.size
+    num_links, num_servers = state.free.size, state.busy.size
     makespan = before.makespan[first]
     for link in range(num_links):
-        bench.free[link] = before.free[first, link]
+        state.free[link] = before.free[first, link]
     for server in range(num_servers):
-        bench.busy[server] = before.busy[first, server]
-    for u in range(bench.copies.shape[0]):
-        for k in range(bench.copies.shape[1]):
-            bench.copies[u, k] = -1.0
+        state.busy[server] = before.busy[first, server]
+    for u in range(state.copies.shape[0]):
+        for k in range(state.copies.shape[1]):
+            state.copies[u, k] = -1.0
     for i in range(first, order.size):
         for link in range(num_links):
-            after.free[i, link] = bench.free[link]
+            after.free[i, link] = state.free[link]
         for server in range(num_servers):
-            after.busy[i, server] = bench.busy[server]
+            after.busy[i, server] = state.busy[server]
         after.makespan[i] = makespan
         task = order[i]
-        bench.position[task] = i
-        _, _, back = book(request, bench, task, place[task])
-        makespan = max(makespan, max(back, bench.finish[task]))
+        state.position[task] = i
+        _, _, back = run_task(request, state, task, place[task])
+        makespan = max(makespan, max(back, state.finish[task]))
         if makespan > limit:
             return _REFUSED
     return makespan
@@ -207,13 +207,13 @@ def _book_from(request, bench, place, order, first, before, after, limit):
 
 @plain
 @typing.no_type_check
-def _window(request, walk, task):
+def _window(request, walker, task):
     """The first and the last position that a task can move to, all others staying in order."""
-    first, last = 0, walk.order.size - 1
+    first, last = 0, walker.order.size - 1
     for e in range(request.first_edge[task], request.first_edge[task + 1]):
-        first = max(first, walk.position[request.source[e]] + 1)
-    for r in range(walk.first_reader[task], walk.first_reader[task + 1]):
-        last = min(last, walk.position[walk.reader[r]] - 1)
+        first = max(first, walker.position[request.source[e]] + 1)
+    for r in range(walker.first_reader[task], walker.first_reader[task + 1]):
+        last = min(last, walker.position[walker.reader[r]] - 1)
     return first, last
 
 
@@ -230,48 +230,48 @@ def _shift(order, origin, target):
 
 @plain
 @typing.no_type_check
-def _accept(walk, first, makespan):
+def _accept(walker, first, makespan):
     """The decision that is being tried becomes the present one."""
-    walk.makespan[0] = makespan
-    for i in range(first, walk.order.size):
-        task = walk.tried_order[i]
-        walk.order[i] = task
-        walk.place[task] = walk.tried_place[task]
-        walk.finish[task] = walk.bench.finish[task]
-        walk.position[task] = i
-        for link in range(walk.queues.free.shape[1]):
-            walk.queues.free[i, link] = walk.tried_queues.free[i, link]
-        for server in range(walk.queues.busy.shape[1]):
-            walk.queues.busy[i, server] = walk.tried_queues.busy[i, server]
-        walk.queues.makespan[i] = walk.tried_queues.makespan[i]
-    if makespan < walk.makespan[1]:
-        walk.makespan[1] = makespan
-        for i in range(walk.order.size):
-            walk.best_order[i] = walk.order[i]
-            walk.best_place[i] = walk.place[i]
+    walker.makespan[0] = makespan
+    for i in range(first, walker.order.size):
+        task = walker.tried_order[i]
+        walker.order[i] = task
+        walker.place[task] = walker.tried_place[task]
+        walker.finish[task] = walker.state.finish[task]
+        walker.position[task] = i
+        for link in range(walker.queues.free.shape[1]):
+            walker.queues.free[i, link] = walker.tried_queues.free[i, link]
+        for server in range(walker.queues.busy.shape[1]):
+            walker.queues.busy[i, server] = walker.tried_queues.busy[i, server]
+        walker.queues.makespan[i] = walker.tried_queues.makespan[i]
+    if makespan < walker.makespan[1]:
+        walker.makespan[1] = makespan
+        for i in range(walker.order.size):
+            walker.best_order[i] = walker.order[i]
+            walker.best_place[i] = walker.place[i]
 
 
 @plain
 @typing.no_type_check
-def _refuse(walk, first):
-    """The bench and the decision to try go back to the present one."""
-    for i in range(first, walk.order.size):
-        task = walk.order[i]
-        walk.tried_order[i] = task
-        walk.tried_place[task] = walk.place[task]
-        walk.bench.finish[task] = walk.finish[task]
-        walk.bench.position[task] = i
-        walk.bench.place[task] = walk.place[task]
+def _refuse(walker, first):
+    """The state and the decision to try go back to the present one."""
+    for i in range(first, walker.order.size):
+        task = walker.order[i]
+        walker.tried_order[i] = task
+        walker.tried_place[task] = walker.place[task]
+        walker.state.finish[task] = walker.finish[task]
+        walker.state.position[task] = i
+        walker.state.place[task] = walker.place[task]
 
 
 @compiled
 @typing.no_type_check
-def anneal(request, walk, num_steps, hottest, coldest):
+def anneal(request, walker, num_steps, hottest, coldest):
     """Takes steps while the temperature falls geometrically.
 
     Args:
       request: what is decided about.
-      walk: changed.
+      walker: changed.
       num_steps: simulations to spend; all are counted, also those that end early.
       hottest, coldest: temperatures, as shares of the best makespan.
     """
@@ -280,35 +280,35 @@ def anneal(request, walk, num_steps, hottest, coldest):
         return
     cooling = math.log(coldest / hottest) / num_steps
     for step in range(num_steps):
-        temperature = walk.makespan[1] * hottest * math.exp(cooling * step)
+        temperature = walker.makespan[1] * hottest * math.exp(cooling * step)
         # Until something possible is found, every step is taken.
-        lost = walk.makespan[1] == math.inf
+        lost = walker.makespan[1] == math.inf
         heat = -math.log(1.0 - np.random.random())
-        limit = math.inf if lost else walk.makespan[0] + temperature * heat
+        limit = math.inf if lost else walker.makespan[0] + temperature * heat
         task, kind = np.random.randint(num_tasks), np.random.random()
-        origin = walk.position[task]
-        target, place = origin, walk.place[task]
+        origin = walker.position[task]
+        target, place = origin, walker.place[task]
         if num_places > 1 and kind < _PLACE_ALONE + _BOTH:
             place = (place + 1 + np.random.randint(num_places - 1)) % num_places
         if kind >= _PLACE_ALONE:
-            earliest, latest = _window(request, walk, task)
+            earliest, latest = _window(request, walker, task)
             target = earliest + np.random.randint(latest - earliest + 1)
-        if target == origin and place == walk.place[task]:
+        if target == origin and place == walker.place[task]:
             continue
         first = np.int64(0) if request.send_once else min(origin, target)
-        _shift(walk.tried_order, origin, target)
-        walk.tried_place[task] = place
-        makespan = _book_from(
+        _shift(walker.tried_order, origin, target)
+        walker.tried_place[task] = place
+        makespan = _simulate_from(
             request,
-            walk.bench,
-            walk.tried_place,
-            walk.tried_order,
+            walker.state,
+            walker.tried_place,
+            walker.tried_order,
             first,
-            walk.queues,
-            walk.tried_queues,
+            walker.queues,
+            walker.tried_queues,
             limit,
         )
         if makespan <= limit and (lost or makespan < math.inf):
-            _accept(walk, first, makespan)
+            _accept(walker, first, makespan)
         else:
-            _refuse(walk, first)
+            _refuse(walker, first)

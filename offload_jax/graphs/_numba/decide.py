@@ -9,13 +9,19 @@ import numpy as np
 
 from offload_jax.graphs._numba import network
 from offload_jax.graphs._numba.list_scheduling import CPOP, HEFT, PEFT, plan
-from offload_jax.graphs._numba.network import new_work, of_tasks, priorities, score, tell
-from offload_jax.graphs._numba.observation import begin, look, new_sight, place_task
+from offload_jax.graphs._numba.network import (
+    embed_tasks,
+    new_work,
+    place_logits,
+    priorities,
+    task_layer,
+)
+from offload_jax.graphs._numba.observation import new_observation, observe, place_task, start
 from offload_jax.graphs._numba.ranks import empty_last, ready_order
 from offload_jax.graphs._numba.request import Request
 from offload_jax.graphs._numba.rules import greedy
-from offload_jax.graphs._numba.simulator import compiled, inner, new_bench, plain, reset, simulate
-from offload_jax.graphs._numba.task_features import prepare
+from offload_jax.graphs._numba.simulator import compiled, inner, new_state, plain, reset, simulate
+from offload_jax.graphs._numba.task_features import task_features
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem, as_bool_array, validate
 from offload_jax.network import Place
@@ -53,7 +59,7 @@ def is_valid(cycles, data, depends, input, output, rates, release):
 
 @inner
 @typing.no_type_check
-def read(cycles, data, depends, input, output, rates, edge_servers, release, send_once):
+def request_of(cycles, data, depends, input, output, rates, edge_servers, release, send_once):
     """A `Request` from the fields of a `GraphProblem`; see `costs.graph_costs`."""
     num_tasks = cycles.size
     seconds = np.zeros((num_tasks, 3))
@@ -101,7 +107,9 @@ def decide(method, cycles, data, depends, input, output, rates, edge_servers, re
     """int8 places and int32 order `[N]` of a rule; empty where the request is invalid."""
     if not is_valid(cycles, data, depends, input, output, rates, release):
         return np.empty(0, np.int8), np.empty(0, np.int32)
-    request = read(cycles, data, depends, input, output, rates, edge_servers, release, send_once)
+    request = request_of(
+        cycles, data, depends, input, output, rates, edge_servers, release, send_once
+    )
     if method == GREEDY:
         place, order = greedy(request)
     else:
@@ -111,13 +119,15 @@ def decide(method, cycles, data, depends, input, output, rates, edge_servers, re
 
 @plain
 @typing.no_type_check
-def _walk(request, known, net, bench, before, sight, work, of_task, noise, order, place):
+def _rollout(
+    request, features, net, state, before, observation, work, of_task, noise, order, place
+):
     """Writes into `place` where the network puts each task, in the given order.
 
     Args:
       net: weights and where parts of them begin.
-      bench, before, sight, work: written.
-      of_task: of `of_tasks`.
+      state, before, observation, work: written.
+      of_task: of `task_layer`.
       noise: `[N, K + 1]` added to the scores of places.
 
     Returns:
@@ -125,22 +135,22 @@ def _walk(request, known, net, bench, before, sight, work, of_task, noise, order
     """
     weights, first = net
     num_places = request.seconds.shape[1]
-    reset(bench)
-    begin(request, known, sight)
+    reset(state)
+    start(request, features, observation)
     makespan = 0.0
     for i in range(order.size):
         task = order[i]
-        bench.position[task] = i
+        state.position[task] = i
         chosen = 0
-        if not known.empty[task]:
-            look(request, known, bench, before, sight, task)
-            score(weights, first, work, of_task, task, sight.step, sight.places)
+        if not features.empty[task]:
+            observe(request, features, state, before, observation, task)
+            place_logits(weights, first, work, of_task, task, observation.step, observation.places)
             best = -math.inf
             for k in range(num_places):
-                total = work.score[k, 0] + noise[task, k]
-                if known.live[task, k] and total > best:
+                total = work.logits[k, 0] + noise[task, k]
+                if features.live[task, k] and total > best:
                     best, chosen = total, k
-        done = place_task(request, known, bench, sight, task, chosen)
+        done = place_task(request, features, state, observation, task, chosen)
         makespan = max(makespan, done)
         place[task] = chosen
     return makespan
@@ -161,20 +171,22 @@ def learned(
     """
     if not is_valid(cycles, data, depends, input, output, rates, release):
         return np.empty(0, np.int8), np.empty(0, np.int32)
-    request = read(cycles, data, depends, input, output, rates, edge_servers, release, send_once)
+    request = request_of(
+        cycles, data, depends, input, output, rates, edge_servers, release, send_once
+    )
     num_tasks, num_places = request.seconds.shape
-    known = prepare(request, widths[4])
-    tell(request, weights, first, widths, known.task)
-    urgency = priorities(weights, first, widths, known.task)
-    of_task = of_tasks(weights, first, widths, known.task)
-    bench, before, sight = new_bench(request), new_bench(request), new_sight(request)
+    features = task_features(request, widths[4])
+    embed_tasks(request, weights, first, widths, features.task)
+    urgency = priorities(weights, first, widths, features.task)
+    of_task = task_layer(weights, first, widths, features.task)
+    state, before, observation = new_state(request), new_state(request), new_observation(request)
     work = new_work(num_places, widths)
     silent = np.zeros((num_tasks, num_places + 1))
     place, order = np.zeros(num_tasks, np.int64), np.zeros(num_tasks, np.int64)
     best_place, best_order, least = place, order, math.inf
     if with_rule:
         best_place, best_order = greedy(request)
-        least = simulate(request, bench, best_place, best_order)
+        least = simulate(request, state, best_place, best_order)
     for i in range(noise.shape[0] + 1):
         extra = noise[i - 1] if i > 0 else silent
         noisy = urgency.copy()
@@ -182,9 +194,9 @@ def learned(
             noisy[v] += extra[v, num_places]
         order, place = ready_order(request, noisy), np.zeros(num_tasks, np.int64)
         empty_last(request, place, order)
-        makespan = _walk(
-            request, known, (weights, first), bench, before, sight, work, of_task, extra, order,
-            place,
+        makespan = _rollout(
+            request, features, (weights, first), state, before, observation, work, of_task, extra,
+            order, place,
         )  # fmt: skip
         if makespan < least or (i == 0 and not with_rule):
             best_place, best_order, least = place, order, makespan

@@ -1,6 +1,6 @@
 """The network of a learned policy for one request, compiled by numba, in float32.
 
-`graph_network` says the same in JAX. Weights are one flat array, because numba takes long to
+`_jax.network` says the same in JAX. Weights are one flat array, because numba takes long to
 receive many.
 """
 
@@ -35,20 +35,20 @@ _PARTS = (
 _TASK_IN, _TASK_BIAS, _PLACE_IN, _MEAN_MIDDLE, _MEAN_BIAS = 0, 1, 2, 3, 4
 _PLACE_MIDDLE, _PLACE_OUT, _PLACE_SKIP = 5, 6, 7
 _ORDER_IN, _ORDER_BIAS, _ORDER_MIDDLE, _ORDER_MIDDLE_BIAS, _ORDER_OUT, _ORDER_SKIP = range(8, 14)
-# Then kernel and bias of what is told first, and of every round.
+# Then kernel and bias of the first messages, and of every round.
 _MESSAGES = len(_PARTS)
 _ZERO, _QUARTER = np.float32(0.0), np.float32(0.25)
 
 
 class Work(NamedTuple):
-    """What `choose` writes on, float32 `[1 or K, width]`."""
+    """What `place_logits` writes on, float32 `[1 or K, width]`."""
 
     one: np.ndarray
     hidden: np.ndarray
     mean: np.ndarray
     of_all: np.ndarray
     second: np.ndarray
-    score: np.ndarray
+    logits: np.ndarray
 
 
 def pack(policy: "LearnedGraphPolicy") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -119,54 +119,54 @@ def _rectify(outputs):
 
 @inner
 @typing.no_type_check
-def tell(request, weights, first, widths, task):
-    """Writes what tasks hear from their neighbours in the graph into the last columns of `task`."""
+def embed_tasks(request, weights, first, widths, task):
+    """Writes messages from neighbours in the graph into the last columns of `task`."""
     num_tasks, rounds, message = task.shape[0], widths[3], widths[4]
-    heard = np.empty((num_tasks, message), np.float32)
+    messages = np.empty((num_tasks, message), np.float32)
     fresh = np.empty((num_tasks, message), np.float32)
     inputs = np.empty((num_tasks, 3 * message), np.float32)
     if rounds > 0:
-        _set_bias(heard, weights, first[_MESSAGES + 1])
-        _add_product(heard, task, NUM_TASK, weights, first[_MESSAGES])
-        _rectify(heard)
+        _set_bias(messages, weights, first[_MESSAGES + 1])
+        _add_product(messages, task, NUM_TASK, weights, first[_MESSAGES])
+        _rectify(messages)
     for i in range(1, rounds + 1):
         for v in range(num_tasks):
             for m in range(message):
-                inputs[v, m] = heard[v, m]
+                inputs[v, m] = messages[v, m]
                 inputs[v, message + m] = inputs[v, 2 * message + m] = _ZERO
         for v in range(num_tasks):
             for e in range(request.first_edge[v], request.first_edge[v + 1]):
                 u = request.source[e]
                 for m in range(message):
-                    inputs[u, message + m] += _QUARTER * heard[v, m]
-                    inputs[v, 2 * message + m] += _QUARTER * heard[u, m]
+                    inputs[u, message + m] += _QUARTER * messages[v, m]
+                    inputs[v, 2 * message + m] += _QUARTER * messages[u, m]
         _set_bias(fresh, weights, first[_MESSAGES + 2 * i + 1])
         _add_product(fresh, inputs, 3 * message, weights, first[_MESSAGES + 2 * i])
         _rectify(fresh)
         for v in range(num_tasks):
             for m in range(message):
-                heard[v, m] += fresh[v, m]
+                messages[v, m] += fresh[v, m]
     for v in range(num_tasks):
         for m in range(message):
-            task[v, NUM_TASK + m] = heard[v, m]
+            task[v, NUM_TASK + m] = messages[v, m]
 
 
 @inner
 @typing.no_type_check
 def priorities(weights, first, widths, task):
     """float64 `[N]`: how urgent each task is."""
-    num_tasks, num_known = task.shape
+    num_tasks, num_features = task.shape
     hidden = np.empty((num_tasks, widths[2]), np.float32)
     second = np.empty((num_tasks, widths[2]), np.float32)
     total = np.zeros((num_tasks, 1), np.float32)
     _set_bias(hidden, weights, first[_ORDER_BIAS])
-    _add_product(hidden, task, num_known, weights, first[_ORDER_IN])
+    _add_product(hidden, task, num_features, weights, first[_ORDER_IN])
     _rectify(hidden)
     _set_bias(second, weights, first[_ORDER_MIDDLE_BIAS])
     _add_product(second, hidden, widths[2], weights, first[_ORDER_MIDDLE])
     _rectify(second)
     _add_product(total, second, widths[2], weights, first[_ORDER_OUT])
-    _add_product(total, task, num_known, weights, first[_ORDER_SKIP])
+    _add_product(total, task, num_features, weights, first[_ORDER_SKIP])
     result = np.empty(num_tasks)
     for v in range(num_tasks):
         result[v] = total[v, 0]
@@ -175,13 +175,13 @@ def priorities(weights, first, widths, task):
 
 @inner
 @typing.no_type_check
-def of_tasks(weights, first, widths, task):
+def task_layer(weights, first, widths, task):
     """float32 `[N, hidden]`: what the first layer that looks at places gets of each task."""
-    num_tasks, num_known = task.shape
+    num_tasks, num_features = task.shape
     result = np.empty((num_tasks, widths[0]), np.float32)
     _set_bias(result, weights, first[_TASK_BIAS])
     # The first rows of the kernel are for what changes from step to step.
-    _add_product(result, task, num_known, weights, first[_TASK_IN] + NUM_STEP * widths[0])
+    _add_product(result, task, num_features, weights, first[_TASK_IN] + NUM_STEP * widths[0])
     return result
 
 
@@ -200,15 +200,15 @@ def new_work(num_places, widths):
 
 @fused
 @typing.no_type_check
-def score(weights, first, work, of_task, task, step, places):
-    """Writes into `work.score` how good each place is for a task.
+def place_logits(weights, first, work, of_task, task, step, places):
+    """Writes into `work.logits` how good each place is for a task.
 
     Args:
       weights, first: as `pack` gives them.
       work: of `new_work`.
-      of_task: of `of_tasks`; the row `task` is read.
+      of_task: of `task_layer`; the row `task` is read.
       task: its number.
-      step, places: as in `compiled_sight.Sight`.
+      step, places: as in `observation.Observation`.
     """
     num_places, num_hidden = work.hidden.shape
     num_second = work.second.shape[1]
@@ -227,10 +227,10 @@ def score(weights, first, work, of_task, task, step, places):
     _set_bias(work.of_all, weights, first[_MEAN_BIAS])
     _add_product(work.of_all, work.mean, num_hidden, weights, first[_MEAN_MIDDLE])
     for k in range(num_places):
-        work.score[k, 0] = _ZERO
+        work.logits[k, 0] = _ZERO
         for s in range(num_second):
             work.second[k, s] = work.of_all[0, s]
     _add_product(work.second, work.hidden, num_hidden, weights, first[_PLACE_MIDDLE])
     _rectify(work.second)
-    _add_product(work.score, work.second, num_second, weights, first[_PLACE_OUT])
-    _add_product(work.score, places, NUM_PLACE, weights, first[_PLACE_SKIP])
+    _add_product(work.logits, work.second, num_second, weights, first[_PLACE_OUT])
+    _add_product(work.logits, places, NUM_PLACE, weights, first[_PLACE_SKIP])

@@ -13,7 +13,14 @@ from offload_jax.graphs._numba.ranks import (
     pair_costs,
     upward_ranks,
 )
-from offload_jax.graphs._numba.simulator import book, copy_queues, inner, new_bench, plain, reset
+from offload_jax.graphs._numba.simulator import (
+    copy_queues,
+    inner,
+    new_state,
+    plain,
+    reset,
+    run_task,
+)
 
 
 @inner
@@ -29,29 +36,29 @@ def rank_order(request):
 
 @plain
 @typing.no_type_check
-def greedy_places(request, rate, bench, before, order, place):
+def greedy_places(request, rate, state, before, order, place):
     """Writes into `place` where each task, in the given order, is done first.
 
     Args:
       rate: `[K, K]` of `pair_costs`; only places with a live route from and to home are tried.
-      bench: written.
-      before: a second bench, for the state that every place is tried on.
+      state: written.
+      before: a second one, for the state that every place is tried on.
     """
     num_places = request.seconds.shape[1]
-    reset(bench)
+    reset(state)
     for i in range(order.size):
         task = order[i]
-        bench.position[task] = i
+        state.position[task] = i
         best, chosen = math.inf, np.int64(0)
         for k in range(num_places):
             if not is_live(rate, request.home[task], k):
                 continue
-            copy_queues(bench, before, task)
-            _, _, back = book(request, bench, task, k)
-            copy_queues(before, bench, task)
+            copy_queues(state, before, task)
+            _, _, back = run_task(request, state, task, k)
+            copy_queues(before, state, task)
             if back < best:
                 best, chosen = back, k
-        book(request, bench, task, chosen)
+        run_task(request, state, task, chosen)
         place[task] = chosen
 
 
@@ -62,5 +69,5 @@ def greedy(request):
     order = rank_order(request)
     place = np.zeros(order.size, np.int64)
     rate, _ = pair_costs(request)
-    greedy_places(request, rate, new_bench(request), new_bench(request), order, place)
+    greedy_places(request, rate, new_state(request), new_state(request), order, place)
     return place, order

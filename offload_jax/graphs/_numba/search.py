@@ -69,7 +69,9 @@ def search_request(
     starts = (
         NUM_STARTS if num_simulations is None else max(1, min(NUM_STARTS, num_simulations // 4))
     )
-    walk = annealing.start(request, *annealing.perturbed(request, starts, RANK_NOISE, RATE_NOISE))
+    walker = annealing.new_walker(
+        request, *annealing.perturbed(request, starts, RANK_NOISE, RATE_NOISE)
+    )
     left = None if num_simulations is None else num_simulations - starts
     temperature, done = _HOTTEST, 0
     while left is None or done < left:
@@ -78,9 +80,9 @@ def search_request(
         if time_limit is not None:
             spent = max(spent, (time.perf_counter() - began) / time_limit)
         colder = _HOTTEST * (_COLDEST / _HOTTEST) ** min(1.0, spent)
-        annealing.anneal(request, walk, steps, temperature, colder)
+        annealing.anneal(request, walker, steps, temperature, colder)
         temperature, done = colder, done + steps
         if time_limit is not None and time.perf_counter() - began >= time_limit:
             break
-    empty_last(request, walk.best_place, walk.best_order)
-    return walk.best_place, walk.best_order
+    empty_last(request, walker.best_place, walker.best_order)
+    return walker.best_place, walker.best_order

@@ -1,4 +1,4 @@
-"""The machine of `machine.py` as loops over one request, compiled by numba, in float64.
+"""The simulator as loops over one request, compiled by numba, in float64.
 
 Functions that only read and write arrays are compiled without numba's reference counting (`plain`):
 it would count every array at every call, which takes four times as long as the simulation itself.
@@ -36,7 +36,7 @@ fused = numba.njit(  # type: ignore[call-overload]
 )
 
 
-class Bench(NamedTuple):
+class State(NamedTuple):
     """What the machine writes on.
 
     Attributes:
@@ -60,9 +60,9 @@ class Bench(NamedTuple):
 
 @inner
 @typing.no_type_check
-def new_bench(request):
+def new_state(request):
     num_tasks, num_places = request.seconds.shape
-    return Bench(
+    return State(
         np.zeros(request.startup.size),
         np.zeros(request.first_server[num_places]),
         np.zeros(num_tasks),
@@ -75,19 +75,19 @@ def new_bench(request):
 
 @plain
 @typing.no_type_check
-def reset(bench):
-    for link in range(bench.free.size):
-        bench.free[link] = 0.0
-    for server in range(bench.busy.size):
-        bench.busy[server] = 0.0
-    for u in range(bench.copies.shape[0]):
-        for k in range(bench.copies.shape[1]):
-            bench.copies[u, k] = -1.0
+def reset(state):
+    for link in range(state.free.size):
+        state.free[link] = 0.0
+    for server in range(state.busy.size):
+        state.busy[server] = 0.0
+    for u in range(state.copies.shape[0]):
+        for k in range(state.copies.shape[1]):
+            state.copies[u, k] = -1.0
 
 
 @plain
 @typing.no_type_check
-def _move(request, bench, begin, num_bytes, origin, target):
+def _move(request, state, begin, num_bytes, origin, target):
     """Books the hops of a transfer one after the other; gives when the data is there."""
     pair = origin * request.seconds.shape[1] + target
     first, last = request.first_hop[pair], request.first_hop[pair + 1]
@@ -97,17 +97,17 @@ def _move(request, bench, begin, num_bytes, origin, target):
     for h in range(first, last):
         link = request.hops[h]
         start = here
-        if request.serial[link] and bench.free[link] > here:
-            start = bench.free[link]
+        if request.serial[link] and state.free[link] > here:
+            start = state.free[link]
         end = start + num_bytes * request.seconds_per_byte[link]
-        bench.free[link] = end
+        state.free[link] = end
         here = end + request.startup[link]
     return here
 
 
 @plain
 @typing.no_type_check
-def book(request, bench, task, target):
+def run_task(request, state, task, target):
     """Books a task at a place, and all that has to move for it.
 
     Its position must have been written; all that it needs must have been booked.
@@ -118,32 +118,32 @@ def book(request, bench, task, target):
     home = request.home[task]
     ready = request.release[task]
     if request.input[task] > 0.0 and home != target:
-        ready = _move(request, bench, ready, request.input[task], home, target)
+        ready = _move(request, state, ready, request.input[task], home, target)
     # What it needs arrives in the order in which that was booked.
     first = request.first_edge[task]
     count = request.first_edge[task + 1] - first
     for i in range(count):
         edge = first + i
-        position = bench.position[request.source[edge]]
-        while i > 0 and bench.position[request.source[bench.edges[i - 1]]] > position:
-            bench.edges[i] = bench.edges[i - 1]
+        position = state.position[request.source[edge]]
+        while i > 0 and state.position[request.source[state.edges[i - 1]]] > position:
+            state.edges[i] = state.edges[i - 1]
             i -= 1
-        bench.edges[i] = edge
+        state.edges[i] = edge
     for i in range(count):
-        edge = bench.edges[i]
+        edge = state.edges[i]
         num_bytes = request.data[edge]
         u = request.source[edge]
-        origin = bench.place[u]
-        arrived = bench.finish[u]
+        origin = state.place[u]
+        arrived = state.finish[u]
         if num_bytes > 0.0 and origin != target:
             if not request.send_once:
-                arrived = _move(request, bench, arrived, num_bytes, origin, target)
+                arrived = _move(request, state, arrived, num_bytes, origin, target)
             else:
-                if bench.copies[u, target] < 0.0:
-                    bench.copies[u, target] = _move(
-                        request, bench, arrived, num_bytes, origin, target
+                if state.copies[u, target] < 0.0:
+                    state.copies[u, target] = _move(
+                        request, state, arrived, num_bytes, origin, target
                     )
-                arrived = bench.copies[u, target]
+                arrived = state.copies[u, target]
         if arrived > ready:
             ready = arrived
     duration = request.seconds[task, target]
@@ -152,16 +152,16 @@ def book(request, bench, task, target):
     if duration > 0.0 and last > first:
         server = first
         for s in range(first + 1, last):
-            if bench.busy[s] < bench.busy[server]:
+            if state.busy[s] < state.busy[server]:
                 server = s
-        if bench.busy[server] > start:
-            start = bench.busy[server]
-        bench.busy[server] = start + duration
+        if state.busy[server] > start:
+            start = state.busy[server]
+        state.busy[server] = start + duration
     finish = start + duration
-    bench.finish[task] = finish
-    bench.place[task] = target
+    state.finish[task] = finish
+    state.place[task] = target
     if request.output[task] > 0.0 and home != target:
-        return ready, start, _move(request, bench, finish, request.output[task], target, home)
+        return ready, start, _move(request, state, finish, request.output[task], target, home)
     return ready, start, finish
 
 
@@ -180,15 +180,15 @@ def copy_queues(source, target, task):
 
 @plain
 @typing.no_type_check
-def simulate(request, bench, place, order):
-    """The makespan of a decision; `bench.finish` holds when each task is done."""
-    reset(bench)
+def simulate(request, state, place, order):
+    """The makespan of a decision; `state.finish` holds when each task is done."""
+    reset(state)
     makespan = 0.0
     for i in range(order.size):
         task = order[i]
-        bench.position[task] = i
-        _, _, back = book(request, bench, task, place[task])
-        makespan = max(makespan, max(back, bench.finish[task]))
+        state.position[task] = i
+        _, _, back = run_task(request, state, task, place[task])
+        makespan = max(makespan, max(back, state.finish[task]))
     return makespan
 
 

@@ -1,6 +1,6 @@
-"""What a learned policy knows of one request, compiled by numba: `features.prepare`, once more.
+"""What a learned policy knows of one request, compiled by numba: `_jax.task_features`, once more.
 
-Times are float64; what the network gets is float32, columns in the order of `features`.
+Times are float64; what the network gets is float32, columns in the order of `columns`.
 """
 
 import math
@@ -20,32 +20,32 @@ from offload_jax.graphs._numba.ranks import (
 from offload_jax.graphs._numba.simulator import inner, plain, readers
 
 
-class Known(NamedTuple):
-    """What is known of a request before anything is booked, as `features.Prepared`.
+class TaskFeatures(NamedTuple):
+    """What is known of a request before anything is booked, as `_jax.task_features.TaskFeatures`.
 
     Attributes:
       task: float32 `[N, NUM_TASK + M]`; the last columns are for what tasks hear of each other.
-      onward, there, back: `[N, K]`.
+      tail, input_seconds, output_seconds: `[N, K]`.
       live: bool `[N, K]`.
       empty: bool `[N]`.
       sent: `[N]` mean seconds of moving what others need of a task.
       rate: `[K, K]` seconds per byte.
       far: `[K]` mean seconds per byte from a place to the others.
-      alone: `[K]`.
+      single_place_seconds: `[K]`.
       scale, unit: of times, and seconds per byte.
       first_reader, reader, edge: as `readers` gives them.
     """
 
     task: np.ndarray
-    onward: np.ndarray
-    there: np.ndarray
-    back: np.ndarray
+    tail: np.ndarray
+    input_seconds: np.ndarray
+    output_seconds: np.ndarray
     live: np.ndarray
     empty: np.ndarray
     sent: np.ndarray
     rate: np.ndarray
     far: np.ndarray
-    alone: np.ndarray
+    single_place_seconds: np.ndarray
     scale: float
     unit: float
     first_reader: np.ndarray
@@ -69,10 +69,10 @@ def moving_seconds(num_bytes, rate, delay):
 
 @inner
 @typing.no_type_check
-def _without_contention(request, rate, delay, there, back):
+def _without_contention(request, rate, delay, input_seconds, output_seconds):
     """`[N, K]` least seconds until a task is done at a place, and from then until all is home."""
     num_tasks, num_places = request.seconds.shape
-    ahead, onward = np.empty((num_tasks, num_places)), back.copy()
+    head, tail = np.empty((num_tasks, num_places)), output_seconds.copy()
     for v in range(num_tasks - 1, -1, -1):
         for e in range(request.first_edge[v], request.first_edge[v + 1]):
             u = request.source[e]
@@ -80,36 +80,36 @@ def _without_contention(request, rate, delay, there, back):
                 first = math.inf
                 for q in range(num_places):
                     way = moving_seconds(request.data[e], rate[k, q], delay[k, q])
-                    first = min(first, way + request.seconds[v, q] + onward[v, q])
-                onward[u, k] = max(onward[u, k], first)
+                    first = min(first, way + request.seconds[v, q] + tail[v, q])
+                tail[u, k] = max(tail[u, k], first)
     for v in range(num_tasks):
         for k in range(num_places):
-            begin = request.release[v] + there[v, k]
+            begin = request.release[v] + input_seconds[v, k]
             for e in range(request.first_edge[v], request.first_edge[v + 1]):
                 first = math.inf
                 for q in range(num_places):
                     way = moving_seconds(request.data[e], rate[q, k], delay[q, k])
-                    first = min(first, way + ahead[request.source[e], q])
+                    first = min(first, way + head[request.source[e], q])
                 begin = max(begin, first)
-            ahead[v, k] = begin + request.seconds[v, k]
-    return ahead, onward
+            head[v, k] = begin + request.seconds[v, k]
+    return head, tail
 
 
 @inner
 @typing.no_type_check
-def _all_at_one_place(request, there, back):
+def _all_at_one_place(request, input_seconds, output_seconds):
     """`[K]` seconds of everything there; places without limit run all at once."""
     num_tasks, num_places = request.seconds.shape
-    alone = np.zeros(num_places)
+    single_place_seconds = np.zeros(num_places)
     for k in range(num_places):
         servers = request.first_server[k + 1] - request.first_server[k]
         total, longest = 0.0, 0.0
         for v in range(num_tasks):
-            alone[k] += there[v, k] + back[v, k]
+            single_place_seconds[k] += input_seconds[v, k] + output_seconds[v, k]
             total += request.seconds[v, k]
             longest = max(longest, request.seconds[v, k])
-        alone[k] += total / servers if servers > 0 else longest
-    return alone
+        single_place_seconds[k] += total / servers if servers > 0 else longest
+    return single_place_seconds
 
 
 @inner
@@ -129,21 +129,24 @@ def _mean_rates(rate):
 
 @inner
 @typing.no_type_check
-def prepare(request, num_heard):
-    """What is `Known`, with `num_heard` columns of `task` left to write."""
+def task_features(request, num_messages):
+    """The features of a request, with `num_messages` columns of `task` left to write."""
     num_tasks, num_places = request.seconds.shape
     rate, delay = pair_costs(request)
     mean, moving, returning = mean_costs(request, rate, delay)
     rank = upward_ranks(request, mean, moving, returning)
     empty = empty_tasks(request)
-    there, back = np.empty((num_tasks, num_places)), np.empty((num_tasks, num_places))
+    input_seconds, output_seconds = (
+        np.empty((num_tasks, num_places)),
+        np.empty((num_tasks, num_places)),
+    )
     live = np.empty((num_tasks, num_places), np.bool_)
     count, highest = 0, 0.0
     for v in range(num_tasks):
         home = request.home[v]
         for k in range(num_places):
-            there[v, k] = moving_seconds(request.input[v], rate[home, k], delay[home, k])
-            back[v, k] = moving_seconds(request.output[v], rate[k, home], delay[k, home])
+            input_seconds[v, k] = moving_seconds(request.input[v], rate[home, k], delay[home, k])
+            output_seconds[v, k] = moving_seconds(request.output[v], rate[k, home], delay[k, home])
             live[v, k] = is_live(rate, home, k)
         if empty[v]:
             rank[v] = -1.0
@@ -152,16 +155,16 @@ def prepare(request, num_heard):
         highest = max(highest, rank[v])
     if highest == 0.0:
         highest = 1.0
-    ahead, onward = _without_contention(request, rate, delay, there, back)
+    head, tail = _without_contention(request, rate, delay, input_seconds, output_seconds)
     through = np.full(num_tasks, math.inf)
     bound, total_mean = 0.0, 0.0
     for v in range(num_tasks):
         for k in range(num_places):
-            through[v] = min(through[v], ahead[v, k] + onward[v, k])
+            through[v] = min(through[v], head[v, k] + tail[v, k])
         bound = max(bound, through[v])
         total_mean += mean[v]
-    alone = _all_at_one_place(request, there, back)
-    scale = alone.min()
+    single_place_seconds = _all_at_one_place(request, input_seconds, output_seconds)
+    scale = single_place_seconds.min()
     if scale == math.inf:
         scale = bound
     if not 0.0 < scale < math.inf:
@@ -183,7 +186,7 @@ def prepare(request, num_heard):
             total_bytes += request.data[e]
     unit = total_moved / (total_bytes if total_bytes > 0.0 else 1.0)
     first_reader, reader, edge = readers(request)
-    task = np.empty((num_tasks, NUM_TASK + num_heard), np.float32)
+    task = np.empty((num_tasks, NUM_TASK + num_messages), np.float32)
     for v in range(num_tasks):
         shortest, longest, fetching = math.inf, 0.0, 0.0
         for k in range(num_places):
@@ -191,15 +194,15 @@ def prepare(request, num_heard):
                 shortest = min(shortest, request.seconds[v, k])
                 if request.seconds[v, k] < math.inf:
                     longest = max(longest, request.seconds[v, k])
-                fetching = max(fetching, there[v, k])
+                fetching = max(fetching, input_seconds[v, k])
         values = (
             rank[v] / scale,
             rank[v] / highest,
             mean[v] / scale,
             shortest / scale,
             longest / scale,
-            ahead[v].min() / scale,
-            onward[v].min() / scale,
+            head[v].min() / scale,
+            tail[v].min() / scale,
             (bound - through[v]) / scale,
             (sent[v] + returning[v]) / scale,
             most[v] / scale,
@@ -218,17 +221,17 @@ def prepare(request, num_heard):
         for i in range(NUM_TASK):
             task[v, i] = bounded(values[i])
         sent_bytes[v] *= unit
-    return Known(
+    return TaskFeatures(
         task,
-        onward,
-        there,
-        back,
+        tail,
+        input_seconds,
+        output_seconds,
         live,
         empty,
         sent_bytes,
         rate,
         _mean_rates(rate),
-        alone,
+        single_place_seconds,
         scale,
         unit,
         first_reader,
