@@ -1,6 +1,7 @@
 """Learned policies for task graphs as parts of a C program."""
 
 import json
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -8,22 +9,24 @@ import numpy as np
 from offload_jax import configs
 from offload_jax.export.parts import Program, array, numbers
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
-from offload_jax.graphs._jax.task_features import LIMIT, NUM_PLACE, NUM_STEP, NUM_TASK
+from offload_jax.graphs.columns import LIMIT, NUM_TASK, PLACE, STEP, TASK
 from offload_jax.learning.digests import digest
 
 _LAYERS = ("task_in", "place_in", "place_middle", "mean_middle", "place_out")
 _ORDER_LAYERS = ("order_in", "order_middle", "order_out")
 _SKIPS = ("place_skip", "order_skip")
+# Of the C source; each is what the file of that name is in the other back ends.
+_PARTS = ("request", "task_features", "order", "simulator", "observation", "network")
 
 
 def learned(policy: LearnedGraphPolicy) -> Program:
     """The network with what it sees and the machine that it decides on."""
     config, params = policy.config, policy.params
-    heard = config.message if config.rounds else 0
+    message = config.message if config.rounds else 0
     dimensions = {
         "ROUNDS": config.rounds,
-        "MESSAGE": heard,
-        "KNOWN": NUM_TASK + heard,
+        "MESSAGE": message,
+        "EMBEDDING": NUM_TASK + message,
         "HIDDEN": config.hidden,
         "SECOND": config.second,
         "ORDER_HIDDEN": config.order_hidden,
@@ -46,17 +49,21 @@ def learned(policy: LearnedGraphPolicy) -> Program:
             *_weights(params, config.rounds),
             "layer.c",
             "logarithm.c",
+            *(f"graph_{part}.c" for part in _PARTS),
             "graph.c",
         ),
         values={
-            "known": dimensions["KNOWN"],
-            "heard": max(heard, 1),
-            "num_place": NUM_PLACE,
-            "num_step": NUM_STEP,
-            "num_task": NUM_TASK,
+            "embedding": dimensions["EMBEDDING"],
+            "message": max(message, 1),
+            "columns": "\n".join(map(_enum, ("PLACE", "STEP", "TASK"), (PLACE, STEP, TASK))),
             "limit": numbers(LIMIT),
         },
     )
+
+
+def _enum(kind: str, columns: tuple[str, ...]) -> str:
+    names = [*(f"{kind}_{name.upper()}" for name in columns), f"NUM_{kind}"]
+    return textwrap.fill(f"enum {{ {', '.join(names)} }};", 100, subsequent_indent="  ")
 
 
 def _weights(params: Any, rounds: int) -> list[str]:

@@ -63,10 +63,10 @@ typedef struct {
 
 /* What a call works on: its own affair, uninitialised before, meaningless after. */
 typedef struct {
-  float seconds[${NAME}_MAX_TASKS][3], onward[${NAME}_MAX_TASKS][3], ahead[${NAME}_MAX_TASKS][3];
-  float there[${NAME}_MAX_TASKS][3], back[${NAME}_MAX_TASKS][3], rank[${NAME}_MAX_TASKS];
-  float known[${NAME}_MAX_TASKS][$known], heard[2][${NAME}_MAX_TASKS][$heard];
-  float urgency[${NAME}_MAX_TASKS], finish[${NAME}_MAX_TASKS], lying[${NAME}_MAX_TASKS][3];
+  float seconds[${NAME}_MAX_TASKS][3], tail[${NAME}_MAX_TASKS][3], head[${NAME}_MAX_TASKS][3];
+  float input_seconds[${NAME}_MAX_TASKS][3], output_seconds[${NAME}_MAX_TASKS][3], rank[${NAME}_MAX_TASKS];
+  float embedding[${NAME}_MAX_TASKS][$embedding], messages[2][${NAME}_MAX_TASKS][$message];
+  float urgency[${NAME}_MAX_TASKS], finish[${NAME}_MAX_TASKS], resident_bytes[${NAME}_MAX_TASKS][3];
   float copies[${NAME}_MAX_TASKS][3], arrived[3][${NAME}_MAX_TASKS], busy[2][${NAME}_MAX_TASKS];
   float work_left[${NAME}_MAX_TASKS][3], to_fetch[${NAME}_MAX_TASKS][3];
   float to_return[${NAME}_MAX_TASKS][3];

@@ -10,6 +10,7 @@ from offload_jax.batching import lift
 from offload_jax.graphs._jax.rows import in_order
 from offload_jax.graphs._jax.simulator import Candidates, Platform, State, Tasks
 from offload_jax.graphs._jax.task_features import TaskFeatures, bounded
+from offload_jax.graphs.columns import PLACE, STEP
 
 
 class StepFeatures(NamedTuple):
@@ -69,8 +70,8 @@ class Observation(NamedTuple):
     """What the network gets for one task.
 
     Attributes:
-      places: `[NUM_PLACE, K, B]`.
-      step: `[NUM_STEP, B]`.
+      places: `[P, K, B]` by `columns.PLACE`.
+      step: `[S, B]` by `columns.STEP`.
       allowed: bool `[K, B]`.
     """
 
@@ -123,44 +124,48 @@ def observe(
             if j != k
         )
         columns.append(
-            [
-                ready[k] - first,
-                start[k] - first,
-                finish[k] - first,
-                back[k] - first,
-                through[k] - least,
-                now.tail[k],
-                now.seconds[k],
-                start[k] - ready[k],
-                idle - first,
-                work,
-                idle + work - first,
-                functools.reduce(jnp.add, candidates.free[k], jnp.zeros(())) - free,
-                _latest(state.free, into) - first,
-                _latest(state.free, out) - first,
-                beside[k] * features.unit,
-                fetching + 0.0 * first,
-                resident_bytes[now.position, k] * features.unit,
-                now.to_fetch[k],
-                now.to_return[k],
-                features.single_place_seconds[k],
-                idle + work + now.to_return[k] - least,
-                sent * _far(features.rates, k) / jnp.maximum(features.unit, 1e-30),
-            ]
+            {
+                "ready": ready[k] - first,
+                "start": start[k] - first,
+                "finish": finish[k] - first,
+                "back": back[k] - first,
+                "beside_least": through[k] - least,
+                "tail": now.tail[k],
+                "seconds": now.seconds[k],
+                "wait": start[k] - ready[k],
+                "idle": idle - first,
+                "work_left": work,
+                "drained": idle + work - first,
+                "link_seconds": functools.reduce(jnp.add, candidates.free[k], jnp.zeros(())) - free,
+                "inbound": _latest(state.free, into) - first,
+                "outbound": _latest(state.free, out) - first,
+                "sibling_bytes": beside[k] * features.unit,
+                "sibling_fetch": fetching + 0.0 * first,
+                "resident": resident_bytes[now.position, k] * features.unit,
+                "inputs_left": now.to_fetch[k],
+                "outputs_left": now.to_return[k],
+                "single_place": features.single_place_seconds[k],
+                "drained_home": idle + work + now.to_return[k] - least,
+                "sent_far": sent * _far(features.rates, k) / jnp.maximum(features.unit, 1e-30),
+            }
         )
-    columns_by_place = jnp.stack(
-        [jnp.stack([jnp.broadcast_to(v, first.shape) for v in c]) for c in columns], 1
-    )
-    step = [
-        first,
-        least,
-        sent,
-        jnp.max(through, axis=0, where=now.live, initial=0.0) - least,
-        jnp.max(jnp.where(now.live & jnp.isfinite(finish), finish, 0.0), axis=0) - first,
+    by_place = [
+        jnp.stack([jnp.broadcast_to(column[name], first.shape) for name in PLACE])
+        for column in columns
     ]
+    step = {
+        "first": first,
+        "least": least,
+        "sent": sent,
+        "spread_through": jnp.max(through, axis=0, where=now.live, initial=0.0) - least,
+        "spread_finish": jnp.max(jnp.where(now.live & jnp.isfinite(finish), finish, 0.0), axis=0)
+        - first,
+    }
     scale = lift(features.scale, 3)
     return Observation(
-        bounded(columns_by_place / scale), bounded(jnp.stack(step) / scale[0]), now.live
+        bounded(jnp.stack(by_place, 1) / scale),
+        bounded(jnp.stack([step[name] for name in STEP]) / scale[0]),
+        now.live,
     )
 
 

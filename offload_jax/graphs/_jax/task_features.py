@@ -16,24 +16,15 @@ from jax import Array
 from offload_jax.batching import lift
 from offload_jax.graphs._jax.ranks import mean_costs, upward_ranks
 from offload_jax.graphs._jax.simulator import Platform
+from offload_jax.graphs.columns import LIMIT, TASK
 from offload_jax.graphs.costs import GraphCosts
-
-LIMIT = 3.0
-
-
-# What there is of each kind; `look`, `prepare` and the networks agree on them.
-NUM_PLACE, NUM_STEP, NUM_TASK = 22, 5, 21
-
-
-# Rows of `Observation.places` and of `TaskFeatures.task` that learning starts from.
-BESIDE_LEAST, RANK_SHARE = 4, 1
 
 
 class TaskFeatures(NamedTuple):
     """What is known of requests before anything is booked, tasks by number.
 
     Attributes:
-      task: `[NUM_TASK, N, R]` what the network is told of each task.
+      task: `[T, N, R]` what the network is told of each task, by `columns.TASK`.
       rank: `[N, R]` upward rank as a share of the scale; -1 for empty tasks.
       depends: bool `[N, N, R]` or `[N, N, 1]`, True at [u, v] where v needs u.
       tail: `[N, K, R]` least seconds from a task's end at a place until all that follows is home.
@@ -165,37 +156,39 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     slack = bound[None] - through
     readers, needed = jnp.sum(depends, axis=1), jnp.sum(depends, axis=0)
     usable = jnp.where(live, seconds, jnp.inf)
-    task = [
-        share(rank),
-        bounded(rank / highest[None]),
-        share(mean_seconds),
-        share(jnp.min(usable, axis=1)),
-        share(jnp.max(jnp.where(live & jnp.isfinite(seconds), seconds, 0.0), axis=1)),
-        share(jnp.min(head, axis=1)),
-        share(jnp.min(tail, axis=1)),
-        share(slack),
-        share(jnp.sum(moved, axis=1) + returning),
-        share(jnp.max(moved, axis=1)),
-        share(jnp.sum(moved, axis=0)),
-        share(jnp.max(jnp.where(live, input_seconds, 0.0), axis=1)),
-        jnp.minimum(readers / 4.0, LIMIT),
-        jnp.minimum(needed / 4.0, LIMIT),
-        share(returning),
-        bounded(jnp.sum(jnp.where(depends, rank[None] / highest[None, None], 0.0), axis=1) / 4.0),
-    ]
-    summary = [
-        share(bound),
-        share(highest),
-        share(jnp.sum(mean_seconds, axis=0) / 4.0),
-        share(jnp.sum(moved, axis=(0, 1)) / 4.0),
-        bounded(jnp.log2(count.astype(zero.dtype)) / 4.0),
-    ]
+    task = {
+        "rank": share(rank),
+        "rank_share": bounded(rank / highest[None]),
+        "mean_seconds": share(mean_seconds),
+        "least_seconds": share(jnp.min(usable, axis=1)),
+        "most_seconds": share(
+            jnp.max(jnp.where(live & jnp.isfinite(seconds), seconds, 0.0), axis=1)
+        ),
+        "head": share(jnp.min(head, axis=1)),
+        "tail": share(jnp.min(tail, axis=1)),
+        "slack": share(slack),
+        "moved_on": share(jnp.sum(moved, axis=1) + returning),
+        "most_moved": share(jnp.max(moved, axis=1)),
+        "moved_in": share(jnp.sum(moved, axis=0)),
+        "input": share(jnp.max(jnp.where(live, input_seconds, 0.0), axis=1)),
+        "num_readers": jnp.minimum(readers / 4.0, LIMIT),
+        "num_needed": jnp.minimum(needed / 4.0, LIMIT),
+        "returning": share(returning),
+        "reader_ranks": bounded(
+            jnp.sum(jnp.where(depends, rank[None] / highest[None, None], 0.0), axis=1) / 4.0
+        ),
+        "bound": lift(share(bound), 2),
+        "highest_rank": lift(share(highest), 2),
+        "total_seconds": lift(share(jnp.sum(mean_seconds, axis=0) / 4.0), 2),
+        "total_moved": lift(share(jnp.sum(moved, axis=(0, 1)) / 4.0), 2),
+        "num_tasks": lift(bounded(jnp.log2(count.astype(zero.dtype)) / 4.0), 2),
+    }
 
     def full(values: list[Array], *axes: int) -> Array:
         return jnp.stack([jnp.broadcast_to(value, (*axes, rows)) for value in values])
 
     return TaskFeatures(
-        full(task + [lift(value, 2) for value in summary], num_tasks),
+        full([task[name] for name in TASK], num_tasks),
         jnp.broadcast_to(rank / scale[None], (num_tasks, rows)),
         depends,
         tail,

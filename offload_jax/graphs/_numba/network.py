@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs._jax.task_features import NUM_PLACE, NUM_STEP, NUM_TASK
 from offload_jax.graphs._numba.simulator import fused, inner
+from offload_jax.graphs.columns import NUM_PLACE, NUM_STEP, NUM_TASK
 
 if typing.TYPE_CHECKING:
     from offload_jax.graphs._jax.policy import LearnedGraphPolicy

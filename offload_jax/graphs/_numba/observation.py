@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs._jax.task_features import NUM_PLACE, NUM_STEP
 from offload_jax.graphs._numba.simulator import copy_queues, inner, plain, run_task
 from offload_jax.graphs._numba.task_features import bounded, moving_seconds
+from offload_jax.graphs.columns import NUM_PLACE, NUM_STEP
 
 
 class Observation(NamedTuple):
@@ -140,28 +140,28 @@ def _write_columns(request, features, state, observation, task):
             work = (observation.left[k] + seconds) / (last_server - first_server)
         finish, tail = observation.finish[k], features.tail[task, k]
         values = (
-            observation.ready[k] - first,
-            observation.start[k] - first,
-            finish - first,
-            observation.back[k] - first,
-            finish + tail - least,
-            tail,
-            seconds,
-            observation.start[k] - observation.ready[k],
-            idle - first,
-            work,
-            idle + work - first,
-            observation.busier[k],
-            _latest(request, state, k, True) - first,
-            _latest(request, state, k, False) - first,
-            beside * unit,
-            fetching,
-            observation.resident_bytes[task, k] * unit,
-            observation.to_fetch[k],
-            observation.to_return[k],
-            features.single_place_seconds[k],
-            idle + work + observation.to_return[k] - least,
-            sent * features.far[k] / max(unit, 1e-30),
+            observation.ready[k] - first,  # ready
+            observation.start[k] - first,  # start
+            finish - first,  # finish
+            observation.back[k] - first,  # back
+            finish + tail - least,  # beside_least
+            tail,  # tail
+            seconds,  # seconds
+            observation.start[k] - observation.ready[k],  # wait
+            idle - first,  # idle
+            work,  # work_left
+            idle + work - first,  # drained
+            observation.busier[k],  # link_seconds
+            _latest(request, state, k, True) - first,  # inbound
+            _latest(request, state, k, False) - first,  # outbound
+            beside * unit,  # sibling_bytes
+            fetching,  # sibling_fetch
+            observation.resident_bytes[task, k] * unit,  # resident
+            observation.to_fetch[k],  # inputs_left
+            observation.to_return[k],  # outputs_left
+            features.single_place_seconds[k],  # single_place
+            idle + work + observation.to_return[k] - least,  # drained_home
+            sent * features.far[k] / max(unit, 1e-30),  # sent_far
         )
         for i in range(NUM_PLACE):
             observation.places[k, i] = bounded(values[i] * per_scale)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs._jax.task_features import LIMIT, NUM_TASK
 from offload_jax.graphs._numba.ranks import (
     empty_tasks,
     is_live,
@@ -18,6 +17,7 @@ from offload_jax.graphs._numba.ranks import (
     upward_ranks,
 )
 from offload_jax.graphs._numba.simulator import inner, plain, readers
+from offload_jax.graphs.columns import LIMIT, NUM_TASK
 
 
 class TaskFeatures(NamedTuple):
@@ -196,27 +196,27 @@ def task_features(request, num_messages):
                     longest = max(longest, request.seconds[v, k])
                 fetching = max(fetching, input_seconds[v, k])
         values = (
-            rank[v] / scale,
-            rank[v] / highest,
-            mean[v] / scale,
-            shortest / scale,
-            longest / scale,
-            head[v].min() / scale,
-            tail[v].min() / scale,
-            (bound - through[v]) / scale,
-            (sent[v] + returning[v]) / scale,
-            most[v] / scale,
-            got[v] / scale,
-            fetching / scale,
-            (first_reader[v + 1] - first_reader[v]) / 4.0,
-            (request.first_edge[v + 1] - request.first_edge[v]) / 4.0,
-            returning[v] / scale,
-            ranks[v] / 4.0,
-            bound / scale,
-            highest / scale,
-            total_mean / 4.0 / scale,
-            total_moved / 4.0 / scale,
-            np.log2(max(count, 1)) / 4.0,
+            rank[v] / scale,  # rank
+            rank[v] / highest,  # rank_share
+            mean[v] / scale,  # mean_seconds
+            shortest / scale,  # least_seconds
+            longest / scale,  # most_seconds
+            head[v].min() / scale,  # head
+            tail[v].min() / scale,  # tail
+            (bound - through[v]) / scale,  # slack
+            (sent[v] + returning[v]) / scale,  # moved_on
+            most[v] / scale,  # most_moved
+            got[v] / scale,  # moved_in
+            fetching / scale,  # input
+            (first_reader[v + 1] - first_reader[v]) / 4.0,  # num_readers
+            (request.first_edge[v + 1] - request.first_edge[v]) / 4.0,  # num_needed
+            returning[v] / scale,  # returning
+            ranks[v] / 4.0,  # reader_ranks
+            bound / scale,  # bound
+            highest / scale,  # highest_rank
+            total_mean / 4.0 / scale,  # total_seconds
+            total_moved / 4.0 / scale,  # total_moved
+            np.log2(max(count, 1)) / 4.0,  # num_tasks
         )
         for i in range(NUM_TASK):
             task[v, i] = bounded(values[i])
