@@ -89,6 +89,7 @@ def map_chunks(
     function: Callable[..., Any],
     source: Batched,
     *per_row: Any,
+    own_axes: int = 0,
     chunk_rows: int | None,
     multiple: int = 1,
     at_once: int = 1,
@@ -99,7 +100,8 @@ def map_chunks(
       function: maps `source` and `per_row`, cut to one batch axis `[n]` (1 where all rows share a
         field), to a pytree of arrays `[n, ...]`.
       source: leading dimensions free.
-      *per_row: further arrays that broadcast with the leading dimensions of `source`.
+      *per_row: further arrays whose leading dimensions broadcast with those of `source`.
+      own_axes: how many trailing axes of each of them are its own.
       chunk_rows: the largest n; None for all rows at once, as is also done where the size of the
         batch has no value yet.
       multiple: n is a multiple of this, unless the batch is a single chunk.
@@ -109,8 +111,9 @@ def map_chunks(
       What `function` returns, with the leading dimensions `[*batch, ...]`.
     """
     shapes = {f"per_row[{i}]": jnp.shape(value) for i, value in enumerate(per_row)}
+    shapes = {name: shape[: len(shape) - own_axes] for name, shape in shapes.items()}
     batch = broadcast_shapes({"source": source.batch_shape, **shapes})
-    own_axes = [*source.own_axes.values(), *[0] * len(per_row)]
+    all_axes = [*source.own_axes.values(), *[own_axes] * len(per_row)]
     leaves, structure = jax.tree.flatten((source, *per_row))
     leaves = [jnp.asarray(leaf) for leaf in leaves]
     size = math.prod(batch)
@@ -137,7 +140,7 @@ def map_chunks(
         return jnp.broadcast_to(leaf, batch + tail).reshape(size, *tail)
 
     def run(leaves: list[jax.Array]) -> Any:
-        flat = [flatten(leaf, own) for leaf, own in zip(leaves, own_axes, strict=True)]
+        flat = [flatten(leaf, own) for leaf, own in zip(leaves, all_axes, strict=True)]
 
         def run_chunk(number: Any) -> Any:
             def cut(leaf: jax.Array) -> jax.Array:
@@ -167,7 +170,7 @@ def map_chunks(
             found = jax.lax.map(run_chunks, jnp.arange(steps))
         return jax.tree.map(join, found)
 
-    return without_explicit_axes(run, _batch_spec(leaves, own_axes, batch))(leaves)
+    return without_explicit_axes(run, _batch_spec(leaves, all_axes, batch))(leaves)
 
 
 def without_explicit_axes(function: Callable, spec: PartitionSpec) -> Callable:

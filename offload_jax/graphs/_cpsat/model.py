@@ -279,7 +279,7 @@ class IntegerModel:
         model.add(capacity * self.makespan >= capacity * around * busy + load)
 
     def _add_servers(self, capacity: int, uses: list["_Use"]) -> None:
-        """Says which of the equal servers runs what: only so is there an order to learn about.
+        """Says which of the equal servers runs what, so that each has an order to learn about.
 
         The i-th use takes one of the first i servers, since it does not matter which is which.
         """

@@ -114,7 +114,7 @@ def observe(
     columns = []
     for k in places:
         servers = platform.servers[k]
-        idle = first if not state.busy[k] else functools.reduce(jnp.minimum, state.busy[k])
+        idle = state.busy[k][0] if len(state.busy[k]) else first
         work = 0.0 if servers is None else now.left[k] / servers
         into = [platform.routes[j][k] for j in places if j != k and platform.routes[j][k]]
         out = [platform.routes[k][j] for j in places if j != k and platform.routes[k][j]]

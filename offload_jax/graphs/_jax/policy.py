@@ -140,7 +140,7 @@ def _best_sample(
         noise = jnp.zeros((costs.num_tasks, costs.num_places + 1, rows), priority.dtype)
         return jax.lax.fori_loop(0, num, better, (best, noise))[0]
 
-    return over_rows(decide, costs, numbers, batch=batch)
+    return over_rows(decide, costs, numbers)
 
 
 def draw(key: Array, shape: tuple[int, ...], *, shared: float, order: float) -> Array:

@@ -1,6 +1,5 @@
 """Upward ranks: how long it takes on average from the start of a task to the end of all."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +8,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from offload_jax.graphs._jax.simulator import Platform
+from offload_jax.graphs._jax.ways import Ways, ways_of
 from offload_jax.graphs.costs import GraphCosts
 
 # Up to here every task is compared with every other; a sort costs XLA's CPU more.
@@ -36,70 +36,59 @@ class Means(NamedTuple):
     live: tuple[Array, ...]
 
 
-def mean_costs(costs: GraphCosts, platform: Platform) -> Means:
+def mean_costs(costs: GraphCosts, platform: Platform, ways: Ways | None = None) -> Means:
     """The means of rows of costs, whose fields have one leading axis."""
-    places = range(platform.num_places)
-    rates, delays = _pairs(costs, platform.routes)
-    reaches = [[_isfinite(rates[j][k]) for k in places] for j in places]
-    # live[h][k]: place k has a live route from and to home h.
-    live = [[reaches[h][k] & reaches[k][h] for k in places] for h in places]
-    homes = places if platform.home is None else [platform.home]
+    rate, delay = ways_of(platform, costs) if ways is None else ways
+    reaches = rate < jnp.inf
+    # One home for all tasks, or each place as the home of some.
+    homes = range(platform.num_places) if platform.home is None else [platform.home]
 
-    def by_home(table: Sequence[Any]) -> Array:
-        """What the table, by home, holds for the home of each task: `[R, N]`."""
-        if platform.home is not None:
-            return table[platform.home][:, None]
-        result = table[0][:, None]
-        for h in places[1:]:
-            result = jnp.where(costs.home == h, table[h][:, None], result)
-        return result
+    def by_home(table: Array) -> Array:
+        """What the table `[H, R]` holds for the home of each task: `[R, N]`."""
+        if len(table) == 1:
+            return table[0][:, None]
+        return jnp.take_along_axis(table.T, costs.home, axis=1)
 
-    seconds = jnp.zeros(())
-    count = jnp.zeros(())
-    usable = tuple(by_home([live[h][k] for h in places]) for k in places)
-    for k in places:
-        counts = usable[k] & _isfinite(costs.seconds[..., k])
-        seconds = seconds + jnp.where(counts, costs.seconds[..., k], 0.0)
-        count = count + counts
-    seconds = seconds / jnp.maximum(count, 1.0)
+    # live[h, k]: place k has a live route from and to home h.
+    live = jnp.stack([reaches[h] & reaches[:, h] for h in homes])
+    usable = tuple(by_home(live[:, k]) for k in range(platform.num_places))
+    counts = jnp.stack(usable, -1) & (costs.seconds < jnp.inf)
+    seconds = jnp.sum(jnp.where(counts, costs.seconds, 0.0), -1) / jnp.maximum(counts.sum(-1), 1)
 
-    def average(pairs: list[tuple[Array, int, int]]) -> tuple[Array, Array]:
-        """Mean rate and delay of weighted pairs of places."""
-        total = sum(weight for weight, _, _ in pairs) + jnp.zeros(())
-        total = jnp.maximum(total, 1.0)
+    # Pairs of different places that are joined, and their means for tasks of homes g and h.
+    joined = reaches & ~jnp.eye(platform.num_places, dtype=bool)[..., None]
+    weight = live.astype(rate.dtype)
 
-        def mean(table: list[list[Array]]) -> Array:
-            return sum(jnp.where(weight, table[j][k], 0.0) for weight, j, k in pairs) / total
+    def between(values: Array) -> Array:
+        """Sums `[H, H, R]` over pairs that are live for the one home and for the other."""
+        from_home = jnp.einsum("gjr,jkr->gkr", weight, jnp.where(joined, values, 0.0))
+        return jnp.einsum("gkr,hkr->ghr", from_home, weight)
 
-        return mean(rates), mean(delays)
+    def way_home(values: Array) -> Array:
+        """Sums `[H, R]` over places that are live for a home."""
+        to_home = jnp.stack([jnp.where(joined[:, h], values[:, h], 0.0) for h in homes])
+        return jnp.sum(weight * to_home, axis=1)
 
-    different = [(j, k) for j in places for k in places if j != k]
-    none = (jnp.zeros(1), jnp.zeros(1))
-    between = [
-        [
-            average([(live[g][j] & live[h][k] & reaches[j][k], j, k) for j, k in different])
-            if g in homes and h in homes and different
-            else none
-            for h in places
-        ]
-        for g in places
-    ]
-    way_home = [
-        average([(live[h][j], j, h) for j in places if j != h])
-        if h in homes and different
-        else none
-        for h in places
-    ]
-    if platform.home is not None:
-        rate, delay = (part[:, None, None] for part in between[platform.home][platform.home])
-    else:
-        rate, delay = (
-            _select_pair(costs.home, [[between[g][h][part] for h in places] for g in places])
-            for part in range(2)
+    def select_pair(table: Array) -> Array:
+        """`table[home[u], home[v]]` `[R, N, N]`."""
+        if len(table) == 1:
+            return table[0, 0][:, None, None]
+        rows = jnp.arange(table.shape[-1])[:, None, None]
+        return table[costs.home[:, :, None], costs.home[:, None, :], rows]
+
+    one = jnp.ones_like(rate)
+    pairs, places = (jnp.maximum(sums(one), 1.0) for sums in (between, way_home))
+    moving, returning = (
+        jnp.where(amount > 0, amount * of_rate + of_delay, 0.0)
+        for amount, of_rate, of_delay in (
+            (
+                jnp.where(costs.depends, costs.data, 0.0),
+                select_pair(between(rate) / pairs),
+                select_pair(between(delay) / pairs),
+            ),
+            (costs.output, by_home(way_home(rate) / places), by_home(way_home(delay) / places)),
         )
-    back_rate, back_delay = (by_home([way_home[h][part] for h in places]) for part in range(2))
-    moving = jnp.where(costs.depends & (costs.data > 0), costs.data * rate + delay, 0.0)
-    returning = jnp.where(costs.output > 0, costs.output * back_rate + back_delay, 0.0)
+    )
     return Means(seconds, moving, returning, is_empty(costs), usable)
 
 
@@ -108,34 +97,6 @@ def is_empty(costs: GraphCosts) -> Any:
     bytes_or_release = (costs.input > 0) | (costs.output > 0) | (costs.release > 0)
     edges = costs.depends.any(-1) | costs.depends.any(-2)
     return ~(bytes_or_release | edges | (costs.seconds != 0).any(-1))
-
-
-def _isfinite(value: Any) -> Array:
-    return jnp.asarray(value) < jnp.inf
-
-
-def _pairs(costs: GraphCosts, routes: Any) -> tuple[list[list[Array]], list[list[Array]]]:
-    """Seconds per byte and start-up delay `[R]` of the way from place to place."""
-
-    def total(values: Any, route: tuple[int, ...] | None) -> Array:
-        if route is None:
-            return jnp.full(values.shape[:1], jnp.inf)
-        return sum((values[:, link] for link in route), jnp.zeros(values.shape[:1]))
-
-    def pairs(values: Any) -> list[list[Array]]:
-        return [[total(values, route) for route in row] for row in routes]
-
-    return pairs(costs.seconds_per_byte), pairs(costs.startup)
-
-
-def _select_pair(home: Any, table: list[list[Array]]) -> Array:
-    """`table[home[u]][home[v]]` `[R, N, N]`."""
-    result = jnp.zeros(())
-    for g, row in enumerate(table):
-        for h, value in enumerate(row):
-            both = (home == g)[..., :, None] & (home == h)[..., None, :]
-            result = jnp.where(both, value[:, None, None], result)
-    return result
 
 
 def upward_ranks(means: Means, depends: Any) -> Float[Array, "R N"]:

@@ -1,18 +1,24 @@
-"""Requests as the machine takes them: rows in chunks, batch last, tasks in booking order."""
+"""Batch layout of the simulator.
 
-import dataclasses
+Leading axes are flattened into rows, rows are cut into chunks that fit the cache, tasks are ordered
+by booking position, and the batch axis goes last.
+"""
+
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Int
 
-from offload_jax.batching import is_known
+from offload_jax.batching import is_known, map_chunks
 from offload_jax.graphs._jax.simulator import Tasks
-from offload_jax.graphs.costs import AXES, GraphCosts
+from offload_jax.graphs.costs import GraphCosts
+from offload_jax.validation import broadcast_shapes
 
 # Bytes of the largest array of a chunk, `[N, N, rows]`: what is used in a step stays in cache.
 _CHUNK_BYTES = 1 << 21
@@ -21,85 +27,36 @@ _LEAST_CHUNK_ROWS, _MOST_CHUNK_ROWS = 128, 256
 _AT_ONCE = 2
 
 
-def flat_rows(value: Any, batch: tuple[int, ...], num_axes: int) -> Array:
-    """`[..., *tail]` as `[R, *tail]` for the R rows of a batch, or `[1, *tail]` if all are one."""
-    value = jnp.asarray(value)
-    lead, tail = value.shape[: value.ndim - num_axes], value.shape[value.ndim - num_axes :]
-    if math.prod(lead) == 1:
-        return value.reshape(1, *tail)
-    padded = value.reshape((1,) * (len(batch) - len(lead)) + value.shape)
-    return jnp.broadcast_to(padded, (*batch, *tail)).reshape(math.prod(batch), *tail)
-
-
-def over_rows(
-    function: Callable[..., Any],
-    costs: GraphCosts,
-    *arrays: Any,
-    batch: tuple[int, ...],
-) -> Any:
+def over_rows(function: Callable[..., Any], costs: GraphCosts, *arrays: Array) -> Any:
     """Calls a function on chunks of the rows of a batch.
 
     Args:
       function: takes the number of rows, costs whose fields have one leading axis, of that length
         or of 1, and the arrays likewise; gives a pytree of arrays `[rows, ...]`.
       costs: any leading dimensions.
-      *arrays: `[..., N]`, leading dimensions free, or None.
-      batch: the broadcast batch shape of all.
+      *arrays: `[..., N]`, leading dimensions free.
 
     Returns:
-      What the function gave, with the leading axes `batch`.
+      What the function gave, with the broadcast leading dimensions of all.
     """
+    batch = broadcast_shapes(
+        {"costs": costs.batch_shape}
+        | {f"arrays[{i}]": np.shape(array)[:-1] for i, array in enumerate(arrays)}
+    )
     size = math.prod(batch)
-    fields = {
-        name: flat_rows(getattr(costs, name), batch, len(axes)) for name, axes in AXES.items()
-    }
-    inputs = (fields, [None if a is None else flat_rows(a, batch, 1) for a in arrays])
 
-    def call(rows: int, inputs: tuple) -> Any:
-        fields, arrays = inputs
-        return function(rows, dataclasses.replace(costs, **fields), *arrays)
+    def call(*chunk: Any) -> Any:
+        rows = next((len(v) for v in jax.tree.leaves(chunk) if len(v) != 1), 1)
+        return function(rows, *chunk)
+
+    def all_rows(costs: GraphCosts, *arrays: Array, chunk_rows: int | None = None) -> Any:
+        return map_chunks(call, costs, *arrays, own_axes=1, chunk_rows=chunk_rows, at_once=_AT_ONCE)
 
     if not is_known(size) or size < 2 * _LEAST_CHUNK_ROWS:
-        result = call(size, inputs)
-    else:
-        result = jax.lax.platform_dependent(
-            inputs,
-            cpu=lambda inputs: _in_chunks(call, inputs, size, _chunk_rows(size, costs.num_tasks)),
-            default=lambda inputs: call(size, inputs),
-        )
-    return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), result)
-
-
-def _chunk_rows(size: int, num_tasks: int) -> int:
-    most = max(1, min(_MOST_CHUNK_ROWS, _CHUNK_BYTES // (4 * num_tasks**2)))
-    steps = -(-size // (most * _AT_ONCE))
-    return -(-size // (steps * _AT_ONCE))
-
-
-def _in_chunks(call: Callable[[int, Any], Any], inputs: Any, size: int, chunk: int) -> Any:
-    steps = -(-size // (chunk * _AT_ONCE))
-    leaves, structure = jax.tree.flatten(inputs)
-    own = [len(leaf) > 1 for leaf in leaves]
-
-    def cut(leaf: Array) -> Array:
-        # The last chunk repeats the last row; what it gives is dropped.
-        padding = [(0, steps * _AT_ONCE * chunk - size)] + [(0, 0)] * (leaf.ndim - 1)
-        padded = jnp.pad(leaf, padding, mode="edge")
-        return padded.reshape(steps, _AT_ONCE, chunk, *leaf.shape[1:])
-
-    def one(chunks: list[Array]) -> Any:
-        cut_leaves = iter(chunks)
-        parts = [next(cut_leaves) if mine else leaf for leaf, mine in zip(leaves, own, strict=True)]
-        return call(chunk, jax.tree.unflatten(structure, parts))
-
-    def some(chunks: list[Array]) -> Any:
-        found = [one([leaf[i] for leaf in chunks]) for i in range(_AT_ONCE)]
-        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *found)
-
-    result = jax.lax.map(
-        some, [cut(leaf) for leaf, is_own in zip(leaves, own, strict=True) if is_own]
-    )
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:size], result)
+        return all_rows(costs, *arrays)
+    most = max(1, min(_MOST_CHUNK_ROWS, _CHUNK_BYTES // (4 * costs.num_tasks**2)))
+    in_chunks = functools.partial(all_rows, chunk_rows=most)
+    return jax.lax.platform_dependent(costs, *arrays, cpu=in_chunks, default=all_rows)
 
 
 def in_order(values: Any, order: Int[Array, "rows N"], rows: int) -> Array:

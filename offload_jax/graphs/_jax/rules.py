@@ -31,7 +31,7 @@ def _rank_order(costs: GraphCosts, *, platform: Platform) -> Array:
         order = by_decreasing(upward_ranks(mean_costs(costs, platform), costs.depends))
         return jnp.broadcast_to(order, (rows, order.shape[1]))
 
-    return over_rows(order, costs, batch=costs.batch_shape)
+    return over_rows(order, costs)
 
 
 def greedy(costs: GraphCosts) -> Decision:
@@ -50,7 +50,7 @@ def _greedy(costs: GraphCosts, *, platform: Platform) -> Decision:
         order = by_decreasing(upward_ranks(means, costs.depends))
         return Decision(greedy_places(platform, rows, costs, order, means), order)
 
-    return _typed(over_rows(decide, costs, batch=costs.batch_shape), costs)
+    return _typed(over_rows(decide, costs), costs)
 
 
 def greedy_places(
@@ -97,7 +97,7 @@ def random(costs: GraphCosts, key: Array) -> Decision:
         )
         return by_decreasing(upward_ranks(means, costs.depends))
 
-    orders = over_rows(order, costs, seconds, batch=costs.batch_shape)
+    orders = over_rows(order, costs, seconds)
     return Decision(place_filled(costs, place), orders)
 
 
@@ -108,7 +108,7 @@ def place_filled(costs: GraphCosts, place: Array) -> Array:
         filled = jnp.where(is_empty(costs), 0, place).astype(jnp.int8)
         return jnp.broadcast_to(filled, (rows, costs.num_tasks))
 
-    return over_rows(fill, costs, place, batch=costs.batch_shape)
+    return over_rows(fill, costs, place)
 
 
 def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Any]:
@@ -161,7 +161,7 @@ def _perturbed(
     for length in batch:
         size *= length
     numbers = jnp.arange(size, dtype=jnp.int32).reshape(*batch, 1)
-    decision, makespan = over_rows(decide, costs, numbers, batch=batch)
+    decision, makespan = over_rows(decide, costs, numbers)
     return _typed(decision, costs), makespan
 
 

@@ -73,11 +73,8 @@ def simulate_costs(
 def _simulate(
     costs: GraphCosts, place: Array, order: Array, *, platform: Platform, transfers: bool
 ) -> Schedule:
-    batch = jnp.broadcast_shapes(costs.batch_shape, place.shape[:-1], order.shape[:-1])
     function = functools.partial(simulate_rows, platform, transfers)
-    schedule = over_rows(
-        function, costs, place.astype(jnp.int32), order.astype(jnp.int32), batch=batch
-    )
+    schedule = over_rows(function, costs, place.astype(jnp.int32), order.astype(jnp.int32))
     return schedule._replace(place=schedule.place.astype(jnp.int8))
 
 

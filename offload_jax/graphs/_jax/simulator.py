@@ -1,13 +1,16 @@
-"""The machine that carries out decisions, as one scan in JAX: processors, links and their queues.
+"""The simulator in JAX: processors, links and their queues as one scan over tasks.
 
-Tasks are booked one after the other. For each, *all* K places are tried on the present state of
-links and servers, a function chooses one of them, and the state it leads to is kept. `simulate`
-chooses what it was told, `greedy` what is done first, a learned policy what a network says; they
-are all this one loop.
+On a CPU the compiled loop of `_numba.simulator` is faster for one request. This one is for batches
+and accelerators, for composition with `jit` and `vmap`, and for training.
 
-The batch is the last axis of every array and tasks stand in the order in which they are booked, so
-a step is a few passes over contiguous vectors: N steps, and in step i one for each of the i tasks
-before, whether or not it is needed; which ones are differs from row to row.
+It is a serial schedule-generation scheme: tasks are booked one after the other. For each, all K
+places are tried on the present state of links and servers, a function chooses one of them, and the
+state it leads to is kept. `simulate` chooses what it was told, `greedy` what is done first, a
+learned policy what a network says; they are all this one loop.
+
+The batch is the last axis of every array and tasks stand in booking order, so a step is a few
+passes over contiguous vectors. Step i looks at all i tasks before, whether or not the task needs
+them: which ones it needs differs from row to row.
 """
 
 import functools
@@ -94,7 +97,7 @@ class State(NamedTuple):
       place: int `[N, B]` of the tasks before; others unset.
       finish: `[N, B]` likewise.
       free: L entries `[B]`, when each link is free.
-      busy: for each place, until when each of its servers is busy, entries `[B]`.
+      busy: for each place `[S, B]`, until when its servers are busy, the first one first.
       copies: K entries `[N, B]`, when the result of a task is at a place, -1 where it was not sent;
         empty without `send_once`.
     """
@@ -102,7 +105,7 @@ class State(NamedTuple):
     place: Array
     finish: Array
     free: tuple[Array, ...]
-    busy: tuple[tuple[Array, ...], ...]
+    busy: tuple[Array, ...]
     copies: tuple[Array, ...]
 
 
@@ -170,7 +173,11 @@ def run(
         place=jnp.zeros((num_tasks, batch), jnp.int32),
         finish=jnp.zeros((num_tasks, batch), dtype),
         free=(zero,) * len(platform.serial),
-        busy=tuple((zero,) * (number or 0) for number in platform.servers),
+        busy=tuple(
+            # More servers than tasks are never all in use.
+            jnp.zeros((min(number or 0, num_tasks), batch), dtype)
+            for number in platform.servers
+        ),
         copies=(jnp.full((num_tasks, batch), -1, dtype),) * (num_places * platform.send_once),
     )
 
@@ -183,6 +190,7 @@ def run(
         state = _commit(platform, state, candidates, copies, index, task, place)
         return (memory, state), (stacked, log)
 
+    # Rates of links have no task axis to scan over; the steps read them from `tasks`.
     per_task = tasks._replace(seconds_per_byte=(), startup=())  # type: ignore[arg-type]
     (memory, state), (stacked, log) = jax.lax.scan(
         step, (memory, state), (jnp.arange(num_tasks), per_task, xs)
@@ -236,15 +244,15 @@ def _try_places(
             after.append((ready, free, copies, log))
         return after
 
+    # Only tasks booked before this one can be needed, so the loop ends at its own position.
     carry = jax.lax.fori_loop(0, index, gather, carry)
     columns: list[tuple] = []
     logs: list[Log | None] = []
     for k, (ready, free, _, log) in enumerate(carry):
         duration = task.seconds[k]
         start = ready
-        if state.busy[k]:
-            first = functools.reduce(jnp.minimum, state.busy[k])
-            start = jnp.where(duration > 0, jnp.maximum(ready, first), ready)
+        if len(state.busy[k]):
+            start = jnp.where(duration > 0, jnp.maximum(ready, state.busy[k][0]), ready)
         finish = start + duration
         back, free, hops = _send_home(platform, tasks, k, home, finish, task.output, free)
         columns.append((ready, start, finish, back, free))
@@ -265,16 +273,12 @@ def _commit(
     """The state once the task runs at `place` `[B]`."""
     finish = chosen(place, candidates.finish)
     busy = []
-    for k, servers in enumerate(state.busy):
-        occupied = _is_at(place, k) & (task.seconds[k] > 0)
-        after = list(servers)
-        if servers:
-            first = functools.reduce(jnp.minimum, servers)
-            for s, until in enumerate(servers):
-                takes = occupied & (until == first)
-                after[s] = jnp.where(takes, finish, until)
-                occupied = occupied & ~takes
-        busy.append(tuple(after))
+    for k, queue in enumerate(state.busy):
+        # The first server is taken out of the sorted queue and comes back where its end belongs.
+        later = jnp.concatenate([queue[1:], jnp.full_like(queue[:1], jnp.inf)])
+        moved_up = jnp.minimum(jnp.maximum(queue, finish[None]), later)
+        takes = _is_at(place, k) & (task.seconds[k] > 0)
+        busy.append(jnp.where(takes[None], moved_up, queue))
     return State(
         place=state.place.at[index].set(place),
         finish=state.finish.at[index].set(finish),

@@ -7,15 +7,15 @@ how tasks are numbered. The batch is the last axis, as in `machine`.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from offload_jax.batching import lift
 from offload_jax.graphs._jax.ranks import mean_costs, upward_ranks
 from offload_jax.graphs._jax.simulator import Platform
+from offload_jax.graphs._jax.ways import batch_last, paths_of, ways_of
 from offload_jax.graphs.columns import LIMIT, TASK
 from offload_jax.graphs.costs import GraphCosts
 
@@ -56,75 +56,18 @@ def bounded(value: Array) -> Array:
     return jnp.clip(jnp.nan_to_num(value, nan=LIMIT, posinf=LIMIT, neginf=-LIMIT), -LIMIT, LIMIT)
 
 
-def _last(value: Any) -> Array:
-    return jnp.moveaxis(jnp.asarray(value), 0, -1)
-
-
-def _if_any(amount: Array, rate: Array, delay: Array) -> Array:
-    """Seconds of moving bytes `[..., R]`."""
-    rate, delay = lift(rate, amount.ndim), lift(delay, amount.ndim)
-    return jnp.where(amount > 0, amount * rate + delay, 0.0)
-
-
 def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatures:
     """What is known of rows of costs: fields with one leading axis, of `rows` or of 1."""
     num_tasks, num_places = costs.num_tasks, costs.num_places
     places = range(num_places)
-    means = mean_costs(costs, platform)
-    rank = _last(upward_ranks(means, costs.depends))
-    seconds = _last(costs.seconds)
-    depends = _last(costs.depends)
-    num_bytes = jnp.where(depends, _last(costs.data), 0.0)
-    inputs, outputs = _last(costs.input), _last(costs.output)
-    home = _last(costs.home)
-    per_byte, startup = _last(costs.seconds_per_byte), _last(costs.startup)
-
-    def way(values: Array, j: int, k: int) -> Array:
-        route = platform.routes[j][k]
-        if route is None:
-            return jnp.full(values.shape[1:], jnp.inf)
-        return sum((values[link] for link in route), jnp.zeros(values.shape[1:]))
-
-    rates = [[way(per_byte, j, k) for k in places] for j in places]
-    delays = [[way(startup, j, k) for k in places] for j in places]
-
-    def moving(amount: Array, j: int, k: int) -> Array:
-        return _if_any(amount, rates[j][k], delays[j][k])
-
-    def with_home(amount: Array, k: int, back: bool) -> Array:
-        result = jnp.zeros(())
-        for h in places:
-            one = moving(amount, *((k, h) if back else (h, k)))
-            result = jnp.where(home == h, one, result)
-        return result
-
-    input_seconds = jnp.stack([with_home(inputs, k, False) for k in places], 1)
-    output_seconds = jnp.stack([with_home(outputs, k, True) for k in places], 1)
-    live = jnp.stack([_last(usable) for usable in means.live], 1)
-    begin = _last(costs.release)[:, None] + input_seconds
-    # [j, k] -> [N, N, R] from u at j to v at k.
-    ways = [[moving(num_bytes, j, k) for k in places] for j in places]
-    shape = (num_tasks, num_places, rows)
-
-    def backwards(i: Array, tail: Array) -> Array:
-        v = num_tasks - 1 - i
-        after = seconds + tail
-        columns = []
-        for k in places:
-            first = functools.reduce(jnp.minimum, [ways[k][q][v] + after[:, q] for q in places])
-            columns.append(jnp.max(jnp.where(depends[v], first, 0.0), axis=0))
-        return tail.at[v].set(jnp.maximum(output_seconds[v], jnp.stack(columns)))
-
-    def forwards(v: Array, finish: Array) -> Array:
-        columns = []
-        for k in places:
-            first = functools.reduce(jnp.minimum, [finish[:, q] + ways[q][k][:, v] for q in places])
-            columns.append(jnp.max(jnp.where(depends[:, v], first, 0.0), axis=0))
-        return finish.at[v].set(jnp.maximum(begin[v], jnp.stack(columns)) + seconds[v])
-
-    zero = jnp.zeros(shape, jnp.result_type(seconds, jnp.float32))
-    tail = jax.lax.fori_loop(0, num_tasks, backwards, zero)
-    head = jax.lax.fori_loop(0, num_tasks, forwards, zero)
+    ways = ways_of(platform, costs)
+    paths = paths_of(ways, rows, costs)
+    head, tail, input_seconds, output_seconds = paths
+    means = mean_costs(costs, platform, ways)
+    rank = batch_last(upward_ranks(means, costs.depends))
+    seconds, depends = batch_last(costs.seconds), batch_last(costs.depends)
+    num_bytes = jnp.where(depends, batch_last(costs.data), 0.0)
+    live = jnp.stack([batch_last(usable) for usable in means.live], 1)
     through = jnp.min(head + tail, axis=1)
     bound = jnp.max(through, axis=0)
 
@@ -145,11 +88,11 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     def share(value: Array) -> Array:
         return bounded(value / lift(scale, value.ndim))
 
-    mean_seconds, returning = _last(means.seconds), _last(means.returning)
-    moved = _last(means.moving)
+    mean_seconds, returning = batch_last(means.seconds), batch_last(means.returning)
+    moved = batch_last(means.moving)
     total_bytes = jnp.sum(num_bytes, axis=(0, 1))
     unit = jnp.sum(moved, axis=(0, 1)) / jnp.where(total_bytes > 0, total_bytes, 1.0)
-    empty = jnp.broadcast_to(_last(means.empty), (num_tasks, rows))
+    empty = jnp.broadcast_to(batch_last(means.empty), (num_tasks, rows))
     count = jnp.maximum(jnp.sum(~empty, axis=0), 1)
     highest = jnp.max(rank, axis=0)
     highest = jnp.where(highest > 0, highest, 1.0)
@@ -181,7 +124,7 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         "highest_rank": lift(share(highest), 2),
         "total_seconds": lift(share(jnp.sum(mean_seconds, axis=0) / 4.0), 2),
         "total_moved": lift(share(jnp.sum(moved, axis=(0, 1)) / 4.0), 2),
-        "num_tasks": lift(bounded(jnp.log2(count.astype(zero.dtype)) / 4.0), 2),
+        "num_tasks": lift(bounded(jnp.log2(count.astype(tail.dtype)) / 4.0), 2),
     }
 
     def full(values: list[Array], *axes: int) -> Array:
@@ -193,11 +136,11 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         depends,
         tail,
         empty,
-        jnp.broadcast_to(live, shape),
+        jnp.broadcast_to(live, tail.shape),
         scale,
         jnp.broadcast_to(unit, (rows,)),
-        jnp.stack([full(row) for row in rates]),
-        jnp.broadcast_to(input_seconds, shape),
-        jnp.broadcast_to(output_seconds, shape),
+        jnp.broadcast_to(ways.rate, (num_places, num_places, rows)),
+        input_seconds,
+        output_seconds,
         full(single_place_seconds),
     )

@@ -22,7 +22,7 @@ class Request(NamedTuple):
       seconds_per_byte, startup: `[L]`.
       first_hop: int `[K K + 1]`; from place j to k lead `first_hop[j K + k]` and what follows.
       hops: int `[H]` links.
-      first_server: int `[K + 1]`; a place with as many servers as one likes has none here.
+      first_server: int `[K + 1]`; a place without limit has none here.
       serial: bool `[L]`.
       send_once: bool.
     """

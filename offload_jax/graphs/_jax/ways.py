@@ -1,0 +1,111 @@
+"""Ways from place to place, and the longest paths over them: a graph without any contention.
+
+Arrays have the batch of R rows (or 1, where all rows share a value) as their last axis.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from offload_jax.batching import lift
+from offload_jax.graphs._jax.simulator import Platform
+from offload_jax.graphs.costs import GraphCosts
+
+
+class Ways(NamedTuple):
+    """`[K, K, R]` from place to place: seconds per byte, `inf` without a route, and delay."""
+
+    rate: Array
+    delay: Array
+
+    def seconds(self, num_bytes: Array, j: int, k: int) -> Array:
+        """Of moving bytes `[..., R]` from place j to place k; 0 bytes take none."""
+        rate, delay = (lift(part[j, k], num_bytes.ndim) for part in self)
+        return jnp.where(num_bytes > 0, num_bytes * rate + delay, 0.0)
+
+    def seconds_of_home(self, num_bytes: Array, home: Array, k: int, *, back: bool) -> Array:
+        """Of moving bytes `[N, R]` from each task's home `[N, R]` to place k, or back."""
+        result = jnp.zeros(())
+        for h in range(len(self.rate)):
+            moving = self.seconds(num_bytes, *((k, h) if back else (h, k)))
+            result = jnp.where(home == h, moving, result)
+        return result
+
+
+def batch_last(value: Any) -> Array:
+    """`[R, ...]` as `[..., R]`."""
+    return jnp.moveaxis(jnp.asarray(value), 0, -1)
+
+
+def ways_of(platform: Platform, costs: GraphCosts) -> Ways:
+    """The ways of rows of costs."""
+    rates, delays = batch_last(costs.seconds_per_byte), batch_last(costs.startup)
+
+    def total(values: Array, route: tuple[int, ...] | None, missing: float) -> Array:
+        if route is None:
+            return jnp.full(values.shape[1:], missing, values.dtype)
+        return sum((values[link] for link in route), jnp.zeros(values.shape[1:], values.dtype))
+
+    def table(values: Array, missing: float) -> Array:
+        return jnp.stack(
+            [jnp.stack([total(values, route, missing) for route in row]) for row in platform.routes]
+        )
+
+    return Ways(table(rates, jnp.inf), table(delays, 0.0))
+
+
+class Paths(NamedTuple):
+    """Least seconds of tasks and transfers alone, each task where that suits the path best.
+
+    Attributes:
+      head: `[N, K, R]` until the task is done at a place.
+      tail: `[N, K, R]` from its end at a place until all that follows is home.
+      input_seconds: `[N, K, R]` of moving its input to a place.
+      output_seconds: `[N, K, R]` of moving its output home.
+    """
+
+    head: Array
+    tail: Array
+    input_seconds: Array
+    output_seconds: Array
+
+
+def paths_of(ways: Ways, rows: int, costs: GraphCosts) -> Paths:
+    """The paths of rows of costs."""
+    num_tasks, num_places = costs.num_tasks, costs.num_places
+    places = range(num_places)
+    seconds, depends, home = (batch_last(v) for v in (costs.seconds, costs.depends, costs.home))
+    num_bytes = jnp.where(depends, batch_last(costs.data), 0.0)
+    inputs, outputs = (
+        jnp.stack(
+            [ways.seconds_of_home(batch_last(amount), home, k, back=back) for k in places], axis=1
+        )
+        for amount, back in ((costs.input, False), (costs.output, True))
+    )
+    begin = batch_last(costs.release)[:, None] + inputs
+    # From u at j to v at k, `[N, N, R]`.
+    moving = [[ways.seconds(num_bytes, j, k) for k in places] for j in places]
+
+    def least(times: list[Array]) -> Array:
+        return functools.reduce(jnp.minimum, times)
+
+    def backwards(i: Array, tail: Array) -> Array:
+        v = num_tasks - 1 - i
+        after = seconds + tail
+        onwards = [least([moving[k][q][v] + after[:, q] for q in places]) for k in places]
+        longest = [jnp.max(jnp.where(depends[v], each, 0.0), axis=0) for each in onwards]
+        return tail.at[v].set(jnp.maximum(outputs[v], jnp.stack(longest)))
+
+    def forwards(v: Array, head: Array) -> Array:
+        arrivals = [least([head[:, q] + moving[q][k][:, v] for q in places]) for k in places]
+        longest = [jnp.max(jnp.where(depends[:, v], each, 0.0), axis=0) for each in arrivals]
+        return head.at[v].set(jnp.maximum(begin[v], jnp.stack(longest)) + seconds[v])
+
+    shape = (num_tasks, num_places, rows)
+    zero = jnp.zeros(shape, jnp.result_type(seconds, jnp.float32))
+    tail = jax.lax.fori_loop(0, num_tasks, backwards, zero)
+    head = jax.lax.fori_loop(0, num_tasks, forwards, zero)
+    return Paths(head, tail, jnp.broadcast_to(inputs, shape), jnp.broadcast_to(outputs, shape))
