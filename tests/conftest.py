@@ -21,6 +21,7 @@ os.environ["NUMBA_OPT"] = "1"
 # Nobody reads in a program which line of Python asked for an operation.
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 
+import ctypes
 import gc
 
 import jax
@@ -79,6 +80,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _FIRST.index(first) if first in _FIRST else len(_FIRST)
 
     items.sort(key=rank)
+
+
+# Bytes of a worker's memory above which it lets go of its programs: all of them together take 6 GB.
+# Those that are needed again come from the cache on disk.
+_MOST_MEMORY = 1.2e9
+
+
+def _memory() -> float:
+    """Bytes that this process holds in memory; 0 where the system does not say."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    if _memory() > _MOST_MEMORY:
+        jax.clear_caches()
+        gc.collect()
+        # glibc keeps what was freed until it is told to give it back.
+        getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: None)(0)
 
 
 def pytest_collection_finish() -> None:
