@@ -1,5 +1,6 @@
 """Strict settings for every test; they are set before the package is first imported."""
 
+import hashlib
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,19 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "jax")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
-os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "numba")
+# numba keeps a compiled function as long as its own file stays the same, whatever it calls, so each
+# state of the sources has a cache of its own.
+os.environ["NUMBA_CACHE_DIR"] = str(
+    Path(__file__).parents[1]
+    / ".pytest_cache"
+    / "numba"
+    / hashlib.sha256(
+        b"".join(
+            path.read_bytes()
+            for path in sorted(Path(__file__).parents[1].glob("offload_jax/*/_numba/*.py"))
+        )
+    ).hexdigest()
+)
 os.environ["NUMBA_OPT"] = "1"
 # Nobody reads in a program which line of Python asked for an operation.
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"

@@ -143,17 +143,21 @@ class Machine:
         self.link_free = [0.0] * len(graph.serial)
         self.server_free = [None if m is None else [0.0] * m for m in graph.servers]
         self.start, self.finish, self.place, self.home_at = {}, {}, {}, {}
-        self.copies, self.transfers = {}, {}
+        self.crossed, self.transfers = {u: {} for u in graph.tasks}, {}
 
     def copy(self):
         other = copy.copy(self)
-        for name in ("link_free", "start", "finish", "place", "home_at", "copies", "transfers"):
+        for name in ("link_free", "start", "finish", "place", "home_at", "transfers"):
             setattr(other, name, getattr(self, name).copy())
+        other.crossed = {u: links.copy() for u, links in self.crossed.items()}
         other.server_free = [free and free.copy() for free in self.server_free]
         return other
 
-    def move(self, num_bytes, source, target, begin):
-        """Books a transfer hop by hop; when it is there, and its hops."""
+    def move(self, num_bytes, source, target, begin, crossed=None):
+        """Books a transfer hop by hop; when it is there, and its hops.
+
+        `crossed` says when a result that is sent once came out of links; it crosses none again.
+        """
         if num_bytes == 0 or source == target:
             return begin, ()
         route = self.graph.routes[source][target]
@@ -161,20 +165,23 @@ class Machine:
             return math.inf, ()
         here, hops = begin, []
         for link in route:
+            if crossed and link in crossed:
+                here = crossed[link]
+                continue
             start = max(here, self.link_free[link]) if self.graph.serial[link] else here
             end = start + num_bytes * self.graph.seconds_per_byte[link]
             self.link_free[link] = end
             hops.append((link, start, end))
             here = end + self.graph.startup[link]
+            if crossed is not None:
+                crossed[link] = here
         return here, tuple(hops)
 
     def fetch(self, u, v, place):
-        """Brings u's result to v; a result that is sent once waits for the copy that is there."""
+        """Brings u's result to v; one that is sent once goes on from where it has come to."""
+        crossed = self.crossed[u] if self.graph.send_once else None
         num_bytes = self.graph.edges[u, v]
-        key = (u, place) if self.graph.send_once else (u, v)
-        if key not in self.copies:
-            self.copies[key] = self.move(num_bytes, self.place[u], place, self.finish[u])
-        arrival, hops = self.copies[key]
+        arrival, hops = self.move(num_bytes, self.place[u], place, self.finish[u], crossed)
         if hops:
             self.transfers["data", u, v] = hops
         return arrival
@@ -269,8 +276,8 @@ def _operations(graph, place):
     """All operations of a placement by name, and what counts for the makespan."""
     listed = {}
 
-    def move(name, num_bytes, source, target, after, release=0.0):
-        """Adds the hops; names what is over when the data has arrived."""
+    def move(name, num_bytes, source, target, after, release=0.0, once=False):
+        """Adds the hops, those of a result that is sent once by their links; names the last."""
         if num_bytes == 0 or source == target:
             return after
         route = graph.routes[source][target]
@@ -280,16 +287,18 @@ def _operations(graph, place):
         for i, link in enumerate(route):
             resource = ("link", link) if graph.serial[link] else None
             seconds = num_bytes * graph.seconds_per_byte[link]
-            listed[(*name, i)] = _Operation(resource, seconds, after, graph.startup[link], release)
-            after, release = ((*name, i),), 0.0
+            hop = (*name, link if once else i)
+            listed[hop] = _Operation(resource, seconds, after, graph.startup[link], release)
+            after, release = (hop,), 0.0
         return after
 
     for v in graph.tasks:
         after = move(("input", v), graph.input[v], graph.home[v], place[v], (), graph.release[v])
         for u in graph.needs(v):
-            name = ("data", u, place[v]) if graph.send_once else ("data", u, v)
+            once = graph.send_once
+            name = ("data", u) if once else ("data", u, v)
             ahead = (("task", u),)
-            after += move(name, graph.edges[u, v], place[u], place[v], ahead)
+            after += move(name, graph.edges[u, v], place[u], place[v], ahead, once=once)
         seconds = graph.seconds[v][place[v]]
         limited = seconds > 0 and graph.servers[place[v]] is not None
         resource = ("place", place[v]) if limited else None
@@ -345,9 +354,16 @@ def faults(graph, timetable, tolerance=1e-9):
         if not true:
             found.append(what)
 
-    def follow(name, num_bytes, source, target, begin):
-        """Checks the hops of one transfer; when its data is there."""
+    def follow(name, num_bytes, source, target, begin, crossed=None):
+        """Checks the hops of one transfer; when its data is there.
+
+        `crossed`: the hops by link of a result that is sent once, whoever they were booked for.
+        """
         hops = timetable.transfers.get(name, ())
+        if crossed is not None and num_bytes and source != target:
+            way = graph.routes[source][target] or ()
+            want({hop[0] for hop in hops} <= {*way}, f"{name}: hops {hops} off the route {way}")
+            hops = tuple(crossed[link] for link in way if link in crossed)
         if num_bytes == 0 or source == target:
             want(not hops, f"{name}: hops without anything to move")
             return begin
@@ -362,6 +378,11 @@ def faults(graph, timetable, tolerance=1e-9):
             begin = arrived + graph.startup[link]
         return begin
 
+    sent = {u: {} for u in graph.tasks}
+    for (kind, u, *_), listed in timetable.transfers.items():
+        for hop in listed if kind == "data" else ():
+            want(hop[0] not in sent[u] or not graph.send_once, f"{u}: crosses {hop[0]} twice")
+            sent[u][hop[0]] = hop
     for v in graph.tasks:
         if place[v] not in graph.places:
             return [f"task {v}: no place {place[v]}"]
@@ -371,19 +392,16 @@ def faults(graph, timetable, tolerance=1e-9):
         there = follow(("input", v), graph.input[v], graph.home[v], place[v], graph.release[v])
         want(start[v] >= there - slack, f"task {v}: starts before its input")
         for u in graph.needs(v):
-            there = follow(("data", u, v), graph.edges[u, v], place[u], place[v], finish[u])
+            crossed = sent[u] if graph.send_once else None
+            name, num_bytes = ("data", u, v), graph.edges[u, v]
+            there = follow(name, num_bytes, place[u], place[v], finish[u], crossed)
             want(start[v] >= there - slack, f"task {v}: starts before the data of {u}")
         back = follow(("output", v), graph.output[v], place[v], graph.home[v], finish[v])
         want(max(finish[v], back) <= timetable.makespan + slack, f"task {v}: after the makespan")
-    hops = {}
-    for name, listed in timetable.transfers.items():
-        # All readers at a place share the one copy of a result that is sent once.
-        shared = graph.send_once and name[0] == "data"
-        key = ("data", name[1], "to", place[name[2]]) if shared else name
-        want(hops.setdefault(key, listed) == listed, f"{name}: sent a second time")
     for link in range(len(graph.serial)):
         if graph.serial[link]:
-            spans = [hop[1:] for listed in hops.values() for hop in listed if hop[0] == link]
+            every = [hop for listed in timetable.transfers.values() for hop in listed]
+            spans = [hop[1:] for hop in every if hop[0] == link]
             want(_most_at_once(spans, slack) <= 1, f"link {link}: two transfers at once")
     for k in graph.places:
         if graph.servers[k] is not None:

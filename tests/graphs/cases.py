@@ -239,26 +239,18 @@ def as_timetable(graph: oracle.Graph, schedule: Any, row: tuple = ()) -> oracle.
         there = ~np.isnan(begun)
         assert (there == ~np.isnan(over)).all()
         route = graph.routes[source][target] or ()
-        assert there.tolist() == [h < there.sum() for h in range(len(begun))]
-        assert there.sum() in (0, len(route))
-        spans = zip(begun[there].tolist(), over[there].tolist(), strict=True)
-        return tuple((link, *span) for link, span in zip(route, spans, strict=False))
+        assert not there[len(route) :].any()
+        # Of a result that is sent once, only the hops that no reader before needed.
+        assert there.sum() in (0, len(route)) or (kind == "data" and graph.send_once)
+        listed_hops = zip(route, begun.tolist(), over.tolist(), strict=False)
+        return tuple(hop for hop, known in zip(listed_hops, there, strict=False) if known)
 
     transfers: dict[tuple, tuple] = {}
-    copies: dict[tuple, tuple] = {}
     for v in graph.tasks:
         transfers["input", v] = hops("input", v, graph.home[v], place[v])
         transfers["output", v] = hops("output", v, place[v], graph.home[v])
     for u, v in graph.edges:
-        moved = hops("data", (u, v), place[u], place[v])
-        transfers["data", u, v] = moved
-        if moved:
-            copies.setdefault((u, place[v]), moved)
-    if graph.send_once:
-        # Later readers wait for the copy that the first one had sent, and may say so or nothing.
-        for (u, v), num_bytes in graph.edges.items():
-            if num_bytes and place[u] != place[v] and not transfers["data", u, v]:
-                transfers["data", u, v] = copies.get((u, place[v]), ())
+        transfers["data", u, v] = hops("data", (u, v), place[u], place[v])
     return oracle.Timetable(
         tuple(start.tolist()),
         tuple(finish.tolist()),

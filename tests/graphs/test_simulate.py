@@ -260,15 +260,21 @@ def test_release_does_not_hold_back_the_data_of_predecessors() -> None:
     assert float(schedule.start[1]) == 7
 
 
-def test_a_result_sent_once_is_waited_for_and_leaves_no_copy_on_the_way() -> None:
-    """To the cloud twice and then to the edge: one transfer, and one that is not saved by it."""
+def test_a_result_that_is_sent_once_crosses_each_link_once() -> None:
+    """To the cloud twice and then to the edge, which it has passed; or to the edge first."""
     edges = {(0, 1): 2, (0, 2): 2, (0, 3): 2}
     request = cases.Request([2, 0, 0, 0], edges, [0] * 4, [0] * 4, 1, 1, 1, 0.5)
     place, order = [0, 2, 2, 1], [0, 1, 2, 3]
     apart = oj.graphs.simulate(cases.as_problem(request), place, order)
     np.testing.assert_array_equal(apart.start, [0, 2 + 2 + 4, 2 + 2 + 4 + 4, 2 + 2 + 2 + 2])
-    once = oj.graphs.simulate(cases.as_problem(request._replace(send_once=True)), place, order)
-    np.testing.assert_array_equal(once.start, [0, 2 + 2 + 4, 2 + 2 + 4, 2 + 2 + 2])
+    problem = cases.as_problem(request._replace(send_once=True))
+    once = oj.graphs.simulate(problem, place, order)
+    np.testing.assert_array_equal(once.start, [0, 2 + 2 + 4, 2 + 2 + 4, 2 + 2])
+    edge_first = oj.graphs.simulate(problem, place, [0, 3, 1, 2], transfers=True)
+    np.testing.assert_array_equal(edge_first.start, [0, 2 + 2 + 4, 2 + 2 + 4, 2 + 2])
+    # For the first reader in the cloud the second hop alone is left, for the other one none.
+    np.testing.assert_array_equal(edge_first.transfers.data_start[0, 1], [math.nan, 4])
+    assert np.isnan(edge_first.transfers.data_start[0, 2]).all()
 
 
 def test_start_up_delays_follow_a_transfer_and_leave_the_link_free() -> None:

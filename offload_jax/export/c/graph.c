@@ -12,10 +12,8 @@ static void start(const Request *request, Platform *platform, Work *work, int32_
   sum_later(request, work, order);
   for (int v = 0; v < request->num_tasks; v++) {
     work->busy[0][v] = work->busy[1][v] = 0;
-    for (int k = 0; k < PLACES; k++) {
-      work->resident_bytes[v][k] = 0;
-      work->copies[v][k] = -1;
-    }
+    for (int k = 0; k < PLACES; k++) work->resident_bytes[v][k] = 0;
+    for (int link = 0; link < LINKS; link++) work->crossed[v][link] = -1;
   }
 }
 
@@ -28,8 +26,9 @@ static void commit(const Request *request, const Platform *platform, Work *work,
   if (k != ${NAME}_CLOUD && work->seconds[v][k] > 0)
     work->busy[k][first_free(platform, work, k)] = at->finish;
   for (int u = 0; u < v; u++)
-    if (needs(request, u, v) && data(request, u, v) > 0 && place[u] != k)
-      work->copies[u][k] = work->arrived[k][u];
+    if (needs(request, u, v) && data(request, u, v) > 0)
+      for (int hop = 0; hop < 2 && ROUTES[place[u]][k][hop] >= 0; hop++)
+        work->crossed[u][ROUTES[place[u]][k][hop]] = work->arrived[k][u][hop];
   for (int s = v + 1; s < request->num_tasks; s++)
     if (needs(request, v, s)) work->resident_bytes[s][k] += data(request, v, s);
 }

@@ -58,7 +58,7 @@ typedef struct {
   float edge_cloud_bandwidth;  /* bytes per second, each way; 0 is a link that is down */
   int edge_servers;            /* CPUs of the edge */
   const float *release;        /* [N] seconds before which a task is not there; NULL if all are */
-  int send_once; /* not 0: row u of data is one result, which goes to a place once for all who need it */
+  int send_once; /* not 0: row u of data is one result, which crosses each link once each way */
 } ${name}_request;
 
 /* What a call works on: its own affair, uninitialised before, meaningless after. */
@@ -67,7 +67,7 @@ typedef struct {
   float input_seconds[${NAME}_MAX_TASKS][3], output_seconds[${NAME}_MAX_TASKS][3], rank[${NAME}_MAX_TASKS];
   float embedding[${NAME}_MAX_TASKS][$embedding], messages[2][${NAME}_MAX_TASKS][$message];
   float urgency[${NAME}_MAX_TASKS], finish[${NAME}_MAX_TASKS], resident_bytes[${NAME}_MAX_TASKS][3];
-  float copies[${NAME}_MAX_TASKS][3], arrived[3][${NAME}_MAX_TASKS], busy[2][${NAME}_MAX_TASKS];
+  float crossed[${NAME}_MAX_TASKS][4], arrived[3][${NAME}_MAX_TASKS][2], busy[2][${NAME}_MAX_TASKS];
   float work_left[${NAME}_MAX_TASKS][3], to_fetch[${NAME}_MAX_TASKS][3];
   float to_return[${NAME}_MAX_TASKS][3];
   int missing[${NAME}_MAX_TASKS];

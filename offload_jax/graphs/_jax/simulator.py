@@ -98,15 +98,19 @@ class State(NamedTuple):
       finish: `[N, B]` likewise.
       free: L entries `[B]`, when each link is free.
       busy: for each place `[S, B]`, until when its servers are busy, the first one first.
-      copies: K entries `[N, B]`, when the result of a task is at a place, -1 where it was not sent;
-        empty without `send_once`.
+      crossed: L entries `[N, B]`, when the result of a task came out of a link, -1 where it has not
+        crossed it; empty without `send_once`.
     """
 
     place: Array
     finish: Array
     free: tuple[Array, ...]
     busy: tuple[Array, ...]
-    copies: tuple[Array, ...]
+    crossed: tuple[Array, ...]
+
+
+Crossed = dict[int, Array]
+"""By link, when results came out of it; -1 where they have not crossed it."""
 
 
 class Hops(NamedTuple):
@@ -166,28 +170,28 @@ def run(
       The last memory, the last state, what `choose` gave to stack, and the hops `[N, ...]` by the
       position of the task that they are for.
     """
-    num_tasks, num_places, batch = tasks.seconds.shape
-    dtype = tasks.seconds.dtype
+    num_tasks, _, batch = tasks.seconds.shape
+    num_links, dtype = len(platform.serial), tasks.seconds.dtype
     zero = jnp.zeros(batch, dtype)
     state = State(
         place=jnp.zeros((num_tasks, batch), jnp.int32),
         finish=jnp.zeros((num_tasks, batch), dtype),
-        free=(zero,) * len(platform.serial),
+        free=(zero,) * num_links,
         busy=tuple(
             # More servers than tasks are never all in use.
             jnp.zeros((min(number or 0, num_tasks), batch), dtype)
             for number in platform.servers
         ),
-        copies=(jnp.full((num_tasks, batch), -1, dtype),) * (num_places * platform.send_once),
+        crossed=(jnp.full((num_tasks, batch), -1, dtype),) * (num_links * platform.send_once),
     )
 
     def step(carry: tuple[Any, State], inputs: tuple) -> tuple[tuple[Any, State], Any]:
         memory, state = carry
         index, task, x = inputs
-        candidates, copies, logs = _try_places(platform, tasks, state, index, task, with_log)
+        candidates, crossed, logs = _try_places(platform, tasks, state, index, task, with_log)
         memory, place, stacked = choose(memory, state, candidates, x)
         log = jax.tree.map(lambda *entries: chosen(place, entries), *logs) if with_log else None
-        state = _commit(platform, state, candidates, copies, index, task, place)
+        state = _commit(platform, state, candidates, crossed, index, task, place)
         return (memory, state), (stacked, log)
 
     # Rates of links have no task axis to scan over; the steps read them from `tasks`.
@@ -205,12 +209,12 @@ def _try_places(
     index: Array,
     task: Tasks,
     with_log: bool,
-) -> tuple[Candidates, list[Array], list[Log | None]]:
+) -> tuple[Candidates, list[Crossed], list[Log | None]]:
     """Tries a task at every place.
 
     Returns:
-      What would become of it, by place; with `send_once` the copies that this would leave; with a
-      log the hops that it would take.
+      What would become of it, by place; with `send_once` the links that results would then have
+      crossed; with a log the hops that it would take.
     """
     places = range(platform.num_places)
     num_tasks, _, batch = tasks.seconds.shape
@@ -220,7 +224,9 @@ def _try_places(
     carry, inputs = [], []
     for k in places:
         ready, free, hops = move(k, home, task.release, task.input, task.input > 0, state.free)
-        carry.append((ready, free, state.copies[k : k + 1], Hops(none, none) if with_log else None))
+        into = {link for row in platform.routes for link in row[k] or ()}
+        crossed = {link: state.crossed[link] for link in sorted(into) if platform.send_once}
+        carry.append((ready, free, crossed, Hops(none, none) if with_log else None))
         inputs.append(hops)
 
     def gather(j: Array, carry: list[tuple]) -> list[tuple]:
@@ -228,20 +234,16 @@ def _try_places(
         num_bytes, finish = task.needs[j], state.finish[j]
         origin = [_is_at(state.place[j], p) for p in places]
         after = []
-        for k, (ready, free, copies, log) in enumerate(carry):
-            moves = num_bytes > 0
-            if platform.send_once:
-                there = copies[0][j]
-                moves = moves & (there < 0)
-            arrived, free, hops = move(k, origin, finish, num_bytes, moves, free)
-            if platform.send_once:
-                away = (num_bytes > 0) & ~origin[k]
-                arrived = jnp.where(away & ~moves, there, arrived)
-                copies = (copies[0].at[j].set(jnp.where(away, arrived, there)),)
+        for k, (ready, free, crossed, log) in enumerate(carry):
+            before = {link: times[j] for link, times in crossed.items()}
+            arrived, free, hops = move(
+                k, origin, finish, num_bytes, num_bytes > 0, free, crossed=before
+            )
+            crossed = {link: times.at[j].set(before[link]) for link, times in crossed.items()}
             ready = jnp.maximum(ready, jnp.where(num_bytes >= 0, arrived, 0))
             if with_log:
                 log = jax.tree.map(lambda entry, new: entry.at[j].set(new), log, hops)
-            after.append((ready, free, copies, log))
+            after.append((ready, free, crossed, log))
         return after
 
     # Only tasks booked before this one can be needed, so the loop ends at its own position.
@@ -258,14 +260,14 @@ def _try_places(
         columns.append((ready, start, finish, back, free))
         logs.append(Log(inputs[k], log, hops) if with_log else None)
     candidates = Candidates(*zip(*columns, strict=True))
-    return candidates, [copies[0] for _, _, copies, _ in carry if platform.send_once], logs
+    return candidates, [crossed for _, _, crossed, _ in carry], logs
 
 
 def _commit(
     platform: Platform,
     state: State,
     candidates: Candidates,
-    copies: list[Array],
+    crossed: list[Crossed],
     index: Array,
     task: Tasks,
     place: Array,
@@ -284,9 +286,9 @@ def _commit(
         finish=state.finish.at[index].set(finish),
         free=tuple(chosen(place, times) for times in zip(*candidates.free, strict=True)),
         busy=tuple(busy),
-        copies=tuple(
-            jnp.where(_is_at(place, k), new, old)
-            for k, (new, old) in enumerate(zip(copies, state.copies, strict=True))
+        crossed=tuple(
+            chosen(place, [after.get(link, old) for after in crossed])
+            for link, old in enumerate(state.crossed)
         ),
     )
 
@@ -313,8 +315,10 @@ class _Transfer:
         begin: Array,
         num_bytes: Array,
         free: Sequence[Array],
+        crossed: Crossed | None = None,
     ) -> None:
         self.platform, self.tasks, self.num_bytes = platform, tasks, num_bytes
+        self.crossed = {} if crossed is None else crossed
         self.here, self.free = begin, list(free)
         self.starts = [jnp.full_like(num_bytes, math.nan)] * platform.num_hops
         self.finishes = list(self.starts)
@@ -324,11 +328,16 @@ class _Transfer:
         serial = self.platform.serial[link]
         start = jnp.maximum(self.here, self.free[link]) if serial else self.here
         finish = start + self.num_bytes * self.tasks.seconds_per_byte[link]
+        out, books = finish + self.tasks.startup[link], uses
+        if link in self.crossed:
+            books = uses & (self.crossed[link] < 0)
+            out = jnp.where(books, out, self.crossed[link])
+            self.crossed[link] = jnp.where(uses, out, self.crossed[link])
         if serial:
-            self.free[link] = jnp.where(uses, finish, self.free[link])
-        self.here = jnp.where(uses, finish + self.tasks.startup[link], self.here)
-        self.starts[number] = jnp.where(uses, start, self.starts[number])
-        self.finishes[number] = jnp.where(uses, finish, self.finishes[number])
+            self.free[link] = jnp.where(books, finish, self.free[link])
+        self.here = jnp.where(uses, out, self.here)
+        self.starts[number] = jnp.where(books, start, self.starts[number])
+        self.finishes[number] = jnp.where(books, finish, self.finishes[number])
 
     def stop(self, rows: Array) -> None:
         """Nothing leads to where these rows want to go."""
@@ -349,13 +358,15 @@ def _move_to(
     num_bytes: Array,
     moves: Array,
     free: Sequence[Array],
+    crossed: Crossed | None = None,
 ) -> tuple[Array, tuple[Array, ...], Hops]:
     """Moves data to `target` from where `origin` says for each row.
 
-    Every hop of every route to `target` is passed in turn, first hops first.
+    Every hop of every route to `target` is passed in turn, first hops first. Links that are in
+    `crossed`, which is changed, are not crossed again.
     """
     users: dict[tuple[int, int], list[Array]] = {}
-    transfer = _Transfer(platform, tasks, begin, num_bytes, free)
+    transfer = _Transfer(platform, tasks, begin, num_bytes, free, crossed)
     for j, row in enumerate(platform.routes):
         for number, link in enumerate(row[target] or ()):
             users.setdefault((number, link), []).append(origin[j])

@@ -187,9 +187,9 @@ def _simulate_from(request, state, place, order, first, before, after, limit):
         state.free[link] = before.free[first, link]
     for server in range(num_servers):
         state.busy[server] = before.busy[first, server]
-    for u in range(state.copies.shape[0]):
-        for k in range(state.copies.shape[1]):
-            state.copies[u, k] = -1.0
+    for u in range(state.crossed.shape[0]):
+        for link in range(state.crossed.shape[1]):
+            state.crossed[u, link] = -1.0
     for i in range(first, order.size):
         for link in range(num_links):
             after.free[i, link] = state.free[link]

@@ -45,7 +45,8 @@ class State(NamedTuple):
       finish: `[N]` when each task is done.
       position: int `[N]` where each task stands in the order.
       place: int `[N]` where each task ran.
-      copies: `[N, K]` when a result is at a place, -1 where it was not sent; `[1, K]` if unused.
+      crossed: `[N, L]` when a result that is sent once came out of a link, -1 where it has not
+        crossed it; `[1, L]` if unused.
       edges: int `[N]` scratch.
     """
 
@@ -54,7 +55,7 @@ class State(NamedTuple):
     finish: np.ndarray
     position: np.ndarray
     place: np.ndarray
-    copies: np.ndarray
+    crossed: np.ndarray
     edges: np.ndarray
 
 
@@ -68,7 +69,7 @@ def new_state(request):
         np.zeros(num_tasks),
         np.zeros(num_tasks, np.int64),
         np.zeros(num_tasks, np.int64),
-        np.full((num_tasks if request.send_once else 1, num_places), -1.0),
+        np.full((num_tasks if request.send_once else 1, request.startup.size), -1.0),
         np.zeros(num_tasks, np.int64),
     )
 
@@ -80,9 +81,21 @@ def reset(state):
         state.free[link] = 0.0
     for server in range(state.busy.size):
         state.busy[server] = 0.0
-    for u in range(state.copies.shape[0]):
-        for k in range(state.copies.shape[1]):
-            state.copies[u, k] = -1.0
+    for u in range(state.crossed.shape[0]):
+        for link in range(state.crossed.shape[1]):
+            state.crossed[u, link] = -1.0
+
+
+@plain
+@typing.no_type_check
+def _hop(request, state, link, here, num_bytes):
+    """Books a hop of what is there at `here`; gives when it has come out of the link."""
+    start = here
+    if request.serial[link] and state.free[link] > here:
+        start = state.free[link]
+    end = start + num_bytes * request.seconds_per_byte[link]
+    state.free[link] = end
+    return end + request.startup[link]
 
 
 @plain
@@ -91,17 +104,24 @@ def _move(request, state, begin, num_bytes, origin, target):
     """Books the hops of a transfer one after the other; gives when the data is there."""
     pair = origin * request.seconds.shape[1] + target
     first, last = request.first_hop[pair], request.first_hop[pair + 1]
-    if first == last:
-        return math.inf
-    here = begin
+    here = begin if first < last else math.inf
+    for h in range(first, last):
+        here = _hop(request, state, request.hops[h], here, num_bytes)
+    return here
+
+
+@plain
+@typing.no_type_check
+def _move_once(request, state, task, num_bytes, target):
+    """Books the hops that a task's result has not made yet; gives when it is there."""
+    pair = state.place[task] * request.seconds.shape[1] + target
+    first, last = request.first_hop[pair], request.first_hop[pair + 1]
+    here = state.finish[task] if first < last else math.inf
     for h in range(first, last):
         link = request.hops[h]
-        start = here
-        if request.serial[link] and state.free[link] > here:
-            start = state.free[link]
-        end = start + num_bytes * request.seconds_per_byte[link]
-        state.free[link] = end
-        here = end + request.startup[link]
+        if state.crossed[task, link] < 0.0:
+            state.crossed[task, link] = _hop(request, state, link, here, num_bytes)
+        here = state.crossed[task, link]
     return here
 
 
@@ -139,11 +159,7 @@ def run_task(request, state, task, target):
             if not request.send_once:
                 arrived = _move(request, state, arrived, num_bytes, origin, target)
             else:
-                if state.copies[u, target] < 0.0:
-                    state.copies[u, target] = _move(
-                        request, state, arrived, num_bytes, origin, target
-                    )
-                arrived = state.copies[u, target]
+                arrived = _move_once(request, state, u, num_bytes, target)
         if arrived > ready:
             ready = arrived
     duration = request.seconds[task, target]
@@ -172,10 +188,10 @@ def copy_queues(source, target, task):
         target.free[link] = source.free[link]
     for server in range(source.busy.size):
         target.busy[server] = source.busy[server]
-    if source.copies.shape[0] > 1:
+    if source.crossed.shape[0] > 1:
         for u in range(task):
-            for k in range(source.copies.shape[1]):
-                target.copies[u, k] = source.copies[u, k]
+            for link in range(source.crossed.shape[1]):
+                target.crossed[u, link] = source.crossed[u, link]
 
 
 @plain
