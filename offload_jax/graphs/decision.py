@@ -1,6 +1,6 @@
 """Decisions about task graphs, the schedules they give, and what solvers return."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -79,7 +79,7 @@ class GraphSolution(NamedTuple):
     schedule: Schedule | None = None
 
 
-def check_decision(depends: Array, num_places: int, place: Array, order: Array) -> None:
+def check_decision(depends: Array, num_places: int, place: Any, order: Any) -> None:
     """Refuses a decision that cannot be carried out; while tracing, one of the wrong shape.
 
     Raises:

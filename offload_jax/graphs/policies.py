@@ -63,7 +63,7 @@ def random(problem: Request, *, key: jax.Array | None = None) -> Decision:
 def greedy(problem: Request) -> Decision:
     """By decreasing upward rank, each task to the place where it, or its output, is done first."""
     check_source(problem)
-    return rules.greedy(as_costs(problem))
+    return rules.greedy(problem)
 
 
 def perturbed(problem: Request, key: jax.Array | None = None, *, num: int = 64) -> Decision:
@@ -76,7 +76,7 @@ def perturbed(problem: Request, key: jax.Array | None = None, *, num: int = 64) 
     """
     check_source(problem)
     key = jax.random.key(0) if key is None else key
-    return rules.perturbed(as_costs(problem), key, num)[0]
+    return rules.perturbed(problem, key, num)[0]
 
 
 def load(path: str | os.PathLike[str]) -> "offload_jax.graphs._jax.policy.LearnedGraphPolicy":

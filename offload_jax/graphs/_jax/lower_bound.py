@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from offload_jax.graphs._jax.few_shapes import in_few_shapes
 from offload_jax.graphs._jax.rows import over_rows
 from offload_jax.graphs._jax.simulator import Platform, platform_of
 from offload_jax.graphs._jax.ways import paths_of, ways_of
@@ -24,7 +25,7 @@ def lower_bound(costs: GraphCosts) -> Float[Array, "*batch"]:
     Returns:
       `[...]` seconds, at most the makespan of any schedule.
     """
-    return _lower_bound(costs, platform=platform_of(costs))
+    return in_few_shapes(lambda costs: _lower_bound(costs, platform=platform_of(costs)), costs)
 
 
 @functools.partial(jax.jit, static_argnames="platform")

@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from offload_jax import configs
+from offload_jax.graphs._jax.few_shapes import in_few_shapes
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
 from offload_jax.graphs._jax.observation import Observation, deliver, observe, step_features
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
@@ -20,9 +21,10 @@ from offload_jax.graphs._jax.rules import greedy
 from offload_jax.graphs._jax.simulate import simulate_costs
 from offload_jax.graphs._jax.simulator import Candidates, Platform, State, chosen, platform_of, run
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
-from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
+from offload_jax.graphs.costs import GraphCosts, check_source
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
+from offload_jax.validation import ArrayLike
 
 # Bits of a word.
 _WORD = 32
@@ -66,9 +68,9 @@ class LearnedGraphPolicy:
           problem: problem or costs of any size, leading dimensions free.
         """
         check_source(problem)
-        costs = as_costs(problem)
-        found = _best_sample(self.params, costs, None, 0, platform=platform_of(costs))
-        return _typed(found, costs)
+        return in_few_shapes(
+            lambda costs: _most_probable(self.params, costs, platform=platform_of(costs)), problem
+        )
 
     def best_of(self, num: int) -> Callable[[GraphProblem | GraphCosts, Array], Decision]:
         """A policy that simulates many schedules and returns the best.
@@ -90,13 +92,10 @@ class LearnedGraphPolicy:
 
         def decide(problem: GraphProblem | GraphCosts, key: Array) -> Decision:
             check_source(problem)
-            costs = as_costs(problem)
-            rule = greedy(costs)
-            makespan = simulate_costs(costs, *rule).makespan
-            found = _best_sample(self.params, costs, key, num, platform=platform_of(costs))
-            better = found.makespan < makespan
-            mine = _typed(found, costs)
-            return jax.tree.map(lambda a, b: jnp.where(better[..., None], a, b), mine, rule)
+            return in_few_shapes(
+                lambda costs: _best_of(self.params, costs, key, num, platform=platform_of(costs)),
+                problem,
+            )
 
         return decide
 
@@ -107,9 +106,25 @@ def _typed(found: SampledSchedule, costs: GraphCosts) -> Decision:
     return Decision(place, jnp.broadcast_to(found.order, shape).astype(jnp.int32))
 
 
-@functools.partial(jax.jit, static_argnames=("num", "platform"))
+@functools.partial(jax.jit, static_argnames="platform")
+def _most_probable(params: Any, costs: GraphCosts, *, platform: Platform) -> Decision:
+    return _typed(_best_sample(params, costs, None, 0, platform), costs)
+
+
+@functools.partial(jax.jit, static_argnames="platform")
+def _best_of(
+    params: Any, costs: GraphCosts, key: Array, num: ArrayLike, *, platform: Platform
+) -> Decision:
+    """The best of the rule `greedy`, the most probable schedule and `num` samples."""
+    rule = greedy(costs)
+    makespan = simulate_costs(costs, *rule).makespan
+    found = _best_sample(params, costs, key, num, platform)
+    better = (found.makespan < makespan)[..., None]
+    return jax.tree.map(lambda a, b: jnp.where(better, a, b), _typed(found, costs), rule)
+
+
 def _best_sample(
-    params: Any, costs: GraphCosts, key: Array | None, num: int, *, platform: Platform
+    params: Any, costs: GraphCosts, key: Array | None, num: ArrayLike, platform: Platform
 ) -> SampledSchedule:
     """The most probable schedule, or if one of `num` samples is better that."""
     batch = costs.batch_shape

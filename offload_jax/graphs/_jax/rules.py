@@ -8,21 +8,26 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from offload_jax.graphs._jax.few_shapes import in_few_shapes
 from offload_jax.graphs._jax.ranks import Means, by_decreasing, is_empty, mean_costs, upward_ranks
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulate import simulate_rows
 from offload_jax.graphs._jax.simulator import Candidates, Platform, State, platform_of, run
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.problem import GraphProblem
 from offload_jax.validation import ArrayLike
 
 # Standard deviations of the logarithms of what `perturbed` multiplies.
 RANK_NOISE, RATE_NOISE = 0.5, 0.7
 
 
-def rank_order(costs: GraphCosts) -> Array:
+Source = GraphProblem | GraphCosts
+
+
+def rank_order(source: Source) -> Array:
     """int32 `[..., N]` the tasks by decreasing upward rank."""
-    return _rank_order(costs, platform=platform_of(costs))
+    return in_few_shapes(lambda costs: _rank_order(costs, platform=platform_of(costs)), source)
 
 
 @functools.partial(jax.jit, static_argnames="platform")
@@ -34,13 +39,13 @@ def _rank_order(costs: GraphCosts, *, platform: Platform) -> Array:
     return over_rows(order, costs)
 
 
-def greedy(costs: GraphCosts) -> Decision:
+def greedy(source: Source) -> Decision:
     """By decreasing upward rank, each task to the place where it is done first.
 
     Done is when its output is home, if it has one. Contention is that of `simulate`; ties go to the
     lowest place.
     """
-    return _greedy(costs, platform=platform_of(costs))
+    return in_few_shapes(lambda costs: _greedy(costs, platform=platform_of(costs)), source)
 
 
 @functools.partial(jax.jit, static_argnames="platform")
@@ -111,7 +116,7 @@ def place_filled(costs: GraphCosts, place: Array) -> Array:
     return over_rows(fill, costs, place)
 
 
-def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Any]:
+def perturbed(source: Source, key: Array, num: int) -> tuple[Decision, Any]:
     """The best of `greedy` and of `num - 1` greedy decisions about noisy copies of the request.
 
     Copy i multiplies w and c of the rank by log-normal noise of `RANK_NOISE`, and every second one
@@ -120,16 +125,18 @@ def perturbed(costs: GraphCosts, key: Array, num: int) -> tuple[Decision, Any]:
     no worse with `num`.
 
     Args:
-      costs: leading dimensions free.
+      source: problem or costs, leading dimensions free.
       key: JAX random key.
-      num: copies, at least 1; static.
+      num: copies, at least 1.
 
     Returns:
       The decision of least makespan, the first among equals, and its makespan `[...]`.
     """
     if num < 1:
         raise ValueError(f"num = {num}: must be at least 1")
-    return _perturbed(costs, key, num, platform=platform_of(costs))
+    return in_few_shapes(
+        lambda costs: _perturbed(costs, key, num, platform=platform_of(costs)), source
+    )
 
 
 @functools.partial(jax.jit, static_argnames="platform")

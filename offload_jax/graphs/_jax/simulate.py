@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from offload_jax.graphs._jax.few_shapes import in_few_shapes
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulator import (
     Candidates,
@@ -56,17 +57,22 @@ def simulate(
         and index. While tracing only shapes are known.
     """
     check_source(source)
-    costs = as_costs(source)
-    place, order = jnp.asarray(place), jnp.asarray(order)
-    check_decision(costs.depends, costs.num_places, place, order)
-    return simulate_costs(costs, place, order, transfers=transfers)
+    check_decision(source.depends, source.num_places, place, order)
+    return simulate_costs(source, place, order, transfers=transfers)
 
 
 def simulate_costs(
-    costs: GraphCosts, place: Any, order: Any, *, transfers: bool = False
+    source: GraphProblem | GraphCosts, place: Any, order: Any, *, transfers: bool = False
 ) -> Schedule:
-    """`simulate` of costs and a decision that were checked."""
-    return _simulate(costs, place, order, platform=platform_of(costs), transfers=transfers)
+    """`simulate` of a problem or costs and a decision that were checked."""
+
+    def call(costs: GraphCosts, place: Any, order: Any) -> Schedule:
+        return _simulate(costs, place, order, platform=platform_of(costs), transfers=transfers)
+
+    # Transfers have more axes than what is filled up.
+    if transfers:
+        return call(as_costs(source), jnp.asarray(place), jnp.asarray(order))
+    return in_few_shapes(call, source, place, order)
 
 
 @functools.partial(jax.jit, static_argnames=("platform", "transfers"))
@@ -74,7 +80,9 @@ def _simulate(
     costs: GraphCosts, place: Array, order: Array, *, platform: Platform, transfers: bool
 ) -> Schedule:
     function = functools.partial(simulate_rows, platform, transfers)
-    schedule = over_rows(function, costs, place.astype(jnp.int32), order.astype(jnp.int32))
+    schedule = over_rows(
+        function, costs, jnp.asarray(place, jnp.int32), jnp.asarray(order, jnp.int32)
+    )
     return schedule._replace(place=schedule.place.astype(jnp.int8))
 
 
