@@ -135,6 +135,7 @@ def _solve(
     problem: oj.graphs.GraphProblem, rows: range, simulations: int, time_limit: float
 ) -> list[dict[str, Any]]:
     """Makespan, lower bound and status of some of the graphs, in float64."""
+    from offload_jax.cpsat import statuses
     from offload_jax.graphs._cpsat import solve as cpsat
     from offload_jax.graphs._numba import search, simulator
     from offload_jax.graphs._numba.request import unpack_rows
@@ -145,7 +146,7 @@ def _solve(
     if time_limit:
         hints = [oj.graphs.Decision(p, o) for p, o in zip(*decisions, strict=True)]
         found = cpsat.solve_batch(costs, hints, time_limit=time_limit, progress=False)
-        columns = found.cost, found.lower_bound, cpsat.statuses(found)
+        columns = found.cost, found.lower_bound, statuses(found)
     else:
         requests = list(unpack_rows(costs))
         makespans = [

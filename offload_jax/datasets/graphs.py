@@ -120,7 +120,7 @@ class DatasetConfig(Config):
         shape = np.shape(solution.cost)
         if self.method != "cpsat":
             return np.zeros(shape, np.int8)
-        from offload_jax.graphs._cpsat.solve import statuses
+        from offload_jax.cpsat import statuses
 
         said = statuses(solution)
         return np.array([STATUSES.index(status) for status in said.ravel()], np.int8).reshape(shape)
