@@ -1,6 +1,6 @@
 """Decisions about task graphs, the schedules they give, and what solvers return."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -79,19 +79,41 @@ class GraphSolution(NamedTuple):
     schedule: Schedule | None = None
 
 
-def check_decision(depends: Array, num_places: int, place: Array, order: Array) -> None:
+def decision_of(name: str, value: object) -> Decision:
+    """Place and order of a decision, or of a schedule or solution, which have both.
+
+    Raises:
+      ValueError: it is nothing of the kind; says so of `name`.
+    """
+    if not isinstance(value, (Decision, Schedule, GraphSolution)):
+        kind = type(value).__name__
+        raise ValueError(f"{name}: must be a Decision, Schedule or GraphSolution, got {kind}")
+    return Decision(value.place, value.order)
+
+
+def _as_integers(name: str, value: Any) -> Any:
+    if isinstance(value, (list, range)) or type(value) is tuple:
+        value = np.asarray(value)
+    if not jnp.issubdtype(getattr(value, "dtype", object), jnp.integer):
+        kind = f"dtype {value.dtype}" if hasattr(value, "dtype") else type(value).__name__
+        raise ValueError(f"{name}: must hold integers, got {kind}")
+    return value
+
+
+def check_decision(depends: Array, num_places: int, place: Any, order: Any) -> tuple[Array, Array]:
     """Refuses a decision that cannot be carried out; while tracing, one of the wrong shape.
+
+    Returns:
+      Place and order as arrays.
 
     Raises:
       ValueError: names the field, the rule and the first bad index.
     """
-    place, order = (v if hasattr(v, "dtype") else np.asarray(v) for v in (place, order))
+    place, order = _as_integers("place", place), _as_integers("order", order)
     num_tasks = np.shape(depends)[-1]
     for name, value in (("place", place), ("order", order)):
         if np.ndim(value) == 0 or np.shape(value)[-1] != num_tasks:
             raise ValueError(f"{name}: last axis must be N = {num_tasks}, got {np.shape(value)}")
-        if not jnp.issubdtype(jnp.result_type(value), jnp.integer):
-            raise ValueError(f"{name}: must hold integers, got dtype {jnp.result_type(value)}")
     broadcast_shapes(
         {
             "depends": np.shape(depends)[:-2],
@@ -100,7 +122,7 @@ def check_decision(depends: Array, num_places: int, place: Array, order: Array) 
         }
     )
     if is_traced(depends, place, order):
-        return
+        return place, order
     place, order, depends = np.asarray(place), np.asarray(order), np.asarray(depends)
     known = (place >= 0) & (place < num_places)
     require("place", place, known, f"places are 0..{num_places - 1}")
@@ -116,13 +138,4 @@ def check_decision(depends: Array, num_places: int, place: Array, order: Array) 
         if wrong.any():
             row = [int(i) for i in np.argwhere(wrong)[0]]
             raise ValueError(f"order{row or ''}: task {v} stands before task {u}, which it needs")
-
-
-def concrete(name: str, *trees: object) -> None:
-    """Refuses traced values for what runs on the host.
-
-    Raises:
-      ValueError: something is traced.
-    """
-    if is_traced(*trees):
-        raise ValueError(f"{name}: runs on the host and cannot be traced")
+    return place, order

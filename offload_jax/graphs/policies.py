@@ -3,15 +3,19 @@
 Rules, solvers and networks have this one signature, so experiments and benchmarks treat them alike.
 `GraphCosts` are taken too. `local`, `edge`, `cloud`, `random`, `greedy` and `perturbed` run inside
 `jit` and `vmap`, the others on the host.
+
+Where `local`, `edge`, `cloud` or `random` name a place that may not run a task (`inf` seconds), the
+task runs at its home, or where that may not either, at the first place that may.
 """
 
 import os
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from offload_jax.graphs._jax import rules
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
@@ -19,6 +23,7 @@ from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.solve import solve
 from offload_jax.network import Place
+from offload_jax.validation import is_traced
 
 if TYPE_CHECKING:
     import offload_jax.graphs._jax.policy
@@ -27,25 +32,41 @@ Request = GraphProblem | GraphCosts
 Policy = Callable[[GraphProblem], Decision]
 
 
-def _at(problem: Request, place: int) -> Decision:
+def _at(problem: Request, place: Place) -> Decision:
     check_source(problem)
     costs = as_costs(problem)
+    if place == Place.DEVICE:
+        return _in_rank_order(costs, costs.home)
+    homes = [] if is_traced(costs.home) else np.unique(costs.home).tolist()
+    if costs.num_places != len(Place) or any(homes):
+        raise ValueError(
+            f"problem: {place.name.lower()} needs the three places device, edge and cloud, and home"
+            f" 0 for every task; got {costs.num_places} places and homes {homes}"
+        )
+    return _in_rank_order(costs, place)
+
+
+def _in_rank_order(costs: GraphCosts, place: Any) -> Decision:
     order = rules.rank_order(costs)
-    return Decision(rules.place_filled(costs, jnp.full(order.shape, place)), order)
+    return Decision(rules.place_filled(costs, jnp.broadcast_to(place, order.shape)), order)
 
 
 def local(problem: Request) -> Decision:
-    """Everything on the device, by decreasing upward rank."""
+    """Everything at its home, which is the device, by decreasing upward rank."""
     return _at(problem, Place.DEVICE)
 
 
 def edge(problem: Request) -> Decision:
-    """Everything on the edge, by decreasing upward rank."""
+    """Everything on the edge, by decreasing upward rank.
+
+    Raises:
+      ValueError: costs of other places than device, edge and cloud, or of several devices.
+    """
     return _at(problem, Place.EDGE)
 
 
 def cloud(problem: Request) -> Decision:
-    """Everything in the cloud, by decreasing upward rank."""
+    """Everything in the cloud, by decreasing upward rank; raises as `edge`."""
     return _at(problem, Place.CLOUD)
 
 
@@ -53,7 +74,7 @@ def random(problem: Request, *, key: jax.Array | None = None) -> Decision:
     """Every task at a place drawn uniformly, in a random order that its needs allow.
 
     Args:
-      problem: only its graph is used.
+      problem: only its graph is used, and which places it forbids.
       key: JAX random key, `jax.random.key(0)` if None: the same call decides the same.
     """
     check_source(problem)

@@ -57,8 +57,7 @@ def simulate(
     """
     check_source(source)
     costs = as_costs(source)
-    place, order = jnp.asarray(place), jnp.asarray(order)
-    check_decision(costs.depends, costs.num_places, place, order)
+    place, order = check_decision(costs.depends, costs.num_places, place, order)
     return simulate_costs(costs, place, order, transfers=transfers)
 
 
