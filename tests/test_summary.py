@@ -46,6 +46,25 @@ def test_results_are_a_line_for_each_field(make: Callable[[], Any]) -> None:
     assert repr(result) == str(result)
 
 
+def test_a_solution_of_cpsat_is_as_short_as_any() -> None:
+    problem = oj.graphs.scenarios.sample(jax.random.key(0), oj.graphs.scenarios.layered(6), 1)[0]
+    solution = oj.graphs.solve(problem, method="cpsat")
+    name, *lines = repr(solution).splitlines()
+    assert name == "GraphSolution"
+    assert [line.split()[0] for line in lines] == list(solution._fields)
+    assert f"cost         {float(solution.cost):.6g}" in repr(solution)
+    assert lines[4].split() == ["optimal", "True"]
+    assert "nan" not in repr(solution)
+    for part in (solution.schedule, solution.schedule.transfers):
+        name, *lines = repr(part).splitlines()
+        assert (name, len(lines)) == (type(part).__name__, 6)
+        assert max(map(len, lines)) < 120
+    decision = oj.graphs.Decision(solution.place, solution.order)
+    assert len(repr(decision).splitlines()) == 3
+    ratios = oj.graphs.metrics.normalized_makespan(problem, decision, solution.cost)
+    assert repr(ratios).splitlines()[0] == "Normalized"
+
+
 def test_what_has_no_values_yet_prints_too() -> None:
     seen = []
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
+from offload_jax.summary import summarize
 from offload_jax.validation import Array, broadcast_shapes, is_traced, require
 
 
@@ -19,6 +20,9 @@ class Decision(NamedTuple):
 
     place: Int8[Array, "*batch N"]
     order: Int[Array, "*batch N"]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 class Transfers(NamedTuple):
@@ -36,6 +40,9 @@ class Transfers(NamedTuple):
     data_finish: Float[Array, "*batch N N H"]
     output_start: Float[Array, "*batch N H"]
     output_finish: Float[Array, "*batch N H"]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 class Schedule(NamedTuple):
@@ -57,6 +64,9 @@ class Schedule(NamedTuple):
     order: Int[Array, "*batch N"]
     transfers: Transfers | None = None
 
+    def __repr__(self) -> str:
+        return summarize(self)
+
 
 class GraphSolution(NamedTuple):
     """What a solver found.
@@ -77,6 +87,9 @@ class GraphSolution(NamedTuple):
     lower_bound: Float[Array, "*batch"]
     optimal: Bool[Array, "*batch"]
     schedule: Schedule | None = None
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 def decision_of(name: str, value: object) -> Decision:

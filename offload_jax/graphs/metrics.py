@@ -8,6 +8,7 @@ from offload_jax.graphs._jax.simulate import simulate
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, decision_of
 from offload_jax.graphs.problem import GraphProblem
+from offload_jax.summary import summarize
 from offload_jax.validation import (
     ArrayLike,
     as_float_array,
@@ -30,6 +31,9 @@ class Normalized(NamedTuple):
     median: float
     geometric_mean: float
     p99: float
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 def normalized_makespan(
