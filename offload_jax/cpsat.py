@@ -1,7 +1,7 @@
 """What both families need of OR-Tools CP-SAT: a careful solver, and many solves at once."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,13 @@ def statuses(solution: Any) -> np.ndarray:
 
 
 def run_model(
-    model: cp_model.CpModel, *, deadline: float, num_workers: int = 1, **parameters: Any
+    model: cp_model.CpModel, *, deadline: float, **parameters: Any
 ) -> tuple[cp_model.CpSolver, str]:
-    """Solves a model until a proof or the deadline, the same way every time on one thread.
+    """Solves a model until a proof or the deadline, on one thread, the same way every time.
 
     Args:
       model: with integer coefficients.
       deadline: of `time.monotonic`, `inf` if none; it may have passed.
-      num_workers: threads.
       **parameters: further `SatParameters`.
 
     Returns:
@@ -44,7 +43,7 @@ def run_model(
     """
     solver = cp_model.CpSolver()
     parameters |= {
-        "num_workers": num_workers,
+        "num_workers": 1,
         # Its handler would stay installed after the solve and end the process at the next Ctrl-C.
         "catch_sigint_signal": False,
         "random_seed": 0,
@@ -60,34 +59,26 @@ def run_model(
 
 
 def run_all(
-    jobs: Iterable[Any],
-    num: int,
-    *,
-    min_parallel: int,
-    num_processes: int | None = None,
-    num_threads: int = 1,
-    progress: bool | None = None,
+    calls: Iterable[Callable[[], Any]], num: int, *, min_parallel: int, progress: bool | None = None
 ) -> list[Any]:
-    """Runs independent jobs over the processes of this machine, or where joblib has been told to.
+    """Makes independent calls over the cores of this machine, or where joblib has been told to.
 
     Inside `joblib.parallel_config(backend="dask")` or `"ray"` they run on that cluster.
 
     Args:
-      jobs: of `joblib.delayed`.
+      calls: what to do; pickled for other processes.
       num: how many.
-      min_parallel: jobs below which starting processes costs more than it saves.
-      num_processes: how many at once; if None what `joblib.parallel_config` says, else all cores.
-      num_threads: that each job uses.
+      min_parallel: calls below which starting processes costs more than it saves.
       progress: whether to show a bar; on a terminal only if None.
 
     Returns:
       What they return, in order.
     """
     backend, configured = get_active_backend()
-    cores = -1 if num_threads == 1 else max(1, joblib.cpu_count() // num_threads)
-    processes = 1 if num < min_parallel else num_processes or configured or cores
+    processes = 1 if num < min_parallel else configured or -1
     # A bar that moves needs results one by one, and not every backend hands them out so: Ray's.
     return_as = "generator" if backend.supports_return_generator else "list"
+    jobs = (joblib.delayed(call)() for call in calls)
     answers = joblib.Parallel(n_jobs=processes, return_as=return_as)(jobs)
     hidden = None if progress is None else not progress
     return list(tqdm(answers, total=num, desc="cpsat", delay=1.0, disable=hidden))

@@ -12,6 +12,7 @@ the optimum. Where the bound turns out far above the answer, the chain is solved
 answer as bound. Costs are scored again in float64 from the decision.
 """
 
+import functools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,6 @@ from offload_jax.solution import Solution
 from offload_jax.validation import ArrayLike
 
 with needs("cpsat"):
-    import joblib
     from ortools.sat.python import cp_model
 
 _RESOLUTION = 1 << 40
@@ -59,7 +59,6 @@ def solve_batch(
     side_constraints: SideConstraints | None = None,
     time_limit: float | None = None,
     progress: bool | None = None,
-    num_processes: int | None = None,
 ) -> Solution:
     """Solves every chain of a batch, in parallel over processes, or over a cluster: see `run_all`.
 
@@ -70,7 +69,6 @@ def solve_batch(
       side_constraints: what every decision must keep to.
       time_limit: seconds for each chain; unlimited if None.
       progress: whether to show a bar; on a terminal only if None.
-      num_processes: worker processes; if None what `joblib.parallel_config` says, else all cores.
 
     Returns:
       A `Solution` of NumPy arrays; `optimal` is True where CP-SAT proved the decision optimal or
@@ -95,13 +93,11 @@ def solve_batch(
         for row, (execution, transfer) in enumerate(tables(limited_source, quantity)):
             if math.isfinite(values[row]):
                 budgets[row].append(Budget(execution, transfer, float(values[row])))
-    jobs = (
-        joblib.delayed(solve_chain)(*table, budgets=rows, time_limit=time_limit)
+    calls = (
+        functools.partial(solve_chain, *table, budgets=rows, time_limit=time_limit)
         for table, rows in zip(tables(source, objective), budgets, strict=True)
     )
-    answers = run_all(
-        jobs, size, min_parallel=_MIN_PARALLEL, num_processes=num_processes, progress=progress
-    )
+    answers = run_all(calls, size, min_parallel=_MIN_PARALLEL, progress=progress)
     return Solution(
         np.array([a.decision for a in answers], np.int8).reshape(*batch, source.num_subtasks),
         np.array([a.cost for a in answers], np.float64).reshape(batch),

@@ -9,13 +9,7 @@ from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, decision_of
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.summary import summarize
-from offload_jax.validation import (
-    ArrayLike,
-    as_float_array,
-    broadcast_shapes,
-    check_kind,
-    require,
-)
+from offload_jax.validation import ArrayLike, as_float_array, check_kind, require
 
 
 class Normalized(NamedTuple):
@@ -64,9 +58,8 @@ def normalized(makespan: ArrayLike, reference: ArrayLike) -> Normalized:
     reference = as_float_array("reference", reference)
     check_kind("reference", reference)
     require("reference", reference, np.asarray(reference) > 0, "must be greater than 0")
-    batch = broadcast_shapes({"makespan": np.shape(makespan), "reference": np.shape(reference)})
-    makespan, reference = (
-        np.broadcast_to(np.asarray(part, np.float64), batch) for part in (makespan, reference)
+    makespan, reference = np.broadcast_arrays(
+        np.asarray(makespan, np.float64), np.asarray(reference, np.float64)
     )
     ratio = makespan / reference
     return Normalized(

@@ -74,88 +74,79 @@ simulations from seed 0: always the same decision | no | `single` |
             "objective: all methods for graphs minimise the makespan; oj.graphs.energy gives the"
             f" joules of a schedule; got {objective!r:.60}"
         )
-    method = _choose(problem, method)
-    _check_method(method, problem, time_limit)
-    if not METHODS[method].traces and 0 in problem.batch_shape:
-        return _no_rows(problem)
-    return METHODS[method].run(problem, time_limit)
+    traced = is_traced(problem)
+    if method == "auto":
+        method = "search" if is_installed("numba") and not traced else "greedy"
+    _check_method(method, traced, time_limit)
+    chosen = METHODS[method]
+    costs = as_costs(problem, library=jnp if chosen.traces else np)
+    return chosen.run(costs, time_limit)
 
 
 class Method(NamedTuple):
     """One way to solve.
 
     Attributes:
-      run: the method itself, from a checked problem or costs and the time limit.
-      traces: whether it works inside `jit` and `vmap`; if not, it gets no empty batch.
+      run: the method itself, from checked costs and the time limit.
+      traces: whether it works inside `jit` and `vmap`; if not, its costs are in float64.
       takes_time: whether it takes a time limit.
     """
 
-    run: Callable[[GraphProblem | GraphCosts, float | None], GraphSolution]
+    run: Callable[[GraphCosts, float | None], GraphSolution]
     traces: bool = False
     takes_time: bool = False
 
 
-def _choose(problem: GraphProblem | GraphCosts, name: str) -> str:
-    if name != "auto":
-        return name
-    return "search" if is_installed("numba") and not is_traced(problem) else "greedy"
-
-
-def _check_method(name: str, problem: GraphProblem | GraphCosts, time_limit: float | None) -> None:
+def _check_method(name: str, traced: bool, time_limit: float | None) -> None:
     if name not in METHODS:
         raise ValueError(f"method: unknown method {name!r}, known are auto, {', '.join(METHODS)}")
-    method = METHODS[name]
-    if is_traced(problem) and not method.traces:
+    if traced and not METHODS[name].traces:
         raise ValueError(f'method "{name}": runs on the host and cannot be traced; use "greedy"')
     if time_limit is None:
         return
-    if not method.takes_time:
-        takers = ", ".join(f'"{n}"' for n, m in METHODS.items() if m.takes_time)
-        raise ValueError(f'time_limit: method "{name}" takes none, only {takers} do')
+    takers = [taker for taker, method in METHODS.items() if method.takes_time]
+    if name not in takers:
+        raise ValueError(f'time_limit: method "{name}" takes none, only {", ".join(takers)} do')
     if not (isinstance(time_limit, numbers.Real) and 0 < time_limit < math.inf):
         raise ValueError(f"time_limit = {time_limit!r}: must be finite and greater than 0")
 
 
-def _run_cpsat(problem: GraphProblem | GraphCosts, time_limit: float | None) -> GraphSolution:
+def _run_cpsat(costs: GraphCosts, time_limit: float | None) -> GraphSolution:
     from offload_jax.graphs._cpsat import solve as cpsat
 
-    costs = as_costs(problem, library=np)
-    # A good schedule to start from bounds every time; at most a tenth of the limit goes to it.
-    start, rest = greedy(costs), time_limit
+    # A good schedule to start from bounds every time; at most a tenth of the limit goes to search.
     if is_installed("numba"):
         from offload_jax.graphs._numba.search import NUM_SIMULATIONS, search
 
         share = None if time_limit is None else time_limit / 10
         start = search(costs, num_simulations=NUM_SIMULATIONS, time_limit=share)
-        rest = None if time_limit is None else 0.9 * time_limit
+        time_limit = None if time_limit is None else 0.9 * time_limit
     else:
-        start, rest = greedy(costs), time_limit
+        start = greedy(costs)
     rows = (np.reshape(part, (-1, costs.num_tasks)) for part in start)
     hints = [Decision(*row) for row in zip(*rows, strict=True)]
-    return cpsat.solve_batch(costs, hints, time_limit=rest)
+    return cpsat.solve_batch(costs, hints, time_limit=time_limit)
 
 
-def _run_search(problem: GraphProblem | GraphCosts, time_limit: float | None) -> GraphSolution:
+def _run_search(costs: GraphCosts, time_limit: float | None) -> GraphSolution:
     from offload_jax.graphs._numba.search import search
 
-    costs = as_costs(problem, library=np)
     return _scored(costs, zip(*search(costs, time_limit=time_limit), strict=True))
 
 
 def _run_list_scheduling(
-    problem: GraphProblem | GraphCosts, time_limit: float | None, *, method: str
+    costs: GraphCosts, time_limit: float | None, *, method: str
 ) -> GraphSolution:
     from offload_jax.graphs._numba import list_scheduling
     from offload_jax.graphs._numba.request import unpack_rows
 
     del time_limit
-    costs, number = as_costs(problem, library=np), getattr(list_scheduling, method)
+    number = getattr(list_scheduling, method)
     return _scored(costs, (list_scheduling.plan(row, number)[:2] for row in unpack_rows(costs)))
 
 
-def _run_greedy(problem: GraphProblem | GraphCosts, time_limit: float | None) -> GraphSolution:
+def _run_greedy(costs: GraphCosts, time_limit: float | None) -> GraphSolution:
     del time_limit
-    costs = as_costs(problem)
     decision = greedy(costs)
     cost = simulate_costs(costs, *decision).makespan
     bound = jnp.minimum(lower_bound(costs), cost)
@@ -181,26 +172,19 @@ def _scored(costs: GraphCosts, decisions: Iterable[Any]) -> GraphSolution:
     from offload_jax.graphs._numba.lower_bound import score
     from offload_jax.graphs._numba.request import unpack_rows
 
-    place, order = (np.array(part, np.int64) for part in zip(*decisions, strict=True))
-    rows = zip(unpack_rows(costs), place, order, strict=True)
-    cost, bound = np.array([score(*row) for row in rows]).T
+    batch, num_tasks = costs.batch_shape, costs.num_tasks
+    chosen = np.array([*decisions], np.int64).reshape(-1, 2, num_tasks)
+    rows = zip(unpack_rows(costs), chosen, strict=True)
+    scores = np.array([score(row, *decision) for row, decision in rows]).reshape(*batch, 2)
+    place, order = np.moveaxis(chosen.reshape(*batch, 2, num_tasks), -2, 0)
+    cost, bound = np.moveaxis(scores, -1, 0)
     # No bound may rise by rounding, neither by that of the sums nor by that to JAX's precision.
     eps = np.finfo(jnp.result_type(float)).eps
-    bound *= 1 - 8 * costs.num_tasks * np.finfo(float).eps - eps
-    batch = costs.batch_shape
+    bound = np.minimum(cost, bound * (1 - 8 * num_tasks * np.finfo(float).eps - eps))
     return GraphSolution(
-        jnp.asarray(place.reshape(*batch, -1), jnp.int8),
-        jnp.asarray(order.reshape(*batch, -1), jnp.int32),
-        jnp.asarray(cost.reshape(batch), float),
-        jnp.asarray(np.minimum(bound, cost).reshape(batch), float),
+        jnp.asarray(place, jnp.int8),
+        jnp.asarray(order, jnp.int32),
+        jnp.asarray(cost, float),
+        jnp.asarray(bound, float),
         jnp.zeros(batch, bool),
-    )
-
-
-def _no_rows(problem: GraphProblem | GraphCosts) -> GraphSolution:
-    batch = problem.batch_shape
-    tasks = (*batch, problem.num_tasks)
-    cost = jnp.zeros(batch)
-    return GraphSolution(
-        jnp.zeros(tasks, jnp.int8), jnp.zeros(tasks, jnp.int32), cost, cost, jnp.ones(batch, bool)
     )

@@ -45,7 +45,8 @@ def test_a_long_chain_is_proven() -> None:
 
 def test_a_batch_over_processes() -> None:
     problem = cases.wide_problem(np.random.default_rng(3), 2, (4, 5))
-    solution = cpsat.solve_batch(problem, num_processes=2)
+    with joblib.parallel_config(n_jobs=2):
+        solution = cpsat.solve_batch(problem)
     assert bool(solution.optimal.all())
     np.testing.assert_allclose(solution.cost, oj.solve(problem).cost, rtol=1e-6)
 

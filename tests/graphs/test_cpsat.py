@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import joblib
 import numpy as np
 import pytest
 
@@ -78,7 +79,8 @@ def test_chains_have_the_optimum_of_the_dynamic_program() -> None:
         *rates.T,
     )
     costs = oj.graphs.graph_costs(graph, library=np)
-    solution = cpsat.solve_batch(costs, num_processes=1)
+    with joblib.parallel_config(n_jobs=1):
+        solution = cpsat.solve_batch(costs)
     assert solution.optimal.all()
     np.testing.assert_allclose(solution.cost, oj.solve(chain).cost, rtol=1e-6)
     np.testing.assert_allclose(solution.lower_bound, solution.cost, rtol=1e-9)
@@ -148,7 +150,8 @@ def test_times_of_every_size() -> None:
 def test_a_batch_over_processes_and_what_it_returns() -> None:
     rng = np.random.default_rng(56)
     graphs = [cases.random_graph(rng, cases.PAPER, 3) for _ in range(10)]
-    solution = cpsat.solve_batch(cases.as_costs(graphs), num_processes=2, progress=False)
+    with joblib.parallel_config(n_jobs=2):
+        solution = cpsat.solve_batch(cases.as_costs(graphs), progress=False)
     alone = [solve(graph) for graph in graphs]
     np.testing.assert_array_equal(solution.cost, [answer.cost for answer in alone])
     np.testing.assert_array_equal(statuses(solution), [statuses(answer) for answer in alone])

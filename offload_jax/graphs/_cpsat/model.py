@@ -63,7 +63,7 @@ class IntegerModel:
         self.model.minimize(self.makespan)
         return True
 
-    def solve(self, num_workers: int) -> IntegerSolution:
+    def solve(self) -> IntegerSolution:
         """Runs CP-SAT until the deadline, which may have passed already."""
         if self.lower > self.horizon:
             return IntegerSolution(None, {}, 0.0, "INFEASIBLE")
@@ -72,7 +72,6 @@ class IntegerModel:
         solver, status = run_model(
             self.model,
             deadline=self.deadline,
-            num_workers=num_workers,
             # A Boolean for the order of every pair on a serial resource. Without them conflicts are
             # learned on bounds of times, of which there are 2^40, and hardly any is reused.
             use_strong_propagation_in_disjunctive=True,

@@ -24,6 +24,7 @@ for each operation when proven, and nothing where all times are multiples of a u
 was far above the answer, the request is solved again with the answer as bound.
 """
 
+import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,6 @@ import jax
 import numpy as np
 
 from offload_jax.cpsat import RELATIVE_ERROR, run_all
-from offload_jax.extras import needs
 from offload_jax.graphs._cpsat.model import IntegerModel
 from offload_jax.graphs._cpsat.operations import (
     Key,
@@ -51,9 +51,6 @@ from offload_jax.graphs._cpsat.operations import (
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule
 
-with needs("cpsat"):
-    import joblib
-
 # Requests below which starting processes costs more than it saves.
 _MIN_PARALLEL = 8
 
@@ -63,8 +60,6 @@ def solve_batch(
     hints: Sequence[Schedule | Decision | None] | None = None,
     *,
     time_limit: float | None = None,
-    num_workers: int = 1,
-    num_processes: int | None = None,
     progress: bool | None = None,
 ) -> GraphSolution:
     """Solves a batch of requests, over processes if there are many, or over a cluster: `run_all`.
@@ -74,8 +69,6 @@ def solve_batch(
       hints: a decision for each row of the flattened batch, or None; places and order are read.
       time_limit: seconds for each request, models and scalings included; what is being done when
         they are over, such as carrying a plan out, is still done.
-      num_workers: threads of CP-SAT for each request.
-      num_processes: if None what `joblib.parallel_config` says, else all cores.
       progress: False is no progress bar, True is one, None is one on a terminal.
 
     Returns:
@@ -88,27 +81,17 @@ def solve_batch(
     known: Sequence[Any] = [None] * len(rows) if hints is None else hints
     if len(known) != len(rows):
         raise ValueError(f"hints: needs one for each of {len(rows)} requests, got {len(known)}")
-    jobs = (
-        joblib.delayed(_solve)(request, hint, time_limit, num_workers)
-        for request, hint in zip(rows, known, strict=True)
-    )
-    solutions = run_all(
-        jobs,
-        len(rows),
-        min_parallel=_MIN_PARALLEL,
-        num_processes=num_processes,
-        num_threads=num_workers,
-        progress=progress,
-    )
+    calls = (functools.partial(_solve, *row, time_limit) for row in zip(rows, known, strict=True))
+    solutions = run_all(calls, len(rows), min_parallel=_MIN_PARALLEL, progress=progress)
     batch = costs.batch_shape
+    if not rows:
+        tasks, none = np.zeros((*batch, costs.num_tasks), np.int8), np.zeros(batch)
+        return GraphSolution(tasks, tasks.astype(np.int32), none, none, none == 0)
     return jax.tree.map(lambda *v: np.stack(v).reshape(batch + np.shape(v[0])), *solutions)
 
 
 def _solve(
-    request: TimedRequest,
-    hint: Schedule | Decision | None,
-    time_limit: float | None,
-    num_workers: int,
+    request: TimedRequest, hint: Schedule | Decision | None, time_limit: float | None
 ) -> GraphSolution:
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     num_tasks, num_places = request.seconds.shape
@@ -128,7 +111,7 @@ def _solve(
         model = IntegerModel(scaled, int(horizon), deadline)
         if times is not None:
             model.add_hint(best.place, times)
-        found = model.solve(num_workers)
+        found = model.solve()
         lower = max(lower, found.lower_bound * unit)
         if found.place is not None:
             sequence = _in_sequence(request, scaled, found.place, found.start)

@@ -47,8 +47,8 @@ def search(
         )
 
     with ThreadPoolExecutor() as pool:
-        place, order = zip(*pool.map(one, unpack_rows(costs)), strict=True)
-    return Decision(np.array(place, np.int8), np.array(order, np.int32))
+        found = np.array([*pool.map(one, unpack_rows(costs))], int).reshape(-1, 2, costs.num_tasks)
+    return Decision(found[:, 0].astype(np.int8), found[:, 1].astype(np.int32))
 
 
 def search_request(
