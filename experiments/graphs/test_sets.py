@@ -144,8 +144,7 @@ def _solve(
     decisions = search.search(costs, num_simulations=simulations)
     columns: tuple[Any, Any, Any]
     if time_limit:
-        hints = [oj.graphs.Decision(*row) for row in zip(*decisions, strict=True)]
-        found = cpsat.solve_batch(costs, hints, time_limit=time_limit, progress=False)
+        found = cpsat.solve_batch(costs, decisions, time_limit=time_limit, progress=False)
         columns = found.cost, found.lower_bound, statuses(found)
     else:
         place, order = (part.astype(np.int64) for part in decisions)

@@ -11,7 +11,7 @@ task runs at its home, or where that may not either, at the first place that may
 import os
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -35,20 +35,15 @@ Policy = Callable[[GraphProblem], Decision]
 def _at(problem: Request, place: Place) -> Decision:
     check_source(problem)
     costs = as_costs(problem)
-    if place == Place.DEVICE:
-        return _in_rank_order(costs, costs.home)
     homes = [] if is_traced(costs.home) else np.unique(costs.home).tolist()
-    if costs.num_places != len(Place) or any(homes):
+    if place != Place.DEVICE and (costs.num_places != len(Place) or any(homes)):
         raise ValueError(
             f"problem: {place.name.lower()} needs the three places device, edge and cloud, and home"
             f" 0 for every task; got {costs.num_places} places and homes {homes}"
         )
-    return _in_rank_order(costs, place)
-
-
-def _in_rank_order(costs: GraphCosts, place: Any) -> Decision:
     order = rules.rank_order(costs)
-    return Decision(rules.place_filled(costs, jnp.broadcast_to(place, order.shape)), order)
+    wanted = jnp.broadcast_to(costs.home if place == Place.DEVICE else place, order.shape)
+    return Decision(rules.place_filled(costs, wanted), order)
 
 
 def local(problem: Request) -> Decision:

@@ -14,7 +14,7 @@ from offload_jax.graphs._jax.lower_bound import lower_bound
 from offload_jax.graphs._jax.rules import greedy
 from offload_jax.graphs._jax.simulate import simulate_costs
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
-from offload_jax.graphs.decision import Decision, GraphSolution
+from offload_jax.graphs.decision import GraphSolution
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.validation import is_traced
@@ -123,9 +123,7 @@ def _run_cpsat(costs: GraphCosts, time_limit: float | None) -> GraphSolution:
         time_limit = None if time_limit is None else 0.9 * time_limit
     else:
         start = greedy(costs)
-    rows = (np.reshape(part, (-1, costs.num_tasks)) for part in start)
-    hints = [Decision(*row) for row in zip(*rows, strict=True)]
-    return cpsat.solve_batch(costs, hints, time_limit=time_limit)
+    return cpsat.solve_batch(costs, start, time_limit=time_limit)
 
 
 def _run_search(costs: GraphCosts, time_limit: float | None) -> GraphSolution:

@@ -23,7 +23,7 @@ def solve(
 ) -> oj.graphs.GraphSolution:
     """Solves one graph; whatever comes back can be carried out and is what it says."""
     costs = cases.as_costs(graph) if costs is None else costs
-    answer = cpsat.solve_batch(costs, [hint], time_limit=time_limit)
+    answer = cpsat.solve_batch(costs, hint, time_limit=time_limit)
     assert answer.lower_bound <= answer.cost
     assert answer.cost == answer.schedule.makespan
     if answer.cost < math.inf:
@@ -162,11 +162,9 @@ def test_a_batch_over_processes_and_what_it_returns() -> None:
     assert {"OPTIMAL", "INFEASIBLE"} >= set(statuses(solution).tolist())
 
 
-def test_bad_hints_and_routes() -> None:
+def test_bad_routes() -> None:
     rng = np.random.default_rng(57)
     costs = cases.as_costs([cases.random_graph(rng, cases.PAPER, 3) for _ in range(2)])
-    with pytest.raises(ValueError, match=r"hints: needs one for each of 2 requests, got 1"):
-        cpsat.solve_batch(costs, [None])
     routes = (((), (0,), (0, 2, 0)), *cases.PAPER.routes[1:])
     with pytest.raises(ValueError, match=r"routes\[0\]\[2\].*takes a link twice"):
         cpsat.solve_batch(dataclasses.replace(costs, routes=routes))

@@ -157,6 +157,6 @@ def test_what_a_place_forbids_runs_at_home_or_where_it_may() -> None:
     assert policies.local(costs).place.tolist() == [0, 2, 1, 1]
     assert policies.edge(costs).place.tolist() == [0, 2, 1, 1]
     assert policies.cloud(costs).place.tolist() == [2, 2, 1, 2]
-    for seed in range(9):
-        decision = policies.random(costs, key=jax.random.key(seed))
-        assert np.isfinite(oj.graphs.simulate(costs, *decision).makespan)
+    for seed in range(4):
+        place = policies.random(costs, key=jax.random.key(seed)).place
+        assert np.isfinite(np.asarray(costs.seconds)[range(4), place]).all()

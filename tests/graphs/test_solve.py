@@ -115,7 +115,7 @@ def test_what_is_no_request_of_solve(monkeypatch: pytest.MonkeyPatch) -> None:
             oj.graphs.solve(problem, objective=objective)
     with pytest.raises(ValueError, match="^method: unknown method 'HEFT', known are auto, cpsat"):
         oj.graphs.solve(problem, method="HEFT")
-    with pytest.raises(ValueError, match='^time_limit: method "heft" takes none, only cpsat, search do'):
+    with pytest.raises(ValueError, match='^time_limit: method "heft" takes none, only cpsat, sea'):
         oj.graphs.solve(problem, method="heft", time_limit=1.0)
     with pytest.raises(ValueError, match="^problem: must be a GraphProblem or GraphCosts, got str"):
         oj.graphs.solve("problem")

@@ -65,10 +65,9 @@ class IntegerModel:
 
     def solve(self) -> IntegerSolution:
         """Runs CP-SAT until the deadline, which may have passed already."""
-        if self.lower > self.horizon:
-            return IntegerSolution(None, {}, 0.0, "INFEASIBLE")
         if not self.complete:
-            return IntegerSolution(None, {}, self.lower, "UNKNOWN")
+            status = "INFEASIBLE" if self.lower > self.horizon else "UNKNOWN"
+            return IntegerSolution(None, {}, self.lower, status)
         solver, status = run_model(
             self.model,
             deadline=self.deadline,

@@ -27,7 +27,7 @@ was far above the answer, the request is solved again with the answer as bound.
 import functools
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -49,7 +49,7 @@ from offload_jax.graphs._cpsat.operations import (
     timed_requests,
 )
 from offload_jax.graphs.costs import GraphCosts
-from offload_jax.graphs.decision import Decision, GraphSolution, Schedule
+from offload_jax.graphs.decision import Decision, GraphSolution
 
 # Requests below which starting processes costs more than it saves.
 _MIN_PARALLEL = 8
@@ -57,7 +57,7 @@ _MIN_PARALLEL = 8
 
 def solve_batch(
     costs: GraphCosts,
-    hints: Sequence[Schedule | Decision | None] | None = None,
+    start: Decision | None = None,
     *,
     time_limit: float | None = None,
     progress: bool | None = None,
@@ -66,21 +66,23 @@ def solve_batch(
 
     Args:
       costs: concrete and valid; leading dimensions free.
-      hints: a decision for each row of the flattened batch, or None; places and order are read.
+      start: a decision about each request, with the shape of the batch or flat; None is to start
+        from the best single place, which is looked at in any case.
       time_limit: seconds for each request, models and scalings included; what is being done when
         they are over, such as carrying a plan out, is still done.
       progress: False is no progress bar, True is one, None is one on a terminal.
 
     Returns:
       NumPy arrays with the batch shape, float64 costs, and the schedules. The cost is never above
-      that of the hint, which is what the decision simulates to in float64, nor below `lower_bound`.
+      that of `start`, which is what the decision simulates to in float64, nor below `lower_bound`.
       `optimal` holds up to the rounding of times to units; where it is True and the cost `inf`, it
       is proven that nothing finite exists, and the schedule is all at place 0.
     """
     rows = timed_requests(costs)
-    known: Sequence[Any] = [None] * len(rows) if hints is None else hints
-    if len(known) != len(rows):
-        raise ValueError(f"hints: needs one for each of {len(rows)} requests, got {len(known)}")
+    known: Any = [None] * len(rows)
+    if start is not None:
+        flat = (np.reshape(part, (-1, costs.num_tasks)).tolist() for part in start)
+        known = zip(*flat, strict=True)
     calls = (functools.partial(_solve, *row, time_limit) for row in zip(rows, known, strict=True))
     solutions = run_all(calls, len(rows), min_parallel=_MIN_PARALLEL, progress=progress)
     batch = costs.batch_shape
@@ -91,13 +93,13 @@ def solve_batch(
 
 
 def _solve(
-    request: TimedRequest, hint: Schedule | Decision | None, time_limit: float | None
+    request: TimedRequest, start: tuple[list[int], list[int]] | None, time_limit: float | None
 ) -> GraphSolution:
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     num_tasks, num_places = request.seconds.shape
     starts = [([k] * num_tasks, list(range(num_tasks))) for k in range(num_places)]
-    if hint is not None:
-        starts.insert(0, ([int(k) for k in hint.place], [int(v) for v in hint.order]))
+    if start is not None:
+        starts.insert(0, start)
     plans = (_plan(request, place, operations(request, place, order)) for place, order in starts)
     best = min(plans, key=_makespan)
     lower = 0.0

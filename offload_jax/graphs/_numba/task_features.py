@@ -116,14 +116,8 @@ def task_features(request, num_messages):
         highest = max(highest, rank[v])
     if highest == 0.0:
         highest = 1.0
-    head, tail, input_seconds, output_seconds = paths(request, rate, delay)
-    through = np.full(num_tasks, math.inf)
-    bound, total_mean = 0.0, 0.0
-    for v in range(num_tasks):
-        for k in range(num_places):
-            through[v] = min(through[v], head[v, k] + tail[v, k])
-        bound = max(bound, through[v])
-        total_mean += mean[v]
+    head, tail, through, input_seconds, output_seconds = paths(request, rate, delay)
+    bound = through.max()
     single_place_seconds = _all_at_one_place(request, input_seconds, output_seconds)
     scale = single_place_seconds.min()
     if scale == math.inf:
@@ -175,7 +169,7 @@ def task_features(request, num_messages):
             ranks[v] / 4.0,  # reader_ranks
             bound / scale,  # bound
             highest / scale,  # highest_rank
-            total_mean / 4.0 / scale,  # total_seconds
+            mean.sum() / 4.0 / scale,  # total_seconds
             total_moved / 4.0 / scale,  # total_moved
             np.log2(max(count, 1)) / 4.0,  # num_tasks
         )

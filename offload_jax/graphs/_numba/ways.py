@@ -23,8 +23,8 @@ def paths(request, rate, delay):
       rate, delay: `[K, K]` of `pair_costs`.
 
     Returns:
-      `[N, K]` until a task is done at a place, from its end there until all that follows is home,
-      of moving its input there and its output home.
+      `[N, K]` until a task is done at a place, and from its end there until all that follows is
+      home; `[N]` the least sum of both; `[N, K]` of moving its input there and its output home.
     """
     num_tasks, num_places = request.seconds.shape
     shape = num_tasks, num_places
@@ -34,7 +34,7 @@ def paths(request, rate, delay):
         for k in range(num_places):
             input_seconds[v, k] = moving_seconds(request.input[v], rate[home, k], delay[home, k])
             output_seconds[v, k] = moving_seconds(request.output[v], rate[k, home], delay[k, home])
-    head, tail = np.empty(shape), output_seconds.copy()
+    head, tail, through = np.empty(shape), output_seconds.copy(), np.full(num_tasks, math.inf)
     for v in range(num_tasks - 1, -1, -1):
         for e in range(request.first_edge[v], request.first_edge[v + 1]):
             u = request.source[e]
@@ -54,4 +54,5 @@ def paths(request, rate, delay):
                     first = min(first, way + head[request.source[e], q])
                 begin = max(begin, first)
             head[v, k] = begin + request.seconds[v, k]
-    return head, tail, input_seconds, output_seconds
+            through[v] = min(through[v], head[v, k] + tail[v, k])
+    return head, tail, through, input_seconds, output_seconds
