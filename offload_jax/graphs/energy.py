@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from offload_jax.batching import lift
 from offload_jax.graphs._jax.simulate import simulate
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, decision_of
 from offload_jax.graphs.problem import GraphProblem, validate
@@ -54,11 +55,9 @@ def energy(
 def _energy(problem: GraphProblem, schedule: Schedule, power: PowerModel) -> Array:
     place = jnp.asarray(schedule.place)
     local = place == Place.DEVICE
-    speed = jnp.asarray(problem.device_speed)[..., None]
-    lifted = speed.reshape((1,) * (place.ndim - speed.ndim) + speed.shape)
-    cycles = jnp.asarray(problem.cycles)
-    cycles = cycles.reshape((1,) * (place.ndim - cycles.ndim) + cycles.shape)
-    joules = jnp.where(local, power.switched_capacitance * lifted**2 * cycles, 0.0)
+    speed = lift(jnp.asarray(problem.device_speed)[..., None], place.ndim)
+    cycles = lift(jnp.asarray(problem.cycles), place.ndim)
+    joules = jnp.where(local, power.switched_capacitance * speed**2 * cycles, 0.0)
     working: list[tuple[Any, Any]] = [(jnp.where(local, schedule.start, jnp.nan), schedule.finish)]
     total = jnp.sum(joules, axis=-1)
     for watts, hops in zip(

@@ -84,7 +84,7 @@ def search_request(
         annealing.anneal(request, walker, steps, temperature, colder)
         temperature, done = colder, done + steps
         if time_limit is not None:
-            per_step = (time.perf_counter() - before) / steps
-            steps = max(1, min(_SLICE, int(_SLICE_SECONDS / per_step)))
+            took = max(time.perf_counter() - before, 1e-9)
+            steps = max(1, min(_SLICE, int(steps * _SLICE_SECONDS / took)))
     empty_last(request, walker.best_place, walker.best_order)
     return walker.best_place, walker.best_order
