@@ -1,6 +1,7 @@
 """Packages that only a part of the library needs: one error for all that are missing."""
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 
 
@@ -20,3 +21,8 @@ def needs(extra: str) -> Iterator[None]:
         raise ImportError(
             f"{error.name} is not installed: pip install 'offload-jax[{extra}]'", name=error.name
         ) from None
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package is there to be imported; a broken one is, and says so when it is."""
+    return importlib.util.find_spec(package) is not None

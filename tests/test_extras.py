@@ -36,14 +36,19 @@ EXTRAS = {
 # A Python in which importing them fails, as where they are not installed.
 WITHOUT = """
 import runpy, sys
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {absent}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Absent())
+sys.modules.update(dict.fromkeys({absent}))
 runpy.run_path({script!r}, run_name="__main__")
+"""
+# What README shows of CP-SAT on graphs, where only its extra is installed.
+PROOF = """
+import sys
+sys.modules["numba"] = None
+import jax, offload_jax as oj
+graphs = oj.graphs
+problem = graphs.scenarios.sample(jax.random.key(0), graphs.scenarios.layered(8), 2)
+proof, start = graphs.solve(problem, method="cpsat"), graphs.solve(problem)
+assert proof.optimal.all() and (proof.cost <= start.cost).all()
+assert (start.place == graphs.policies.greedy(problem).place).all()
 """
 
 
@@ -63,6 +68,14 @@ def check(result: dict[str, Any]) -> None:
         assert any(name.startswith(package) for name in named), (part, package)
 
 
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_without_extras() -> None:
     named = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
     base = {Requirement(line).name for line in PROJECT["dependencies"]}
@@ -71,14 +84,13 @@ def test_without_extras() -> None:
     absent -= {"offload", "scipy"}
     assert {"flax", "joblib", "numba", "orbax", "ortools", "pyarrow", "tqdm"} <= absent
     # absl-py is imported by another name.
-    code = WITHOUT.format(absent=absent | {"absl"}, script=str(SCRIPT))
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    result = json.loads(run(WITHOUT.format(absent=absent | {"absl"}, script=str(SCRIPT))))
     assert Path(result["file"]) == ROOT / "offload_jax"
     check(result)
+
+
+def test_cpsat_on_graphs_needs_no_numba() -> None:
+    run(PROOF)
 
 
 def test_the_error_names_package_and_extra() -> None:

@@ -135,23 +135,21 @@ def _solve(
     problem: oj.graphs.GraphProblem, rows: range, simulations: int, time_limit: float
 ) -> list[dict[str, Any]]:
     """Makespan, lower bound and status of some of the graphs, in float64."""
+    from offload_jax.cpsat import statuses
     from offload_jax.graphs._cpsat import solve as cpsat
-    from offload_jax.graphs._numba import search, simulator
+    from offload_jax.graphs._numba import lower_bound, search
     from offload_jax.graphs._numba.request import unpack_rows
 
     costs = oj.graphs.graph_costs(problem[rows.start : rows.stop], library=np)
     decisions = search.search(costs, num_simulations=simulations)
     columns: tuple[Any, Any, Any]
     if time_limit:
-        hints = [oj.graphs.Decision(p, o) for p, o in zip(*decisions, strict=True)]
-        found = cpsat.solve_batch(costs, hints, time_limit=time_limit, progress=False)
-        columns = found.cost, found.lower_bound, cpsat.statuses(found)
+        found = cpsat.solve_batch(costs, decisions, time_limit=time_limit, progress=False)
+        columns = found.cost, found.lower_bound, statuses(found)
     else:
-        requests = list(unpack_rows(costs))
-        makespans = [
-            simulator.simulate(request, simulator.new_state(request), place, order)
-            for request, place, order in zip(requests, *decisions, strict=True)
-        ]
+        place, order = (part.astype(np.int64) for part in decisions)
+        requests = zip(unpack_rows(costs), place, order, strict=True)
+        makespans = [lower_bound.score(*request)[0] for request in requests]
         bounds = np.asarray(oj.graphs.lower_bound(costs), np.float64)
         columns = makespans, bounds, ["SEARCH"] * len(rows)
     return [

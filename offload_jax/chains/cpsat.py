@@ -12,6 +12,7 @@ the optimum. Where the bound turns out far above the answer, the chain is solved
 answer as bound. Costs are scored again in float64 from the decision.
 """
 
+import functools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,18 +23,16 @@ import numpy as np
 from offload_jax.chains.constraints import NO_LIMITS, RELATIVE_TOLERANCE, Limits, SideConstraints
 from offload_jax.chains.costs import ChainCosts, host_terms, stack_terms
 from offload_jax.chains.problem import ChainProblem
+from offload_jax.cpsat import RELATIVE_ERROR, run_all, run_model
 from offload_jax.extras import needs
 from offload_jax.objectives import LATENCY, Objective
-from offload_jax.processes import run_all
 from offload_jax.solution import Solution
 from offload_jax.validation import ArrayLike
 
 with needs("cpsat"):
-    import joblib
     from ortools.sat.python import cp_model
 
 _RESOLUTION = 1 << 40
-_RELATIVE_ERROR = 1e-9
 # Chains below which starting processes costs more than it saves.
 _MIN_PARALLEL = 16
 
@@ -52,15 +51,6 @@ class Budget(NamedTuple):
     limit: float
 
 
-class ChainAnswer(NamedTuple):
-    """Decision `[A]` int8, its cost in float64, whether it is proven, and CP-SAT's status."""
-
-    decision: np.ndarray
-    cost: float
-    optimal: bool
-    status: str
-
-
 def solve_batch(
     source: ChainProblem | ChainCosts,
     *,
@@ -69,7 +59,6 @@ def solve_batch(
     side_constraints: SideConstraints | None = None,
     time_limit: float | None = None,
     progress: bool | None = None,
-    num_processes: int | None = None,
 ) -> Solution:
     """Solves every chain of a batch, in parallel over processes, or over a cluster: see `run_all`.
 
@@ -80,7 +69,6 @@ def solve_batch(
       side_constraints: what every decision must keep to.
       time_limit: seconds for each chain; unlimited if None.
       progress: whether to show a bar; on a terminal only if None.
-      num_processes: worker processes; if None what `joblib.parallel_config` says, else all cores.
 
     Returns:
       A `Solution` of NumPy arrays; `optimal` is True where CP-SAT proved the decision optimal or
@@ -105,13 +93,11 @@ def solve_batch(
         for row, (execution, transfer) in enumerate(tables(limited_source, quantity)):
             if math.isfinite(values[row]):
                 budgets[row].append(Budget(execution, transfer, float(values[row])))
-    jobs = (
-        joblib.delayed(solve_chain)(*table, budgets=rows, time_limit=time_limit)
+    calls = (
+        functools.partial(solve_chain, *table, budgets=rows, time_limit=time_limit)
         for table, rows in zip(tables(source, objective), budgets, strict=True)
     )
-    answers = run_all(
-        jobs, size, min_parallel=_MIN_PARALLEL, num_processes=num_processes, progress=progress
-    )
+    answers = run_all(calls, size, min_parallel=_MIN_PARALLEL, progress=progress)
     return Solution(
         np.array([a.decision for a in answers], np.int8).reshape(*batch, source.num_subtasks),
         np.array([a.cost for a in answers], np.float64).reshape(batch),
@@ -125,7 +111,7 @@ def solve_chain(
     *,
     budgets: Sequence[Budget] = (),
     time_limit: float | None = None,
-) -> ChainAnswer:
+) -> Solution:
     """Solves one chain under any number of additive budgets.
 
     Args:
@@ -151,19 +137,23 @@ def solve_chain(
     )
     dearest = float(np.where(allowed, arcs, 0.0).max(axis=(1, 2)).sum())
     bound = stay if home_allowed else dearest
-    answer = ChainAnswer(home, stay if home_allowed else math.inf, False, "UNKNOWN")
-    if home_allowed and stay == 0:
-        return answer._replace(optimal=True, status="OPTIMAL")
+    answer = _solution(home, stay if home_allowed else math.inf, home_allowed and stay == 0)
+    if answer.optimal:
+        return answer
     while True:
         found = _solve_scaled(arcs, allowed & (arcs <= bound), bound, budgets, spent, deadline)
-        if found.status in ("INFEASIBLE", "UNKNOWN"):
+        if found.cost == math.inf:
             # Infeasible below a bound that a known decision meets cannot happen.
             return found if answer.cost == math.inf else answer
-        error = (len(arcs)) * bound / _RESOLUTION
-        if error <= _RELATIVE_ERROR * found.cost or found.cost >= bound / 2 or found.cost == 0:
+        error = len(arcs) * bound / _RESOLUTION
+        if error <= RELATIVE_ERROR * found.cost or found.cost >= bound / 2 or found.cost == 0:
             return found
-        answer = found._replace(optimal=False)
-        bound = found.cost
+        answer = found._replace(optimal=np.asarray(False))
+        bound = float(found.cost)
+
+
+def _solution(decision: np.ndarray, cost: float, optimal: bool) -> Solution:
+    return Solution(decision, np.asarray(cost), np.asarray(optimal))
 
 
 def _arcs(execution: np.ndarray, transfer: np.ndarray) -> np.ndarray:
@@ -187,7 +177,7 @@ def _solve_scaled(
     budgets: Sequence[Budget],
     spent: Sequence[np.ndarray],
     deadline: float,
-) -> ChainAnswer:
+) -> Solution:
     num_places = arcs.shape[1]
     model = cp_model.CpModel()
     used = {
@@ -211,29 +201,14 @@ def _solve_scaled(
             unit = budget.limit / _RESOLUTION
             allowance = round(_RESOLUTION * (1 + RELATIVE_TOLERANCE))
             model.add(_weighted(used, table, unit) <= allowance)
-    solver = cp_model.CpSolver()
-    parameters = solver.parameters
-    parameters.num_workers = 1
-    # Its handler would stay installed after the solve and end the process at the next Ctrl-C.
-    parameters.catch_sigint_signal = False
-    parameters.random_seed = 0
-    # The default absolute gap of 1e-4 and any relative gap accept wrong answers.
-    parameters.absolute_gap_limit = 0.0
-    parameters.relative_gap_limit = 0.0
-    parameters.linearization_level = 2
-    parameters.max_time_in_seconds = max(0.0, deadline - time.monotonic())
-    status = solver.solve(model)
+    solver, status = run_model(model, deadline=deadline, linearization_level=2)
     decision = np.zeros(len(arcs) - 1, np.int8)
-    if status == cp_model.INFEASIBLE:
-        return ChainAnswer(decision, math.inf, True, "INFEASIBLE")
-    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return ChainAnswer(decision, math.inf, False, "UNKNOWN")
+    if status not in ("OPTIMAL", "FEASIBLE"):
+        return _solution(decision, math.inf, status == "INFEASIBLE")
     for (t, _, k), arc in used.items():
         if t < len(decision) and solver.boolean_value(arc):
             decision[t] = k
-    proven = status == cp_model.OPTIMAL
-    cost = _path_cost(arcs, decision)
-    return ChainAnswer(decision, cost, proven, "OPTIMAL" if proven else "FEASIBLE")
+    return _solution(decision, _path_cost(arcs, decision), status == "OPTIMAL")
 
 
 def _weighted(used: Mapping[tuple[int, int, int], Any], costs: np.ndarray, unit: float) -> Any:

@@ -14,6 +14,7 @@
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -62,9 +63,9 @@ class DatasetConfig(Config):
                 f"method: unknown method {self.method!r}, known are {', '.join(METHODS)}"
             )
         slow = self.method in ("search", "cpsat")
-        if self.time_limit is not None and not (slow and self.time_limit > 0):
+        if self.time_limit is not None and not (slow and 0 < self.time_limit < math.inf):
             raise ValueError(
-                f"time_limit = {self.time_limit}: must be above 0, for search and cpsat only"
+                f"time_limit = {self.time_limit}: must be finite and above 0, for search and cpsat"
             )
         if self.shard_size == 0:
             size = max(1, _SHARD_ENTRIES // self.scenario.num_tasks**2)
@@ -120,7 +121,7 @@ class DatasetConfig(Config):
         shape = np.shape(solution.cost)
         if self.method != "cpsat":
             return np.zeros(shape, np.int8)
-        from offload_jax.graphs._cpsat.solve import statuses
+        from offload_jax.cpsat import statuses
 
         said = statuses(solution)
         return np.array([STATUSES.index(status) for status in said.ravel()], np.int8).reshape(shape)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
+from offload_jax.summary import summarize
 from offload_jax.validation import Array, broadcast_shapes, is_traced, require
 
 
@@ -19,6 +20,9 @@ class Decision(NamedTuple):
 
     place: Int8[Array, "*batch N"]
     order: Int[Array, "*batch N"]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 class Transfers(NamedTuple):
@@ -36,6 +40,9 @@ class Transfers(NamedTuple):
     data_finish: Float[Array, "*batch N N H"]
     output_start: Float[Array, "*batch N H"]
     output_finish: Float[Array, "*batch N H"]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 class Schedule(NamedTuple):
@@ -56,6 +63,9 @@ class Schedule(NamedTuple):
     place: Int8[Array, "*batch N"]
     order: Int[Array, "*batch N"]
     transfers: Transfers | None = None
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 class GraphSolution(NamedTuple):
@@ -78,20 +88,45 @@ class GraphSolution(NamedTuple):
     optimal: Bool[Array, "*batch"]
     schedule: Schedule | None = None
 
+    def __repr__(self) -> str:
+        return summarize(self)
 
-def check_decision(depends: Array, num_places: int, place: Any, order: Any) -> None:
+
+def decision_of(name: str, value: object) -> Decision:
+    """Place and order of a decision, or of a schedule or solution, which have both.
+
+    Raises:
+      ValueError: it is nothing of the kind; says so of `name`.
+    """
+    if not isinstance(value, (Decision, Schedule, GraphSolution)):
+        kind = type(value).__name__
+        raise ValueError(f"{name}: must be a Decision, Schedule or GraphSolution, got {kind}")
+    return Decision(value.place, value.order)
+
+
+def _as_integers(name: str, value: Any) -> Any:
+    if isinstance(value, (list, range)) or type(value) is tuple:
+        value = np.asarray(value)
+    if not jnp.issubdtype(getattr(value, "dtype", object), jnp.integer):
+        kind = f"dtype {value.dtype}" if hasattr(value, "dtype") else type(value).__name__
+        raise ValueError(f"{name}: must hold integers, got {kind}")
+    return value
+
+
+def check_decision(depends: Array, num_places: int, place: Any, order: Any) -> tuple[Array, Array]:
     """Refuses a decision that cannot be carried out; while tracing, one of the wrong shape.
+
+    Returns:
+      Place and order as arrays.
 
     Raises:
       ValueError: names the field, the rule and the first bad index.
     """
-    place, order = (v if hasattr(v, "dtype") else np.asarray(v) for v in (place, order))
+    place, order = _as_integers("place", place), _as_integers("order", order)
     num_tasks = np.shape(depends)[-1]
     for name, value in (("place", place), ("order", order)):
         if np.ndim(value) == 0 or np.shape(value)[-1] != num_tasks:
             raise ValueError(f"{name}: last axis must be N = {num_tasks}, got {np.shape(value)}")
-        if not jnp.issubdtype(jnp.result_type(value), jnp.integer):
-            raise ValueError(f"{name}: must hold integers, got dtype {jnp.result_type(value)}")
     broadcast_shapes(
         {
             "depends": np.shape(depends)[:-2],
@@ -100,7 +135,7 @@ def check_decision(depends: Array, num_places: int, place: Any, order: Any) -> N
         }
     )
     if is_traced(depends, place, order):
-        return
+        return place, order
     place, order, depends = np.asarray(place), np.asarray(order), np.asarray(depends)
     known = (place >= 0) & (place < num_places)
     require("place", place, known, f"places are 0..{num_places - 1}")
@@ -116,13 +151,4 @@ def check_decision(depends: Array, num_places: int, place: Any, order: Any) -> N
         if wrong.any():
             row = [int(i) for i in np.argwhere(wrong)[0]]
             raise ValueError(f"order{row or ''}: task {v} stands before task {u}, which it needs")
-
-
-def concrete(name: str, *trees: object) -> None:
-    """Refuses traced values for what runs on the host.
-
-    Raises:
-      ValueError: something is traced.
-    """
-    if is_traced(*trees):
-        raise ValueError(f"{name}: runs on the host and cannot be traced")
+    return place, order

@@ -7,16 +7,18 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from offload_jax.graphs._jax.simulate import simulate_costs
-from offload_jax.graphs.costs import graph_costs
-from offload_jax.graphs.decision import Schedule
+from offload_jax.batching import lift
+from offload_jax.graphs._jax.simulate import simulate
+from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, decision_of
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.network import Place
 from offload_jax.objectives import PowerModel
 
 
 def energy(
-    problem: GraphProblem, schedule: Schedule, power: PowerModel | None = None
+    problem: GraphProblem,
+    schedule: Schedule | GraphSolution | Decision,
+    power: PowerModel | None = None,
 ) -> Float[Array, "*batch"]:
     """Joules that the device spends.
 
@@ -26,32 +28,36 @@ def energy(
 
     Args:
       problem: leading dimensions free.
-      schedule: of the problem; without transfers it is simulated again from place and order.
+      schedule: of the problem, or a solution or decision about it; what has no transfers is
+        simulated from place and order.
       power: the device's power model; the default one if None.
 
     Returns:
       `[...]` joules, `inf` where the makespan is.
 
     Raises:
-      ValueError: the problem is invalid.
+      ValueError: the problem is invalid or no `GraphProblem`, or the schedule is none.
     """
+    if not isinstance(problem, GraphProblem):
+        kind = type(problem).__name__
+        raise ValueError(
+            f"problem: energy needs the cycles and the device of a GraphProblem, got {kind}"
+        )
     validate(problem)
+    if isinstance(schedule, GraphSolution) and schedule.schedule is not None:
+        schedule = schedule.schedule
+    if not isinstance(schedule, Schedule) or schedule.transfers is None:
+        schedule = simulate(problem, *decision_of("schedule", schedule), transfers=True)
     return _energy(problem, schedule, PowerModel() if power is None else power)
 
 
 @jax.jit
 def _energy(problem: GraphProblem, schedule: Schedule, power: PowerModel) -> Array:
-    if schedule.transfers is None:
-        schedule = simulate_costs(
-            graph_costs(problem), schedule.place, schedule.order, transfers=True
-        )
     place = jnp.asarray(schedule.place)
     local = place == Place.DEVICE
-    speed = jnp.asarray(problem.device_speed)[..., None]
-    lifted = speed.reshape((1,) * (place.ndim - speed.ndim) + speed.shape)
-    cycles = jnp.asarray(problem.cycles)
-    cycles = cycles.reshape((1,) * (place.ndim - cycles.ndim) + cycles.shape)
-    joules = jnp.where(local, power.switched_capacitance * lifted**2 * cycles, 0.0)
+    speed = lift(jnp.asarray(problem.device_speed)[..., None], place.ndim)
+    cycles = lift(jnp.asarray(problem.cycles), place.ndim)
+    joules = jnp.where(local, power.switched_capacitance * speed**2 * cycles, 0.0)
     working: list[tuple[Any, Any]] = [(jnp.where(local, schedule.start, jnp.nan), schedule.finish)]
     total = jnp.sum(joules, axis=-1)
     for watts, hops in zip(

@@ -6,9 +6,10 @@ import numpy as np
 
 from offload_jax.graphs._jax.simulate import simulate
 from offload_jax.graphs.costs import GraphCosts
-from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, decision_of
 from offload_jax.graphs.problem import GraphProblem
-from offload_jax.validation import ArrayLike
+from offload_jax.summary import summarize
+from offload_jax.validation import ArrayLike, as_float_array, check_kind, require
 
 
 class Normalized(NamedTuple):
@@ -25,15 +26,20 @@ class Normalized(NamedTuple):
     geometric_mean: float
     p99: float
 
+    def __repr__(self) -> str:
+        return summarize(self)
+
 
 def normalized_makespan(
-    source: GraphProblem | GraphCosts, decision: Decision, reference: ArrayLike
+    source: GraphProblem | GraphCosts,
+    decision: Decision | Schedule | GraphSolution,
+    reference: ArrayLike,
 ) -> Normalized:
     """Aggregates the makespans of decisions over reference makespans.
 
     Args:
       source: problem or costs, leading dimensions free.
-      decision: place and order of each task.
+      decision: has place and order of each task; what else it has is not read.
       reference: `[...]` seconds, such as the best known makespans or those of a solver.
 
     Returns:
@@ -42,17 +48,19 @@ def normalized_makespan(
     Raises:
       ValueError: the decision cannot be carried out, or a reference is not above 0.
     """
-    makespan = np.asarray(simulate(source, *decision).makespan, np.float64)
+    place, order = decision_of("decision", decision)
+    makespan = np.asarray(simulate(source, place, order).makespan, np.float64)
     return normalized(makespan, reference)
 
 
 def normalized(makespan: ArrayLike, reference: ArrayLike) -> Normalized:
     """The same from makespans `[...]`."""
+    reference = as_float_array("reference", reference)
+    check_kind("reference", reference)
+    require("reference", reference, np.asarray(reference) > 0, "must be greater than 0")
     makespan, reference = np.broadcast_arrays(
         np.asarray(makespan, np.float64), np.asarray(reference, np.float64)
     )
-    if not (reference > 0).all():
-        raise ValueError("reference: makespans must be greater than 0")
     ratio = makespan / reference
     return Normalized(
         float(makespan.mean() / reference.mean()),

@@ -3,6 +3,9 @@
 Rules, solvers and networks have this one signature, so experiments and benchmarks treat them alike.
 `GraphCosts` are taken too. `local`, `edge`, `cloud`, `random`, `greedy` and `perturbed` run inside
 `jit` and `vmap`, the others on the host.
+
+Where `local`, `edge`, `cloud` or `random` name a place that may not run a task (`inf` seconds), the
+task runs at its home, or where that may not either, at the first place that may.
 """
 
 import os
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from offload_jax.graphs._jax import rules
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
@@ -19,6 +23,7 @@ from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.solve import solve
 from offload_jax.network import Place
+from offload_jax.validation import is_traced
 
 if TYPE_CHECKING:
     import offload_jax.graphs._jax.policy
@@ -27,25 +32,36 @@ Request = GraphProblem | GraphCosts
 Policy = Callable[[GraphProblem], Decision]
 
 
-def _at(problem: Request, place: int) -> Decision:
+def _at(problem: Request, place: Place) -> Decision:
     check_source(problem)
     costs = as_costs(problem)
+    homes = [] if is_traced(costs.home) else np.unique(costs.home).tolist()
+    if place != Place.DEVICE and (costs.num_places != len(Place) or any(homes)):
+        raise ValueError(
+            f"problem: {place.name.lower()} needs the three places device, edge and cloud, and home"
+            f" 0 for every task; got {costs.num_places} places and homes {homes}"
+        )
     order = rules.rank_order(costs)
-    return Decision(rules.place_filled(costs, jnp.full(order.shape, place)), order)
+    wanted = jnp.broadcast_to(costs.home if place == Place.DEVICE else place, order.shape)
+    return Decision(rules.place_filled(costs, wanted), order)
 
 
 def local(problem: Request) -> Decision:
-    """Everything on the device, by decreasing upward rank."""
+    """Everything at its home, which is the device, by decreasing upward rank."""
     return _at(problem, Place.DEVICE)
 
 
 def edge(problem: Request) -> Decision:
-    """Everything on the edge, by decreasing upward rank."""
+    """Everything on the edge, by decreasing upward rank.
+
+    Raises:
+      ValueError: costs of other places than device, edge and cloud, or of several devices.
+    """
     return _at(problem, Place.EDGE)
 
 
 def cloud(problem: Request) -> Decision:
-    """Everything in the cloud, by decreasing upward rank."""
+    """Everything in the cloud, by decreasing upward rank; raises as `edge`."""
     return _at(problem, Place.CLOUD)
 
 
@@ -53,7 +69,7 @@ def random(problem: Request, *, key: jax.Array | None = None) -> Decision:
     """Every task at a place drawn uniformly, in a random order that its needs allow.
 
     Args:
-      problem: only its graph is used.
+      problem: only its graph is used, and which places it forbids.
       key: JAX random key, `jax.random.key(0)` if None: the same call decides the same.
     """
     check_source(problem)

@@ -1,13 +1,15 @@
 """Another family of problems is written, read and streamed by the same code."""
 
 import json
+import math
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from offload_jax.datasets import iterate, manifest, read, read_manifest, write
+import offload_jax as oj
+from offload_jax.datasets import graphs, iterate, manifest, read, read_manifest, write
 from tests.datasets import toy
 
 CONFIG = toy.DatasetConfig(10, 3)
@@ -42,3 +44,9 @@ def test_its_manifest_names_family_and_software(dataset: Path) -> None:
     (dataset / "_manifest.json").write_text(json.dumps(stored))
     with pytest.raises(ValueError, match=r"_manifest\.json: .*trees"):
         read(dataset)
+
+
+def test_a_limit_on_labels_of_graphs_is_finite() -> None:
+    scenario = oj.graphs.scenarios.layered(8)
+    with pytest.raises(ValueError, match="^time_limit = inf: must be finite and above 0"):
+        graphs.DatasetConfig(1, scenario, method="cpsat", time_limit=math.inf)

@@ -3,10 +3,12 @@
 import dataclasses
 import math
 
+import joblib
 import numpy as np
 import pytest
 
 import offload_jax as oj
+from offload_jax.cpsat import statuses
 from offload_jax.graphs._cpsat import solve as cpsat
 from tests import oracle
 from tests.graphs import cases
@@ -18,12 +20,12 @@ def solve(
     *,
     costs: oj.graphs.GraphCosts | None = None,
     time_limit: float | None = None,
-) -> cpsat.Answer:
+) -> oj.graphs.GraphSolution:
     """Solves one graph; whatever comes back can be carried out and is what it says."""
     costs = cases.as_costs(graph) if costs is None else costs
-    answer = cpsat.solve_graph(costs, hint, time_limit=time_limit)
+    answer = cpsat.solve_batch(costs, hint, time_limit=time_limit)
     assert answer.lower_bound <= answer.cost
-    assert answer.cost == float(answer.schedule.makespan)
+    assert answer.cost == answer.schedule.makespan
     if answer.cost < math.inf:
         assert oracle.faults(graph, cases.as_timetable(graph, answer.schedule)) == []
         order = np.asarray(answer.schedule.order).tolist()
@@ -44,7 +46,7 @@ def test_tiny_graphs_by_every_sequence(layout: cases.Layout, exact: bool) -> Non
         graph = cases.random_graph(rng, layout, 3, exact=exact)
         optimum, answer = oracle.joint_optimum(graph), solve(graph)
         assert answer.optimal
-        assert answer.status == ("OPTIMAL" if optimum < math.inf else "INFEASIBLE")
+        assert statuses(answer) == ("OPTIMAL" if optimum < math.inf else "INFEASIBLE")
         # Numbers that are whole in some unit are solved without rounding.
         assert answer.cost == optimum if exact else answer.cost == pytest.approx(optimum, rel=1e-9)
         assert answer.lower_bound <= optimum
@@ -70,14 +72,15 @@ def test_chains_have_the_optimum_of_the_dynamic_program() -> None:
     depends = np.eye(length, k=1, dtype=bool)
     graph = oj.graphs.GraphProblem(
         cycles,
-        data[:, :-1, None] * 0 + np.roll(data, -1, 1)[:, :-1, None],
+        np.broadcast_to(data[:, 1:, None], (num, length, length)),
         np.broadcast_to(depends, (num, length, length)),
         np.where(np.arange(length) == 0, data[:, :1], 0.0),
         np.where(np.arange(length) == length - 1, data[:, -1:], 0.0),
         *rates.T,
     )
     costs = oj.graphs.graph_costs(graph, library=np)
-    solution = cpsat.solve_batch(costs, num_processes=1)
+    with joblib.parallel_config(n_jobs=1):
+        solution = cpsat.solve_batch(costs)
     assert solution.optimal.all()
     np.testing.assert_allclose(solution.cost, oj.solve(chain).cost, rtol=1e-6)
     np.testing.assert_allclose(solution.lower_bound, solution.cost, rtol=1e-9)
@@ -97,9 +100,9 @@ def test_hints_bounds_and_limits(once: bool) -> None:
         at_once = solve(graph, hint, costs=costs, time_limit=1e-9)
         assert at_once.cost <= known * (1 + 1e-12)
         assert not at_once.optimal
-        assert at_once.status == "FEASIBLE"
+        assert statuses(at_once) == "FEASIBLE"
         proven = solve(graph, hint, costs=costs)
-        assert proven.status == "OPTIMAL"
+        assert statuses(proven) == "OPTIMAL"
         assert at_once.lower_bound <= proven.lower_bound <= proven.cost <= at_once.cost
         assert proven.cost - proven.lower_bound <= 1e-9 * proven.cost
         best = oj.graphs.Decision(proven.schedule.place, proven.schedule.order)
@@ -129,13 +132,13 @@ def test_times_of_every_size() -> None:
     rng = np.random.default_rng(55)
     request = cases.random_request(rng, 6, exact=False)
     costs = oj.graphs.graph_costs(cases.as_problem(request), library=np)
-    one = cpsat.solve_graph(costs).cost
+    one = cpsat.solve_batch(costs).cost
     for scale in (1e-12, 1e12):
         scaled = {
             name: getattr(costs, name) * scale
             for name in ("seconds", "release", "seconds_per_byte", "startup")
         }
-        answer = cpsat.solve_graph(dataclasses.replace(costs, **scaled))
+        answer = cpsat.solve_batch(dataclasses.replace(costs, **scaled))
         assert answer.cost == pytest.approx(one * scale, rel=1e-9)
         assert answer.optimal
     slow = oracle.table([[1e12, 7.5], [3.25, 1e12], [1e12, 5.125]], {(0, 1): 1.0, (1, 2): 2.0})
@@ -147,24 +150,37 @@ def test_times_of_every_size() -> None:
 def test_a_batch_over_processes_and_what_it_returns() -> None:
     rng = np.random.default_rng(56)
     graphs = [cases.random_graph(rng, cases.PAPER, 3) for _ in range(10)]
-    solution = cpsat.solve_batch(cases.as_costs(graphs), num_processes=2, progress=False)
+    with joblib.parallel_config(n_jobs=2):
+        solution = cpsat.solve_batch(cases.as_costs(graphs), progress=False)
     alone = [solve(graph) for graph in graphs]
     np.testing.assert_array_equal(solution.cost, [answer.cost for answer in alone])
-    np.testing.assert_array_equal(cpsat.statuses(solution), [answer.status for answer in alone])
+    np.testing.assert_array_equal(statuses(solution), [statuses(answer) for answer in alone])
     assert solution.schedule is not None
     for row, graph in enumerate(graphs):
         if solution.cost[row] < math.inf:
             assert oracle.faults(graph, cases.as_timetable(graph, solution.schedule, (row,))) == []
-    assert {"OPTIMAL", "INFEASIBLE"} >= set(cpsat.statuses(solution).tolist())
+    assert {"OPTIMAL", "INFEASIBLE"} >= set(statuses(solution).tolist())
 
 
-def test_bad_hints_and_routes() -> None:
+def test_bad_routes() -> None:
     rng = np.random.default_rng(57)
     costs = cases.as_costs([cases.random_graph(rng, cases.PAPER, 3) for _ in range(2)])
-    with pytest.raises(ValueError, match=r"hints: needs one for each of 2 requests, got 1"):
-        cpsat.solve_batch(costs, [None])
-    with pytest.raises(ValueError, match=r"batch shape \(2,\)"):
-        cpsat.solve_graph(costs)
     routes = (((), (0,), (0, 2, 0)), *cases.PAPER.routes[1:])
     with pytest.raises(ValueError, match=r"routes\[0\]\[2\].*takes a link twice"):
         cpsat.solve_batch(dataclasses.replace(costs, routes=routes))
+
+
+def test_the_time_limit_holds_while_the_model_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that is not complete by the deadline is not solved; its bound and the start count."""
+    rng = np.random.default_rng(58)
+    request = cases.random_request(rng, 9, exact=False)
+    graph = oracle.three_places(*request)
+    costs = oj.graphs.graph_costs(cases.as_problem(request), library=np)
+    clock = iter(range(1000))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("offload_jax.graphs._cpsat.model.run_model", None)
+    solution = solve(graph, costs=costs, time_limit=12.0)
+    assert statuses(solution) == "FEASIBLE"
+    assert 13 <= next(clock) < 20
+    monkeypatch.undo()
+    assert 0 < solution.lower_bound <= solve(graph, costs=costs).cost <= solution.cost

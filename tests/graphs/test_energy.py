@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -59,3 +60,28 @@ def test_idling_while_neither_cpu_nor_radio_works() -> None:
     power = oj.PowerModel(1.0, 10.0, 100.0, 1000.0)
     joules = oj.graphs.energy(problem, schedule, power)
     assert float(joules) == 4 * 1 + 3 * 10 + 1 * 100 + 3 * 1000
+
+
+def test_whatever_has_a_schedule_and_what_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = cases.Request([4, 2, 2], {(1, 2): 0}, [0, 3, 0], [0, 0, 1], 1, 1, 1, 1)
+    problem = cases.as_problem(request)
+    schedule = oj.graphs.simulate(problem, [0, 1, 1], [0, 1, 2], transfers=True)
+    joules = float(oj.graphs.energy(problem, schedule))
+    decision = oj.graphs.Decision(schedule.place, schedule.order)
+    assert float(oj.graphs.energy(problem, decision)) == joules
+    exact = oj.graphs.solve(problem, method="cpsat")
+    for given in (exact, exact._replace(schedule=None)):
+        found = oracle.graph_energy(
+            request.cycles,
+            request.p1,
+            cases.as_timetable(oracle.three_places(*request), exact.schedule),
+            oracle.DEFAULT_POWER,
+        )
+        assert float(oj.graphs.energy(problem, given)) == pytest.approx(found, rel=1e-6)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would complain first
+    with pytest.raises(ValueError, match="^problem: energy needs .* GraphProblem, got GraphCosts"):
+        oj.graphs.energy(oj.graphs.graph_costs(problem), schedule)
+    with pytest.raises(ValueError, match="^problem: energy needs .* GraphProblem, got Schedule"):
+        oj.graphs.energy(schedule, problem)
+    with pytest.raises(ValueError, match="^schedule: must be a Decision, .* got PowerModel"):
+        oj.graphs.energy(problem, oj.PowerModel(), schedule)

@@ -2,6 +2,7 @@
 
 import math
 
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -38,3 +39,17 @@ def test_bad_references(reference: float) -> None:
     decision = oj.graphs.Decision(np.array([0]), np.array([0]))
     with pytest.raises(ValueError, match="^reference"):
         oj.graphs.metrics.normalized_makespan(problem, decision, reference)
+
+
+def test_what_is_swapped_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would complain first
+    problem = cases.as_problem(cases.Request([8], {}, [1], [1], 1, 4, 1, 1))
+    decision = oj.graphs.Decision(np.array([0], np.int8), np.array([0], np.int32))
+    normalized = oj.graphs.metrics.normalized_makespan
+    assert normalized(problem, oj.graphs.solve(problem, method="greedy"), 4.0).mean == 1
+    with pytest.raises(ValueError, match="^decision: must be a Decision, .* got float"):
+        normalized(problem, 8.0, decision)
+    with pytest.raises(ValueError, match="^decision: must be a Decision, .* got GraphProblem"):
+        normalized(decision, problem, 8.0)
+    with pytest.raises(ValueError, match="^reference: "):
+        normalized(problem, decision, problem)

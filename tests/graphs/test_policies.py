@@ -1,6 +1,7 @@
 """Policies for graphs: what each decides, that all can be carried out, and how they are called."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -134,3 +135,28 @@ def test_bad_requests_are_refused(name: str) -> None:
     policy: Callable = getattr(policies, name)
     with pytest.raises(ValueError, match=r"^cycles\[1\] = -1.0"):
         policy(bad)
+
+
+def test_everyone_at_home_where_there_are_homes() -> None:
+    """Tasks 0 and 1 belong to place 0, task 2 to place 3, which rules of the paper do not know."""
+    graph = oracle.table([[1, 2, 3, 4]] * 3, {(0, 1): 1.0})._replace(home=(0, 0, 3))
+    costs = cases.as_costs(graph)
+    assert policies.local(costs).place.tolist() == [0, 0, 3]
+    for policy in (policies.edge, policies.cloud):
+        with pytest.raises(ValueError, match=r"three places .* 4 places and homes \[0, 3"):
+            policy(costs)
+    three = oracle.table([[1, 2, 3]] * 3, {})._replace(home=(0, 0, 2))
+    with pytest.raises(ValueError, match=r"^problem: edge .* 3 places and homes \[0, 2\]"):
+        policies.edge(cases.as_costs(three))
+
+
+def test_what_a_place_forbids_runs_at_home_or_where_it_may() -> None:
+    inf = math.inf
+    graph = oracle.table([[1, inf, 3], [inf, inf, 3], [inf, 2, inf], [inf, 2, 3]], {})
+    costs = cases.as_costs(graph)
+    assert policies.local(costs).place.tolist() == [0, 2, 1, 1]
+    assert policies.edge(costs).place.tolist() == [0, 2, 1, 1]
+    assert policies.cloud(costs).place.tolist() == [2, 2, 1, 2]
+    for seed in range(4):
+        place = policies.random(costs, key=jax.random.key(seed)).place
+        assert np.isfinite(np.asarray(costs.seconds)[range(4), place]).all()

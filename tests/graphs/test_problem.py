@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -149,6 +150,18 @@ def test_what_cannot_be_converted_is_refused_at_once(name: str, value: Any) -> N
 def test_decisions_that_cannot_be_carried_out(place: Any, order: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         oj.graphs.simulate(changed(), np.asarray(place), np.asarray(order))
+
+
+def test_what_is_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would complain first
+    decision = oj.graphs.Decision(np.asarray(PLACE, np.int8), np.asarray(ORDER))
+    for place, kind in ((decision, "Decision"), (changed(), "GraphProblem"), ("edge", "str")):
+        with pytest.raises(ValueError, match=f"^place: must hold integers, got {kind}"):
+            oj.graphs.simulate(changed(), place, ORDER)
+    with pytest.raises(ValueError, match="^order: must hold integers, got dtype bool"):
+        oj.graphs.simulate(changed(), PLACE, [True, False, True])
+    with pytest.raises(ValueError, match="^problem: must be a GraphProblem or .*, got list"):
+        oj.graphs.simulate(ORDER.tolist(), PLACE, changed())
 
 
 def test_decisions_of_another_batch() -> None:

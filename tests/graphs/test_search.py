@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
+from offload_jax.graphs._numba import annealing
 from offload_jax.graphs._numba.search import search
 from tests import oracle
 from tests.graphs import cases
@@ -98,3 +99,21 @@ def test_one_task() -> None:
     assert float(solution.cost) == 4
     assert solution.place.tolist() == [1]
     assert solution.order.tolist() == [0]
+
+
+def test_the_clock_is_looked_at_all_the_time(
+    requests: list[cases.Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between greedy starts and between few steps, where a step takes as long as here: a second."""
+    clock, steps = iter(range(1000)), []
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(annealing, "anneal", lambda *arguments: steps.append(arguments[2]))
+    costs = oj.graphs.graph_costs(cases.as_problem(requests[:1]))
+    few = search(costs, time_limit=9.0)
+    assert next(clock) < 15
+    assert steps == []
+    np.testing.assert_array_equal(few.order.shape, (1, NUM))
+    search(costs, time_limit=200.0)
+    assert next(clock) < 220
+    assert len(steps) > 30
+    assert set(steps) == {1}

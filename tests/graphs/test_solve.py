@@ -1,6 +1,10 @@
 """What `solve` promises of every method that simulates."""
 
+import math
+import sys
+
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -17,7 +21,7 @@ def test_cost_is_the_makespan_of_the_decision(method: str) -> None:
     problem = cases.as_problem([cases.random_request(rng, exact=False) for _ in range(4)])
     solution = oj.graphs.solve(problem, method=method)
     makespan = oj.graphs.simulate(problem, solution.place, solution.order).makespan
-    np.testing.assert_array_equal(solution.cost, makespan)
+    np.testing.assert_allclose(solution.cost, makespan, rtol=1e-6)
     assert solution.place.dtype == np.int8
     assert solution.cost.shape == solution.lower_bound.shape == solution.optimal.shape == (4,)
     assert (np.asarray(solution.lower_bound) <= solution.cost).all()
@@ -82,3 +86,65 @@ def test_host_methods_cannot_be_traced(method: str) -> None:
     problem = cases.as_problem(cases.random_request(rng, exact=False))
     with pytest.raises(ValueError, match=f"{method}.*cannot be traced"):
         jax.jit(lambda p: oj.graphs.solve(p, method=method).cost)(problem)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "cpsat"])
+def test_a_batch_of_no_requests(method: str) -> None:
+    problem = cases.as_problem([cases.random_request(np.random.default_rng(47))])[:0]
+    solution = oj.graphs.solve(problem, method=method)
+    assert solution.place.shape == solution.order.shape == (0, cases.NUM_TASKS)
+    assert solution.cost.shape == solution.lower_bound.shape == solution.optimal.shape == (0,)
+
+
+@pytest.mark.parametrize("method", ["search", "cpsat"])
+@pytest.mark.parametrize("limit", [0, -1.0, math.inf, math.nan, "1", np.ones(2)])
+def test_a_time_limit_is_a_finite_number(
+    method: str, limit: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would complain first
+    problem = cases.as_problem(cases.random_request(np.random.default_rng(48)))
+    with pytest.raises(ValueError, match=r"^time_limit = .* must be finite and greater than 0"):
+        oj.graphs.solve(problem, method=method, time_limit=limit)
+
+
+def test_what_is_no_request_of_solve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would complain first
+    problem = cases.as_problem(cases.random_request(np.random.default_rng(49)))
+    for objective in (oj.ENERGY, "energy", oj.Objective(2.0)):
+        with pytest.raises(ValueError, match=r"^objective: all methods .* minimise the makespan"):
+            oj.graphs.solve(problem, objective=objective)
+    with pytest.raises(ValueError, match="^method: unknown method 'HEFT', known are auto, cpsat"):
+        oj.graphs.solve(problem, method="HEFT")
+    with pytest.raises(ValueError, match='^time_limit: method "heft" takes none, only cpsat, sea'):
+        oj.graphs.solve(problem, method="heft", time_limit=1.0)
+    with pytest.raises(ValueError, match="^problem: must be a GraphProblem or GraphCosts, got str"):
+        oj.graphs.solve("problem")
+
+
+def test_many_places_compile_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One made for 32 places took minutes; the loops on the host are the same for all."""
+    network = oj.Network(
+        [oj.Processor(f"n{k}", (1 + k) * 1e8) for k in range(32)],
+        [oj.Link("n0", f"n{k}", 1e6) for k in range(1, 32)],
+    )
+    chain = [(u, u + 1) for u in range(3)]
+    graph = oj.graphs.TaskGraph.from_edges([6.4e9] * 4, chain, 1e5, input=2e6)
+    costs = oj.graphs.network_costs(graph, network)
+    for name in ("greedy", "simulate_costs", "lower_bound"):
+        monkeypatch.setattr(sys.modules["offload_jax.graphs.solve"], name, None)
+    for method in ("heft", "cpop", "peft", "search"):
+        solution = oj.graphs.solve(costs, method=method)
+        # The input goes to the fastest processor, which does it all: 2 s and 4 times 2 s.
+        assert float(solution.cost) == pytest.approx(10, rel=1e-6)
+        assert solution.place.tolist() == [31] * 4
+        assert float(solution.lower_bound) == pytest.approx(10, rel=1e-5)
+
+
+@pytest.mark.parametrize("layout", cases.LAYOUTS.values(), ids=cases.LAYOUTS.keys())
+def test_both_engines_have_one_bound(layout: cases.Layout) -> None:
+    rng = np.random.default_rng(42)
+    graphs = [cases.random_graph(rng, layout, 3) for _ in range(cases.BATCH)]
+    costs = cases.as_costs([cases.padded(graph) for graph in graphs])
+    solution = oj.graphs.solve(costs, method="heft")
+    bound = np.minimum(oj.graphs.lower_bound(costs), solution.cost)
+    np.testing.assert_allclose(solution.lower_bound, bound, rtol=1e-5)

@@ -34,7 +34,7 @@ def main() -> None:
     by_hand = oj.ChainProblem([8e8, 4e8], [2e6, 4e6, 1e5], 5e8, 3e9, 1.5e6, 2e6)
     layered = oj.graphs.scenarios.layered(8)
     graphs = oj.graphs.scenarios.sample(jax.random.key(0), layered, 20)
-    greedy = oj.graphs.solve(graphs, method="greedy")
+    greedy = oj.graphs.solve(graphs)  # "auto"
     decided = oj.graphs.policies.student()(graphs)
     student = oj.policies.student()
     parts = {

@@ -1,14 +1,16 @@
-"""The integer model of one request for OR-Tools CP-SAT; see `cpsat`."""
+"""The integer model of one request for OR-Tools CP-SAT; see `solve`."""
 
 import itertools
 import math
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from offload_jax.cpsat import run_model
 from offload_jax.extras import needs
-from offload_jax.graphs._cpsat.operations import DenseRequest, Key, Times, heads_and_tails
+from offload_jax.graphs._cpsat.operations import Key, TimedRequest, Times, heads_and_tails
 
 with needs("cpsat"):
     from ortools.sat.python import cp_model
@@ -17,7 +19,7 @@ Literal = Any
 """A Boolean of the model or its negation, or True."""
 
 
-class Found(NamedTuple):
+class IntegerSolution(NamedTuple):
     """Places and starts in units, None if there are none; a bound in units; CP-SAT's status."""
 
     place: list[int] | None
@@ -29,75 +31,70 @@ class Found(NamedTuple):
 class IntegerModel:
     """The integer model of one request.
 
-    `horizon` is the makespan of a known schedule, or at least that of some best one.
+    `horizon` is the makespan of a known schedule, or at least that of some best one. A model that
+    is not complete by the deadline is left as it is and not solved.
     """
 
-    def __init__(self, request: DenseRequest, horizon: int) -> None:
-        self.request, self.horizon = request, horizon
+    def __init__(self, request: TimedRequest, horizon: int, deadline: float) -> None:
+        self.request, self.horizon, self.deadline = request, horizon, deadline
         self.head, self.tail = heads_and_tails(request)
         through = self.head + self.tail
         self.possible = through <= horizon
         # Every task runs somewhere, so no schedule is shorter than this.
         self.lower = float(np.where(self.possible, through, math.inf).min(1).max())
-        if self.lower > horizon:
-            return
+        self.complete = self.lower <= horizon and self._build()
+
+    def _build(self) -> bool:
+        """Fills the model; False if the deadline came first."""
         self.model = cp_model.CpModel()
-        self.makespan = self.model.new_int_var(int(self.lower), horizon, "makespan")
+        self.makespan = self.model.new_int_var(int(self.lower), self.horizon, "makespan")
         self.start: dict[Key, cp_model.IntVar] = {}
         self.end: list[cp_model.IntVar] = []
         self.at: list[dict[int, Literal]] = []
         self.conjunctions: dict[tuple[int, ...], Literal] = {}
         self.used: dict[int, list[_Use]] = {}
-        for v in range(len(self.possible)):
-            self._add_task(v)
-        for v in range(len(self.possible)):
-            self._add_transfers(v)
+        for add in (self._add_task, self._add_transfers):
+            for v in range(len(self.possible)):
+                add(v)
+                if time.monotonic() >= self.deadline:
+                    return False
         for resource, uses in self.used.items():
             self._add_resource(resource, uses)
         self.model.minimize(self.makespan)
+        return True
 
-    def solve(self, time_limit: float | None, num_workers: int) -> Found:
-        """Runs CP-SAT; `time_limit` may have passed already."""
-        if self.lower > self.horizon:
-            return Found(None, {}, 0.0, "INFEASIBLE")
-        if time_limit is not None and time_limit <= 0:
-            return Found(None, {}, self.lower, "UNKNOWN")
-        solver = cp_model.CpSolver()
-        parameters = solver.parameters
-        parameters.num_workers = num_workers
-        # Its handler would stay installed after the solve and end the process at the next Ctrl-C.
-        parameters.catch_sigint_signal = False
-        parameters.random_seed = 0
-        # The default absolute gap of 1e-4 and any relative gap accept wrong answers.
-        parameters.absolute_gap_limit = 0.0
-        parameters.relative_gap_limit = 0.0
-        # A Boolean for the order of every pair on a serial resource. Without them conflicts are
-        # learned on bounds of times, of which there are 2^40, and hardly anything is ever reused.
-        parameters.use_strong_propagation_in_disjunctive = True
-        # Presolve of OR-Tools 9.15 loses solutions of such models and then proves a wrong optimum
-        # (google/or-tools issues 5274 and 5293); it also takes longer than it saves.
-        parameters.cp_model_presolve = False
-        # Linear relaxations of disjunctions cost more than they cut off.
-        parameters.linearization_level = 0
-        if time_limit is not None:
-            parameters.max_time_in_seconds = time_limit
-        status = solver.solve(self.model)
-        if status == cp_model.INFEASIBLE:
-            return Found(None, {}, 0.0, "INFEASIBLE")
+    def solve(self) -> IntegerSolution:
+        """Runs CP-SAT until the deadline, which may have passed already."""
+        if not self.complete:
+            status = "INFEASIBLE" if self.lower > self.horizon else "UNKNOWN"
+            return IntegerSolution(None, {}, self.lower, status)
+        solver, status = run_model(
+            self.model,
+            deadline=self.deadline,
+            # A Boolean for the order of every pair on a serial resource. Without them conflicts are
+            # learned on bounds of times, of which there are 2^40, and hardly any is reused.
+            use_strong_propagation_in_disjunctive=True,
+            # Presolve of OR-Tools 9.15 loses solutions of such models and then proves a wrong
+            # optimum (google/or-tools issues 5274 and 5293); it also takes longer than it saves.
+            cp_model_presolve=False,
+            # Linear relaxations of disjunctions cost more than they cut off.
+            linearization_level=0,
+        )
+        if status == "INFEASIBLE":
+            return IntegerSolution(None, {}, 0.0, status)
         lower = max(self.lower, solver.best_objective_bound)
-        if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            return Found(None, {}, lower, "UNKNOWN")
+        if status == "UNKNOWN":
+            return IntegerSolution(None, {}, lower, status)
         place = [
             next(k for k, literal in places.items() if solver.boolean_value(literal))
             for places in self.at
         ]
         start = {key: solver.value(variable) for key, variable in self.start.items()}
-        proven = status == cp_model.OPTIMAL
-        return Found(place, start, lower, "OPTIMAL" if proven else "FEASIBLE")
+        return IntegerSolution(place, start, lower, status)
 
     def add_hint(self, place: Sequence[int], times: Times) -> None:
         """Tells the solver a schedule, complete as far as it is one."""
-        if self.lower > self.horizon:
+        if not self.complete:
             return
         self.model.add_hint(self.makespan, int(times.makespan))
         for key, variable in self.start.items():
@@ -158,16 +155,14 @@ class IntegerModel:
         if request.sends_output[u]:
             target = _Target({home: True}, [(self.makespan, True)], {home: 0.0})
             self._add_transfer(("output", u, u), request.output[u], source, target)
-        readers = [int(v) for v in np.flatnonzero(request.sends_data[u])]
-        starts = {
-            v: self.start["task", v, 0, 0] for v in map(int, np.flatnonzero(request.depends[u]))
-        }
+        starts = {v: self.start["task", v, 0, 0] for v, _ in request.edges_from[u]}
         for start in starts.values():
             self.model.add(start >= self.end[u])
+        readers = {v: request.data[e] for v, e in request.edges_from[u] if request.sends_data[e]}
         if not request.send_once:
-            for v in readers:
+            for v, hops in readers.items():
                 target = _Target(self.at[v], [(starts[v], True)], self._tails([v], self.at[v]))
-                self._add_transfer(("data", u, v), request.data[u, v], source, target)
+                self._add_transfer(("data", u, v), hops, source, target)
             return
         for k in range(len(request.servers)):
             there = [v for v in readers if k in self.at[v]]
@@ -175,7 +170,7 @@ class IntegerModel:
                 wanted = {k: self._any([self.at[v][k] for v in there])}
                 waiting = [(starts[v], self.at[v][k]) for v in there]
                 target = _Target(wanted, waiting, self._tails(there, [k]))
-                self._add_transfer(("data", u, k), request.data[u, there[0]], source, target)
+                self._add_transfer(("data", u, k), readers[there[0]], source, target)
 
     def _tails(self, tasks: list[int], places: Iterable[int]) -> dict[int, float]:
         return {k: min(self.tail[v, k] for v in tasks) for k in places}

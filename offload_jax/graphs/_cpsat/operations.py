@@ -1,16 +1,19 @@
-"""One request as operations on resources: what runs and moves, for how long, and after what.
+"""What runs on which resource: a request as seconds, a decision as operations, and their times.
 
-Tasks and hops of transfers are operations; processors and links are resources. A schedule is then
-fixed by the sequence in which operations take resources, and heads and tails bound every schedule.
+Tasks and hops of transfers are operations; processors and links are resources. A schedule is fixed
+by the sequence in which operations take resources. Which operations a decision has does not depend
+on how long they take, so one sequence is carried out with exact seconds and with rounded ones.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from offload_jax.graphs._numba.request import Request, unpack_rows
 from offload_jax.graphs.costs import GraphCosts, Route
 from offload_jax.graphs.decision import Schedule, Transfers
 
@@ -18,27 +21,31 @@ Key = tuple[str, int, int, int]
 """What an operation is: ("task", v, 0, 0), or ("input", v, v, link), ("data", u, v, link) or
 ("output", v, v, link); where results are sent once, ("data", u, place of the readers, link)."""
 
+# Fields of a request that are durations.
+_DURATIONS = ("seconds", "release", "startup", "input", "data", "output")
+
 
 @dataclasses.dataclass(frozen=True)
-class DenseRequest:
+class TimedRequest:
     """One task graph as seconds, float64; `inf` is what cannot be.
 
     Attributes:
       seconds: `[N, K]` of each task at each place.
       release: `[N]`.
       home: int `[N]`.
-      depends: bool `[N, N]`.
-      input, data, output: `[N, L]`, `[N, N, L]`, `[N, L]` seconds on each link, if sent over it; 0
+      source, reader: int `[M]` the tasks of each edge, by reader and then by source.
+      input, data, output: `[N, L]`, `[M, L]`, `[N, L]` seconds on each link, if sent over it; 0
         where there are no bytes.
       startup: `[L]` seconds after each hop.
-      sends_input, sends_data, sends_output: bool `[N]`, `[N, N]`, `[N]` whether there are bytes.
+      sends_input, sends_data, sends_output: bool `[N]`, `[M]`, `[N]` whether there are bytes.
       routes, servers, serial, send_once: as in `GraphCosts`.
     """
 
     seconds: np.ndarray
     release: np.ndarray
     home: np.ndarray
-    depends: np.ndarray
+    source: np.ndarray
+    reader: np.ndarray
     input: np.ndarray
     data: np.ndarray
     output: np.ndarray
@@ -51,72 +58,69 @@ class DenseRequest:
     serial: tuple[bool, ...]
     send_once: bool
 
-    def in_units(self, unit: float) -> "DenseRequest":
+    def in_units(self, unit: float) -> "TimedRequest":
         """Every duration in whole units, rounded down, so that no schedule becomes longer."""
-        names = ("seconds", "release", "input", "data", "output", "startup")
-        scaled = {name: np.floor(getattr(self, name) / unit) for name in names}
+        scaled = {name: np.floor(getattr(self, name) / unit) for name in _DURATIONS}
         return dataclasses.replace(self, **scaled)
 
+    @functools.cached_property
+    def edges_into(self) -> list[list[tuple[int, int]]]:
+        """For each task the tasks that it needs, with the numbers of the edges."""
+        return self._edges(self.reader, self.source)
+
+    @functools.cached_property
+    def edges_from(self) -> list[list[tuple[int, int]]]:
+        """For each task the tasks that need it, with the numbers of the edges."""
+        return self._edges(self.source, self.reader)
+
+    def _edges(self, near: np.ndarray, far: np.ndarray) -> list[list[tuple[int, int]]]:
+        listed: list[list[tuple[int, int]]] = [[] for _ in self.release]
+        for edge, (here, there) in enumerate(zip(near.tolist(), far.tolist(), strict=True)):
+            listed[here].append((there, edge))
+        return listed
+
     def ways(self, hops: np.ndarray) -> np.ndarray:
-        """Seconds `[K, K]` from place to place over free links.
+        """Seconds `[..., K, K]` from place to place over free links.
 
         Args:
-          hops: `[L]` seconds on each link.
+          hops: `[..., L]` seconds on each link.
         """
+        places = range(len(self.routes))
         seconds = hops + self.startup
-        return np.array(
-            [
-                [math.inf if r is None else sum(seconds[link] for link in r) for r in row]
-                for row in self.routes
-            ]
-        )
+        ways = np.full((*hops.shape[:-1], len(places), len(places)), math.inf)
+        for j in places:
+            for k in places:
+                route = self.routes[j][k]
+                if route is not None:
+                    ways[..., j, k] = seconds[..., list(route)].sum(-1)
+        return ways
 
 
-def dense_requests(costs: GraphCosts) -> list[DenseRequest]:
+def timed_requests(costs: GraphCosts) -> list[TimedRequest]:
     """The rows of a batch of costs, as one flat list."""
     for j, row in enumerate(costs.routes):
         for k, route in enumerate(row):
             if len(set(route or ())) < len(route or ()):
                 raise ValueError(f"routes[{j}][{k}] = {route}: takes a link twice")
-    batch, n, num_places = costs.batch_shape, costs.num_tasks, costs.num_places
-    size, num_links = math.prod(batch), len(costs.serial)
 
-    def rows(name: str, *tail: int) -> np.ndarray:
-        value = np.asarray(getattr(costs, name))
-        if value.dtype.kind == "f":
-            value = value.astype(np.float64)
-        return np.broadcast_to(value, batch + tail).reshape(size, *tail)
-
-    depends = rows("depends", n, n)
-    num_bytes = {"input": rows("input", n), "output": rows("output", n)}
-    num_bytes["data"] = np.where(depends, rows("data", n, n), 0.0)
-    rate = rows("seconds_per_byte", num_links)
-
-    def moves(name: str) -> np.ndarray:
-        amount = num_bytes[name][..., None]
-        pace = rate.reshape(size, *(1,) * (amount.ndim - 2), num_links)
-        with np.errstate(invalid="ignore"):  # 0 bytes over a dead link
-            return np.where(amount > 0, amount * pace, 0.0)
-
-    fields = {
-        "seconds": rows("seconds", n, num_places),
-        "release": rows("release", n),
-        "home": rows("home", n),
-        "depends": depends,
-        "startup": rows("startup", num_links),
-        **{name: moves(name) for name in num_bytes},
-        **{f"sends_{name}": value > 0 for name, value in num_bytes.items()},
-    }
-    return [
-        DenseRequest(
-            **{name: value[row] for name, value in fields.items()},
+    def timed(request: Request) -> TimedRequest:
+        as_they_are = ("seconds", "release", "home", "source", "startup")
+        fields = {name: getattr(request, name) for name in as_they_are}
+        fields["reader"] = np.repeat(np.arange(len(request.release)), np.diff(request.first_edge))
+        for name in ("input", "data", "output"):
+            amount = getattr(request, name)[:, None]
+            with np.errstate(invalid="ignore"):  # 0 bytes over a dead link
+                seconds = np.where(amount > 0, amount * request.seconds_per_byte, 0.0)
+            fields |= {name: seconds, f"sends_{name}": amount[:, 0] > 0}
+        return TimedRequest(
+            **fields,
             routes=costs.routes,
             servers=costs.servers,
             serial=costs.serial,
             send_once=costs.send_once,
         )
-        for row in range(size)
-    ]
+
+    return [timed(request) for request in unpack_rows(costs)]
 
 
 class Operation(NamedTuple):
@@ -125,76 +129,74 @@ class Operation(NamedTuple):
     Attributes:
       key: what it is.
       resource: the place k, or K + link; None where it waits for none.
-      seconds: how long it takes.
-      release: the earliest start.
-      after: operations that have to be done before, with the seconds to wait after each.
+      duration: the field of the request that holds its seconds, and where in it; None where
+        nothing joins two places, so that it never ends.
+      released: the task before whose release it cannot start, if any.
+      after: operations that have to be done before, with the link whose start-up delay follows.
     """
 
     key: Key
     resource: int | None
-    seconds: float
-    release: float
-    after: list[tuple[Key, float]]
+    duration: tuple[str, tuple[int, int]] | None
+    released: int | None
+    after: list[tuple[Key, int | None]]
+
+    def seconds(self, request: TimedRequest) -> float:
+        """How long it takes, in the unit of the request."""
+        if self.duration is None:
+            return math.inf
+        field, index = self.duration
+        return float(getattr(request, field)[index])
 
 
 def operations(
-    request: DenseRequest, place: Sequence[int], order: Iterable[int]
+    request: TimedRequest, place: Sequence[int], order: Iterable[int]
 ) -> list[Operation]:
     """What a decision makes run and move, in the order in which a dispatcher books it."""
     steps: list[Operation] = []
-    sent: dict[tuple[int, int], list[tuple[Key, float]]] = {}
-    done: list[int] = []
+    sent: dict[tuple[int, int], list[tuple[Key, int | None]]] = {}
+    position: dict[int, int] = {}
     num_places = len(request.servers)
 
     def move(
         kind: str,
-        u: int,
-        v: int,
-        hops: np.ndarray,
+        name: tuple[int, int],
+        row: int,
         route: Route,
-        after: list[tuple[Key, float]],
-        release: float = 0.0,
-    ) -> list[tuple[Key, float]]:
+        after: list[tuple[Key, int | None]],
+        released: int | None = None,
+    ) -> list[tuple[Key, int | None]]:
+        """Books the hops of row `row` of a field; gives what waits for the data."""
         if route is None:
-            release, route = math.inf, ()
-            steps.append(Operation((kind, u, v, -1), None, 0.0, release, after))
-            return [((kind, u, v, -1), 0.0)]
+            steps.append(Operation((kind, *name, -1), None, None, released, after))
+            return [((kind, *name, -1), None)]
         for link in route:
-            key = (kind, u, v, link)
+            key = (kind, *name, link)
             resource = num_places + link if request.serial[link] else None
-            steps.append(Operation(key, resource, float(hops[link]), release, after))
-            after, release = [(key, float(request.startup[link]))], 0.0
+            steps.append(Operation(key, resource, (kind, (row, link)), released, after))
+            after, released = [(key, link)], None
         return after
 
     for v in map(int, order):
         here, home = int(place[v]), int(request.home[v])
-        release = float(request.release[v])
-        after: list[tuple[Key, float]] = []
+        after: list[tuple[Key, int | None]] = []
         if request.sends_input[v] and here != home:
-            route = request.routes[home][here]
-            after += move("input", v, v, request.input[v], route, [], release)
-        for u in done:
-            if not request.depends[u, v]:
-                continue
-            ready: list[tuple[Key, float]] = [(("task", u, 0, 0), 0.0)]
-            if request.sends_data[u, v] and place[u] != here:
-                route = request.routes[place[u]][here]
-                if not request.send_once:
-                    ready = move("data", u, v, request.data[u, v], route, ready)
-                elif (u, here) in sent:
-                    ready = sent[u, here]
-                else:
-                    ready = move("data", u, here, request.data[u, v], route, ready)
-                    sent[u, here] = ready
+            after += move("input", (v, v), v, request.routes[home][here], [], v)
+        for u, edge in sorted(request.edges_into[v], key=lambda pair: position[pair[0]]):
+            ready: list[tuple[Key, int | None]] = [(("task", u, 0, 0), None)]
+            if request.sends_data[edge] and place[u] != here:
+                # A result that is sent once is named by the place that it goes to.
+                name = (u, here if request.send_once else v)
+                if not (request.send_once and name in sent):
+                    sent[name] = move("data", name, edge, request.routes[place[u]][here], ready)
+                ready = sent[name]
             after += ready
-        seconds = float(request.seconds[v, here])
-        waits = seconds > 0 and request.servers[here] is not None
+        waits = request.seconds[v, here] > 0 and request.servers[here] is not None
         key = ("task", v, 0, 0)
-        steps.append(Operation(key, here if waits else None, seconds, release, after))
-        done.append(v)
+        steps.append(Operation(key, here if waits else None, ("seconds", (v, here)), v, after))
+        position[v] = len(position)
         if request.sends_output[v] and here != home:
-            route = request.routes[here][home]
-            move("output", v, v, request.output[v], route, [(key, 0.0)])
+            move("output", (v, v), v, request.routes[here][home], [(key, None)])
     return steps
 
 
@@ -206,11 +208,11 @@ class Times(NamedTuple):
     makespan: float
 
 
-def run(request: DenseRequest, sequence: Sequence[Operation]) -> Times:
+def run(request: TimedRequest, sequence: Sequence[Operation]) -> Times:
     """Starts every operation as soon as its sequence allows: each takes the server free first.
 
     Args:
-      request: the task graph.
+      request: gives the durations.
       sequence: operations, each after those that it waits for.
     """
     free: dict[int, list[float]] = {}
@@ -218,28 +220,36 @@ def run(request: DenseRequest, sequence: Sequence[Operation]) -> Times:
     finish: dict[Key, float] = {}
     makespan = 0.0
     num_places = len(request.servers)
+    startup = request.startup.tolist()
     for step in sequence:
-        begin = step.release
-        for key, wait in step.after:
-            begin = max(begin, finish[key] + wait)
+        begin = 0.0 if step.released is None else float(request.release[step.released])
+        for key, link in step.after:
+            begin = max(begin, finish[key] + (0.0 if link is None else startup[link]))
+        seconds = step.seconds(request)
         if step.resource is not None:
             servers = request.servers[step.resource] if step.resource < num_places else 1
             queue = free.setdefault(step.resource, [0.0] * (servers or 1))
             first = min(range(len(queue)), key=queue.__getitem__)
             begin = max(begin, queue[first])
-            queue[first] = begin + step.seconds
-        start[step.key], finish[step.key] = begin, begin + step.seconds
+            queue[first] = begin + seconds
+        start[step.key], finish[step.key] = begin, begin + seconds
         kind, *_, link = step.key
-        arrival = request.startup[link] if kind == "output" and link >= 0 else 0.0
-        makespan = max(makespan, finish[step.key] + float(arrival))
+        arrival = startup[link] if kind == "output" and link >= 0 else 0.0
+        makespan = max(makespan, finish[step.key] + arrival)
     return Times(start, finish, makespan)
 
 
-def schedule_of(
-    request: DenseRequest, place: Sequence[int], sequence: Sequence[Operation]
-) -> Schedule:
-    """The schedule of a sequence of operations, float64."""
-    times = run(request, sequence)
+class Plan(NamedTuple):
+    """Places, and operations in the sequence in which they take resources, with their times."""
+
+    place: list[int]
+    sequence: list[Operation]
+    times: Times
+
+
+def schedule_of(request: TimedRequest, plan: Plan) -> Schedule:
+    """A plan as a schedule, float64."""
+    place, times = plan.place, plan.times
     num_tasks = len(place)
     tasks = [("task", v, 0, 0) for v in range(num_tasks)]
     start = np.array([times.start[key] for key in tasks])
@@ -251,12 +261,14 @@ def schedule_of(
         kind: np.full((2, num_tasks, *shape) if kind == "data" else (2, *shape), np.nan)
         for kind in ("input", "data", "output")
     }
-    reader: dict[tuple[int, int], int] = {}
+    # The hops of a result that is sent once stand at the first task that reads it there.
+    first: dict[tuple[int, int], int] = {}
     for v in map(int, order):
-        for u in map(int, np.flatnonzero(request.sends_data[:, v])):
-            reader.setdefault((u, place[v]), v)
+        for u, edge in request.edges_into[v]:
+            if request.sends_data[edge]:
+                first.setdefault((u, place[v]), v)
     count: dict[tuple[str, int, int], int] = {}
-    for step in sequence:
+    for step in plan.sequence:
         kind, u, v, link = step.key
         if kind == "task" or link < 0:
             continue
@@ -264,7 +276,7 @@ def schedule_of(
         count[kind, u, v] += 1
         at: tuple[int, ...] = (u, hop)
         if kind == "data":
-            at = (u, reader[u, v] if request.send_once else v, hop)
+            at = (u, first[u, v] if request.send_once else v, hop)
         hops[kind][(0, *at)] = times.start[step.key]
         hops[kind][(1, *at)] = times.finish[step.key]
     return Schedule(
@@ -277,33 +289,29 @@ def schedule_of(
     )
 
 
-def heads_and_tails(request: DenseRequest) -> tuple[np.ndarray, np.ndarray]:
+def heads_and_tails(request: TimedRequest) -> tuple[np.ndarray, np.ndarray]:
     """What no schedule is faster than, for each task at each place, were resources without limit.
 
     Returns:
       Heads `[N, K]`, seconds before its start, and tails `[N, K]`, seconds from its start until all
       that depends on it is done and home; `inf` where it cannot be.
     """
-    num_tasks, num_places = request.seconds.shape
 
-    def way(sends: np.bool_, hops: np.ndarray) -> np.ndarray:
-        return request.ways(hops) if sends else np.zeros((num_places, num_places))
+    def ways(name: str) -> np.ndarray:
+        sends = getattr(request, f"sends_{name}")[:, None, None]
+        return np.where(sends, request.ways(getattr(request, name)), 0.0)
 
-    head = np.zeros((num_tasks, num_places))
-    for v in range(num_tasks):
-        head[v] = (
-            request.release[v] + way(request.sends_input[v], request.input[v])[request.home[v]]
-        )
-        for u in np.flatnonzero(request.depends[:, v]):
+    tasks = np.arange(len(request.release))
+    head = request.release[:, None] + ways("input")[tasks, request.home]
+    tail = ways("output")[tasks, :, request.home]
+    data = ways("data")
+    for v in tasks:
+        for u, edge in request.edges_into[v]:
             ready = (head[u] + request.seconds[u])[:, None]
-            data = ready + way(request.sends_data[u, v], request.data[u, v])
-            head[v] = np.maximum(head[v], data.min(0))
-    tail = np.zeros((num_tasks, num_places))
-    for v in reversed(range(num_tasks)):
-        tail[v] = way(request.sends_output[v], request.output[v])[:, request.home[v]]
-        for w in np.flatnonzero(request.depends[v]):
-            after = way(request.sends_data[v, w], request.data[v, w]) + tail[w]
-            tail[v] = np.maximum(tail[v], after.min(1))
+            head[v] = np.maximum(head[v], (ready + data[edge]).min(0))
+    for v in reversed(tasks):
+        for w, edge in request.edges_from[v]:
+            tail[v] = np.maximum(tail[v], (data[edge] + tail[w]).min(1))
         tail[v] += request.seconds[v]
     return head, tail
 
@@ -312,15 +320,13 @@ RESOLUTION = 40
 """A unit is at most the makespan of a known schedule / 2^39."""
 
 
-def in_units(request: DenseRequest, bound: float) -> tuple[DenseRequest, float]:
+def in_units(request: TimedRequest, bound: float) -> tuple[TimedRequest, float]:
     """The request in whole units and the seconds of a unit; `inf` as bound asks for a safe one."""
     if bound == math.inf:
         bound = longest(request)
     unit = math.ldexp(1.0, math.frexp(bound)[1] - RESOLUTION)
     scaled = request.in_units(unit)
-    times = [scaled.seconds, scaled.release, scaled.startup]
-    times += [scaled.input, scaled.data, scaled.output]
-    whole = np.concatenate([t.ravel() for t in times])
+    whole = np.concatenate([getattr(scaled, name).ravel() for name in _DURATIONS])
     common = np.gcd.reduce(whole[whole < 2.0 ** (RESOLUTION + 1)].astype(np.int64))
     if common > 1:
         unit *= int(common)
@@ -328,35 +334,25 @@ def in_units(request: DenseRequest, bound: float) -> tuple[DenseRequest, float]:
     return scaled, unit
 
 
-def longest(request: DenseRequest) -> float:
+def longest(request: TimedRequest) -> float:
     """At least the makespan of every schedule without needless waiting."""
 
-    def most(seconds: np.ndarray) -> float:
-        return float(np.where(np.isfinite(seconds), seconds, 0.0).max(-1, initial=0.0).sum())
+    def finite(seconds: np.ndarray) -> np.ndarray:
+        return np.where(np.isfinite(seconds), seconds, 0.0)
 
-    delays = 0.0
-    for hops, sends in (
-        (request.input, request.sends_input),
-        (request.data, request.sends_data),
-        (request.output, request.sends_output),
-    ):
-        seconds = np.where(sends[..., None], hops + request.startup, 0.0)
-        delays += float(np.where(np.isfinite(seconds), seconds, 0.0).sum())
-    return float(request.release.max()) + most(request.seconds) + delays
+    moves = [(request.input, request.sends_input), (request.data, request.sends_data)]
+    moves.append((request.output, request.sends_output))
+    delays = sum(finite((hops + request.startup)[sends]).sum() for hops, sends in moves)
+    return float(request.release.max() + finite(request.seconds).max(-1).sum() + delays)
 
 
 def rounding(
-    request: DenseRequest,
-    scaled: DenseRequest,
-    unit: float,
-    place: Sequence[int],
-    order: Iterable[int],
+    request: TimedRequest, scaled: TimedRequest, unit: float, sequence: Iterable[Operation]
 ) -> float:
     """Seconds that rounding down took from a schedule, at most."""
     error = float((request.release - scaled.release * unit).max())
     startup = float((request.startup - scaled.startup * unit).max(initial=0.0))
-    pairs = zip(operations(request, place, order), operations(scaled, place, order), strict=True)
-    for exact, whole in pairs:
-        error += exact.seconds - whole.seconds * unit
-        error += 0.0 if exact.key[0] == "task" else startup
+    for step in sequence:
+        error += step.seconds(request) - step.seconds(scaled) * unit
+        error += 0.0 if step.key[0] == "task" else startup
     return error

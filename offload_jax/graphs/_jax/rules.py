@@ -107,9 +107,16 @@ def random(costs: GraphCosts, key: Array) -> Decision:
 
 
 def place_filled(costs: GraphCosts, place: Array) -> Array:
-    """int8 `[..., N]`: the places, and 0 for empty tasks."""
+    """int8 `[..., N]`: the places, but for tasks that may not run there, and 0 for empty tasks.
+
+    What a place forbids runs at its home, or else at the first place that allows it.
+    """
 
     def fill(rows: int, costs: GraphCosts, place: Array) -> Array:
+        allowed = costs.seconds < jnp.inf
+        for instead in (costs.home, jnp.argmax(allowed, -1)):
+            there = jax.nn.one_hot(place, costs.num_places, dtype=bool)
+            place = jnp.where((allowed & there).any(-1), place, instead)
         filled = jnp.where(is_empty(costs), 0, place).astype(jnp.int8)
         return jnp.broadcast_to(filled, (rows, costs.num_tasks))
 

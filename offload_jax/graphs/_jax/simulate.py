@@ -57,7 +57,7 @@ def simulate(
         and index. While tracing only shapes are known.
     """
     check_source(source)
-    check_decision(source.depends, source.num_places, place, order)
+    place, order = check_decision(source.depends, source.num_places, place, order)
     return simulate_costs(source, place, order, transfers=transfers)
 
 

@@ -82,58 +82,51 @@ def seed(number):
 
 @compiled
 @typing.no_type_check
-def perturbed(request, num, rank_noise, rate_noise):
-    """The best of `num` greedy decisions about noisy copies of a request; see `greedy.perturbed`.
+def perturbed(request, copy, rank_noise, rate_noise):
+    """The greedy decision about a noisy copy of a request, copy 0 being the request itself.
 
     Returns:
-      Place and order int `[N]`.
+      Its makespan for the request, place and order int `[N]`; see `_jax.rules.perturbed`.
     """
     num_places = request.seconds.shape[1]
     rate, delay = pair_costs(request)
-    mean_seconds, mean_moving, returning = mean_costs(request, rate, delay)
-    state, before = new_state(request), new_state(request)
-    place = np.zeros(mean_seconds.size, np.int64)
-    best, best_place, best_order = math.inf, place.copy(), place.copy()
-    for copy in range(num):
-        seconds, moving = mean_seconds.copy(), mean_moving.copy()
-        world_seconds = request.seconds.copy()
-        world_rate = request.seconds_per_byte.copy()
-        if copy > 0:
-            for v in range(seconds.size):
-                seconds[v] *= math.exp(rank_noise * np.random.normal())
-            for e in range(moving.size):
-                moving[e] *= math.exp(rank_noise * np.random.normal())
-            if copy % 2 == 0:
-                for k in range(num_places):
-                    slower = math.exp(rate_noise * np.random.normal())
-                    for v in range(seconds.size):
-                        world_seconds[v, k] *= slower
-                for link in range(world_rate.size):
-                    world_rate[link] *= math.exp(rate_noise * np.random.normal())
-        world = Request(
-            world_seconds,
-            request.first_edge,
-            request.source,
-            request.data,
-            request.input,
-            request.output,
-            request.release,
-            request.home,
-            world_rate,
-            request.startup,
-            request.first_hop,
-            request.hops,
-            request.first_server,
-            request.serial,
-            request.send_once,
-        )
-        order = by_decreasing(upward_ranks(request, seconds, moving, returning))
-        greedy_places(world, rate, state, before, order, place)
-        makespan = simulate(request, state, place, order)
-        if copy == 0 or makespan < best:
-            best = makespan
-            best_place, best_order = place.copy(), order
-    return best_place, best_order
+    seconds, moving, returning = mean_costs(request, rate, delay)
+    place = np.zeros(seconds.size, np.int64)
+    world_seconds = request.seconds.copy()
+    world_rate = request.seconds_per_byte.copy()
+    if copy > 0:
+        for v in range(seconds.size):
+            seconds[v] *= math.exp(rank_noise * np.random.normal())
+        for e in range(moving.size):
+            moving[e] *= math.exp(rank_noise * np.random.normal())
+        if copy % 2 == 0:
+            for k in range(num_places):
+                slower = math.exp(rate_noise * np.random.normal())
+                for v in range(seconds.size):
+                    world_seconds[v, k] *= slower
+            for link in range(world_rate.size):
+                world_rate[link] *= math.exp(rate_noise * np.random.normal())
+    world = Request(
+        world_seconds,
+        request.first_edge,
+        request.source,
+        request.data,
+        request.input,
+        request.output,
+        request.release,
+        request.home,
+        world_rate,
+        request.startup,
+        request.first_hop,
+        request.hops,
+        request.first_server,
+        request.serial,
+        request.send_once,
+    )
+    order = by_decreasing(upward_ranks(request, seconds, moving, returning))
+    state = new_state(request)
+    greedy_places(world, rate, state, new_state(request), order, place)
+    return simulate(request, state, place, order), place, order
 
 
 @inner

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from offload_jax.graphs._numba.simulator import copy_queues, inner, plain, run_task
-from offload_jax.graphs._numba.task_features import bounded, moving_seconds
+from offload_jax.graphs._numba.task_features import bounded
+from offload_jax.graphs._numba.ways import moving_seconds
 from offload_jax.graphs.columns import NUM_PLACE, NUM_STEP
 
 

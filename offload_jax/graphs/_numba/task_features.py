@@ -17,6 +17,7 @@ from offload_jax.graphs._numba.ranks import (
     upward_ranks,
 )
 from offload_jax.graphs._numba.simulator import inner, plain, readers
+from offload_jax.graphs._numba.ways import paths
 from offload_jax.graphs.columns import LIMIT, NUM_TASK
 
 
@@ -61,40 +62,6 @@ def bounded(value):
     return min(max(value, -LIMIT), LIMIT)
 
 
-@plain
-@typing.no_type_check
-def moving_seconds(num_bytes, rate, delay):
-    return num_bytes * rate + delay if num_bytes > 0.0 else 0.0
-
-
-@inner
-@typing.no_type_check
-def _without_contention(request, rate, delay, input_seconds, output_seconds):
-    """`[N, K]` least seconds until a task is done at a place, and from then until all is home."""
-    num_tasks, num_places = request.seconds.shape
-    head, tail = np.empty((num_tasks, num_places)), output_seconds.copy()
-    for v in range(num_tasks - 1, -1, -1):
-        for e in range(request.first_edge[v], request.first_edge[v + 1]):
-            u = request.source[e]
-            for k in range(num_places):
-                first = math.inf
-                for q in range(num_places):
-                    way = moving_seconds(request.data[e], rate[k, q], delay[k, q])
-                    first = min(first, way + request.seconds[v, q] + tail[v, q])
-                tail[u, k] = max(tail[u, k], first)
-    for v in range(num_tasks):
-        for k in range(num_places):
-            begin = request.release[v] + input_seconds[v, k]
-            for e in range(request.first_edge[v], request.first_edge[v + 1]):
-                first = math.inf
-                for q in range(num_places):
-                    way = moving_seconds(request.data[e], rate[q, k], delay[q, k])
-                    first = min(first, way + head[request.source[e], q])
-                begin = max(begin, first)
-            head[v, k] = begin + request.seconds[v, k]
-    return head, tail
-
-
 @inner
 @typing.no_type_check
 def _all_at_one_place(request, input_seconds, output_seconds):
@@ -136,17 +103,11 @@ def task_features(request, num_messages):
     mean, moving, returning = mean_costs(request, rate, delay)
     rank = upward_ranks(request, mean, moving, returning)
     empty = empty_tasks(request)
-    input_seconds, output_seconds = (
-        np.empty((num_tasks, num_places)),
-        np.empty((num_tasks, num_places)),
-    )
     live = np.empty((num_tasks, num_places), np.bool_)
     count, highest = 0, 0.0
     for v in range(num_tasks):
         home = request.home[v]
         for k in range(num_places):
-            input_seconds[v, k] = moving_seconds(request.input[v], rate[home, k], delay[home, k])
-            output_seconds[v, k] = moving_seconds(request.output[v], rate[k, home], delay[k, home])
             live[v, k] = is_live(rate, home, k)
         if empty[v]:
             rank[v] = -1.0
@@ -155,14 +116,8 @@ def task_features(request, num_messages):
         highest = max(highest, rank[v])
     if highest == 0.0:
         highest = 1.0
-    head, tail = _without_contention(request, rate, delay, input_seconds, output_seconds)
-    through = np.full(num_tasks, math.inf)
-    bound, total_mean = 0.0, 0.0
-    for v in range(num_tasks):
-        for k in range(num_places):
-            through[v] = min(through[v], head[v, k] + tail[v, k])
-        bound = max(bound, through[v])
-        total_mean += mean[v]
+    head, tail, through, input_seconds, output_seconds = paths(request, rate, delay)
+    bound = through.max()
     single_place_seconds = _all_at_one_place(request, input_seconds, output_seconds)
     scale = single_place_seconds.min()
     if scale == math.inf:
@@ -214,7 +169,7 @@ def task_features(request, num_messages):
             ranks[v] / 4.0,  # reader_ranks
             bound / scale,  # bound
             highest / scale,  # highest_rank
-            total_mean / 4.0 / scale,  # total_seconds
+            mean.sum() / 4.0 / scale,  # total_seconds
             total_moved / 4.0 / scale,  # total_moved
             np.log2(max(count, 1)) / 4.0,  # num_tasks
         )
