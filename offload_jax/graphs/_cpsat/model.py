@@ -145,15 +145,14 @@ class IntegerModel:
         released = float(request.release[u])
         if request.sends_input[u]:
             source = _Source({home: True}, int(released), {home: released})
-            target = _Target(
-                places, [(self.start["task", u, 0, 0], True)], self._tails([u], places)
-            )
+            waiting = [(self.start["task", u, 0, 0], places)]
+            target = _Target(places, waiting, self._tails([u], places))
             self._add_transfer(("input", u, u), request.input[u], source, target)
         source = _Source(
             places, self.end[u], {k: self.head[u, k] + request.seconds[u, k] for k in places}
         )
         if request.sends_output[u]:
-            target = _Target({home: True}, [(self.makespan, True)], {home: 0.0})
+            target = _Target({home: True}, [(self.makespan, {home: True})], {home: 0.0})
             self._add_transfer(("output", u, u), request.output[u], source, target)
         starts = {v: self.start["task", v, 0, 0] for v, _ in request.edges_from[u]}
         for start in starts.values():
@@ -161,16 +160,20 @@ class IntegerModel:
         readers = {v: request.data[e] for v, e in request.edges_from[u] if request.sends_data[e]}
         if not request.send_once:
             for v, hops in readers.items():
-                target = _Target(self.at[v], [(starts[v], True)], self._tails([v], self.at[v]))
+                target = _Target(
+                    self.at[v], [(starts[v], self.at[v])], self._tails([v], self.at[v])
+                )
                 self._add_transfer(("data", u, v), hops, source, target)
-            return
-        for k in range(len(request.servers)):
-            there = [v for v in readers if k in self.at[v]]
-            if there:
-                wanted = {k: self._any([self.at[v][k] for v in there])}
-                waiting = [(starts[v], self.at[v][k]) for v in there]
-                target = _Target(wanted, waiting, self._tails(there, [k]))
-                self._add_transfer(("data", u, k), readers[there[0]], source, target)
+        elif readers:
+            # One transfer to all places where a reader is, over each link once.
+            there = {
+                k: [v for v in readers if k in self.at[v]] for k in range(len(request.servers))
+            }
+            wanted = {k: self._any([self.at[v][k] for v in at]) for k, at in there.items() if at}
+            waiting = [(starts[v], self.at[v]) for v in readers]
+            tails = {k: self._tails(there[k], [k])[k] for k in wanted}
+            target = _Target(wanted, waiting, tails)
+            self._add_transfer(("data", u, u), next(iter(readers.values())), source, target)
 
     def _tails(self, tasks: list[int], places: Iterable[int]) -> dict[int, float]:
         return {k: min(self.tail[v, k] for v in tasks) for k in places}
@@ -193,16 +196,17 @@ class IntegerModel:
             self._add_hop((*name, link), hops, present[link], routes, source, target)
         for pair, route in routes.items():
             for first, then in itertools.pairwise(route):
-                # Both hops are present for another pair, too, but in the other order: rare.
+                # Both hops may be present for other pairs, too, or in the other order.
                 turned = any(then in r and first in r[r.index(then) :] for r in routes.values())
                 when = [present[first], present[then]]
-                if turned:
+                if turned or len(target.waiting) > 1:
                     when = [source.at[pair[0]], target.at[pair[1]]]
                 arrival = self.start[(*name, first)] + int(hops[first] + request.startup[first])
                 self._add_if(self.start[(*name, then)] >= arrival, when)
-        lags = sum(int(hops[link] + request.startup[link]) * present[link] for link in present)
-        for waiting, wanted in target.waiting:
-            self._add_if(waiting >= source.ready + lags, [wanted])
+        if len(target.waiting) == 1:
+            ((waiting, _),) = target.waiting
+            lags = sum(int(hops[link] + request.startup[link]) * present[link] for link in present)
+            self._add_if(waiting >= source.ready + lags, [])
 
     def _present(
         self,
@@ -212,6 +216,12 @@ class IntegerModel:
         target: "_Target",
     ) -> Literal:
         """Whether the transfer takes a link: for tree networks one conjunction."""
+
+        def wanted_at(to: Collection[int]) -> Literal:
+            if len(target.waiting) == 1:
+                return self._at_one_of(target.at, to)
+            return self._any([target.at[k] for k in to])
+
         rows: dict[frozenset[int], list[int]] = {}
         for j in source.at:
             to = frozenset(k for k in target.at if link in routes.get((j, k), ()))
@@ -219,7 +229,7 @@ class IntegerModel:
                 rows.setdefault(to, []).append(j)
         return self._any(
             [
-                self._both(self._at_one_of(source.at, origins), self._at_one_of(target.at, to))
+                self._both(self._at_one_of(source.at, origins), wanted_at(to))
                 for to, origins in rows.items()
             ]
         )
@@ -250,9 +260,14 @@ class IntegerModel:
         self.start[key] = start
         if any(route[0] == link for *_, route in using):
             self._add_if(start >= source.ready, [present])
-        if any(route[-1] == link for *_, route in using):
-            for waiting, wanted in target.waiting:
-                self._add_if(waiting >= start + lag, [present, wanted])
+        arrivals: dict[int, list[int]] = {}
+        for j, k, route in using:
+            if route[-1] == link:
+                arrivals.setdefault(k, []).append(j)
+        for (k, origins), (waiting, at) in itertools.product(arrivals.items(), target.waiting):
+            if k in at:
+                sent = self._at_one_of(source.at, origins)
+                self._add_if(waiting >= start + lag, [sent, at[k]])
 
     def _add_resource(self, resource: int, uses: list["_Use"]) -> None:
         """No more at a time than there are servers, and what that says of the makespan."""
@@ -348,8 +363,8 @@ class _Source(NamedTuple):
 
 
 class _Target(NamedTuple):
-    """Where data goes: literals by place, what waits for it if a literal holds, what is after."""
+    """Where data goes: literals by place, what waits for it and where, what is after."""
 
     at: Mapping[int, Any]
-    waiting: list[tuple[Any, Any]]
+    waiting: Sequence[tuple[Any, Mapping[int, Any]]]
     tail: Mapping[int, float]

@@ -19,7 +19,7 @@ from offload_jax.graphs.decision import Schedule, Transfers
 
 Key = tuple[str, int, int, int]
 """What an operation is: ("task", v, 0, 0), or ("input", v, v, link), ("data", u, v, link) or
-("output", v, v, link); where results are sent once, ("data", u, place of the readers, link)."""
+("output", v, v, link); where results are sent once, ("data", u, u, link)."""
 
 # Fields of a request that are durations.
 _DURATIONS = ("seconds", "release", "startup", "input", "data", "output")
@@ -154,7 +154,7 @@ def operations(
 ) -> list[Operation]:
     """What a decision makes run and move, in the order in which a dispatcher books it."""
     steps: list[Operation] = []
-    sent: dict[tuple[int, int], list[tuple[Key, int | None]]] = {}
+    booked: set[Key] = set()
     position: dict[int, int] = {}
     num_places = len(request.servers)
 
@@ -166,15 +166,16 @@ def operations(
         after: list[tuple[Key, int | None]],
         released: int | None = None,
     ) -> list[tuple[Key, int | None]]:
-        """Books the hops of row `row` of a field; gives what waits for the data."""
-        if route is None:
-            steps.append(Operation((kind, *name, -1), None, None, released, after))
-            return [((kind, *name, -1), None)]
-        for link in route:
+        """Books the hops of row `row` of a field, each once; gives what waits for the data."""
+        for link in (-1,) if route is None else route:
             key = (kind, *name, link)
-            resource = num_places + link if request.serial[link] else None
-            steps.append(Operation(key, resource, (kind, (row, link)), released, after))
-            after, released = [(key, link)], None
+            if key not in booked:
+                booked.add(key)
+                serial = link >= 0 and request.serial[link]
+                duration = (kind, (row, link)) if link >= 0 else None
+                resource = num_places + link if serial else None
+                steps.append(Operation(key, resource, duration, released, after))
+            after, released = [(key, link if link >= 0 else None)], None
         return after
 
     for v in map(int, order):
@@ -185,11 +186,9 @@ def operations(
         for u, edge in sorted(request.edges_into[v], key=lambda pair: position[pair[0]]):
             ready: list[tuple[Key, int | None]] = [(("task", u, 0, 0), None)]
             if request.sends_data[edge] and place[u] != here:
-                # A result that is sent once is named by the place that it goes to.
-                name = (u, here if request.send_once else v)
-                if not (request.send_once and name in sent):
-                    sent[name] = move("data", name, edge, request.routes[place[u]][here], ready)
-                ready = sent[name]
+                # The hops of a result that is sent once are the same for all readers.
+                name = (u, u if request.send_once else v)
+                ready = move("data", name, edge, request.routes[place[u]][here], ready)
             after += ready
         waits = request.seconds[v, here] > 0 and request.servers[here] is not None
         key = ("task", v, 0, 0)
@@ -261,24 +260,24 @@ def schedule_of(request: TimedRequest, plan: Plan) -> Schedule:
         kind: np.full((2, num_tasks, *shape) if kind == "data" else (2, *shape), np.nan)
         for kind in ("input", "data", "output")
     }
-    # The hops of a result that is sent once stand at the first task that reads it there.
-    first: dict[tuple[int, int], int] = {}
+    # Where a hop stands: at its number on the route, and that of a result that is sent once at the
+    # first task, in the order, whose route has it.
+    stands: dict[Key, tuple[int, ...]] = {}
     for v in map(int, order):
-        for u, edge in request.edges_into[v]:
-            if request.sends_data[edge]:
-                first.setdefault((u, place[v]), v)
-    count: dict[tuple[str, int, int], int] = {}
+        home, here = int(request.home[v]), place[v]
+        moves: list[tuple[str, int, int, int, int, tuple[int, ...]]]
+        moves = [("input", v, v, home, here, (v,)), ("output", v, v, here, home, (v,))]
+        for u, _ in request.edges_into[v]:
+            name = u if request.send_once else v
+            moves.append(("data", u, name, place[u], here, (u, v)))
+        for kind, u, name, origin, target, row in moves:
+            for hop, link in enumerate(request.routes[origin][target] or ()):
+                stands.setdefault((kind, u, name, link), (*row, hop))
     for step in plan.sequence:
-        kind, u, v, link = step.key
-        if kind == "task" or link < 0:
-            continue
-        hop = count.setdefault((kind, u, v), 0)
-        count[kind, u, v] += 1
-        at: tuple[int, ...] = (u, hop)
-        if kind == "data":
-            at = (u, first[u, v] if request.send_once else v, hop)
-        hops[kind][(0, *at)] = times.start[step.key]
-        hops[kind][(1, *at)] = times.finish[step.key]
+        if step.key in stands:
+            at = stands[step.key]
+            hops[step.key[0]][(0, *at)] = times.start[step.key]
+            hops[step.key[0]][(1, *at)] = times.finish[step.key]
     return Schedule(
         makespan=np.asarray(times.makespan),
         start=start,
