@@ -1,12 +1,13 @@
 """Results that are computed once and reused while nothing they depend on has changed."""
 
+import ast
 import functools
 import hashlib
 import importlib.metadata
 import inspect
 import json
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import offload_jax as oj
 from experiments.reporting.files import as_json, write_json
 
 _PACKAGES = ("offload_jax", "jax", "jaxlib", "numpy", "flax", "optax")
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def cached(
@@ -24,7 +26,7 @@ def cached(
     """Results under `path` if they were made from the same, else computes and stores them.
 
     The same means: this config, these versions of packages, this back end, and the code of
-    `offload_jax` and of the file that `compute` stands in, byte for byte.
+    `offload_jax`, of the file that `compute` stands in and of what that imports, byte for byte.
 
     Args:
       path: a JSON file.
@@ -74,9 +76,41 @@ def total_cpu_seconds(results: Any) -> float:
 def versions(compute: Callable[..., Any]) -> dict[str, str]:
     """What makes the results of `compute`, besides its arguments."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    code = hashlib.sha256(_library_digest())
-    code.update(Path(inspect.getsourcefile(inspect.unwrap(compute)) or "").read_bytes())
-    return found | {"backend": jax.default_backend(), "code": code.hexdigest()}
+    source = Path(inspect.getsourcefile(inspect.unwrap(compute)) or "")
+    return found | {"backend": jax.default_backend(), "code": code_digest(source)}
+
+
+def code_digest(source: Path) -> str:
+    """Of a file, of what it imports from beside it or from this project, and of `offload_jax`.
+
+    Imports are followed wherever they stand in a file. The library is hashed whole, as it loads
+    some of its modules by name.
+    """
+    seen, todo = set(), [source.resolve()]
+    while todo:
+        path = todo.pop()
+        if path not in seen:
+            seen.add(path)
+            todo += _imported(path, (source.resolve().parent, _ROOT))
+    digest = hashlib.sha256(_library_digest())
+    for content in sorted(path.read_bytes() for path in seen):
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def _imported(path: Path, roots: Sequence[Path]) -> list[Path]:
+    """The files under `roots` that the import statements of a file name, and their packages."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())) if path.suffix == ".py" else ():
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    parts = [name.split(".") for name in names if name.split(".")[0] != oj.__name__]
+    packages = {tuple(part[: n + 1]) for part in parts for n in range(len(part))}
+    modules = [root.joinpath(*package) for root in roots for package in packages]
+    files = [file for m in modules for file in (m.with_suffix(".py"), m / "__init__.py")]
+    return [file for file in files if file.is_file()]
 
 
 @functools.cache
