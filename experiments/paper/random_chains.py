@@ -120,7 +120,12 @@ def _verdicts(less: Mapping[str, float], more: Mapping[str, float]) -> list[str]
 
 
 STAGE = Stage(
-    "random chains", compute, section, draw, options={"num": (int, "Requests a setting.")}
+    "random chains",
+    compute,
+    section,
+    draw,
+    options={"num": (int, "Requests a setting.")},
+    flags=("preset", "seed", "objective", "progress", "policy"),
 )
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,6 +55,23 @@ def define(values: flags.FlagValues, *names: str, **defaults: Any) -> None:
     for name in names:
         add, default, text = _FLAGS[name]
         add(name=name, default=defaults.get(name, default), help=text, flag_values=values)
+
+
+def check_choice(values: flags.FlagValues, choice: str, names: Mapping[str, Sequence[str]]) -> None:
+    """Refuses flags that would be ignored.
+
+    Args:
+      values: parsed flags.
+      choice: one of them.
+      names: for each of its values the flags that are of use with that value alone.
+
+    Raises:
+      ValueError: a flag is given that is for another value.
+    """
+    for value, theirs in names.items():
+        for name in theirs:
+            if value != values[choice].value and values[name].present:
+                raise ValueError(f"--{name}: is for --{choice}={value} only")
 
 
 def run(

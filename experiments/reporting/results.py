@@ -7,7 +7,7 @@ import importlib.metadata
 import inspect
 import json
 import resource
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import offload_jax as oj
 from experiments.reporting.files import as_json, write_json
 
 _PACKAGES = ("offload_jax", "jax", "jaxlib", "numpy", "flax", "optax")
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def cached(
@@ -81,34 +80,43 @@ def versions(compute: Callable[..., Any]) -> dict[str, str]:
 
 
 def code_digest(source: Path) -> str:
-    """Of a file, of what it imports from beside it or from this project, and of `offload_jax`.
-
-    Imports are followed wherever they stand in a file. The library is hashed whole, as it loads
-    some of its modules by name.
-    """
-    seen, todo = set(), [source.resolve()]
-    while todo:
-        path = todo.pop()
-        if path not in seen:
-            seen.add(path)
-            todo += _imported(path, (source.resolve().parent, _ROOT))
+    """Of a file, of what it imports, and of `offload_jax`, which loads some modules by name."""
     digest = hashlib.sha256(_library_digest())
-    for content in sorted(path.read_bytes() for path in seen):
+    for content in sorted(path.read_bytes() for path in imported_files(source)):
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
 
 
-def _imported(path: Path, roots: Sequence[Path]) -> list[Path]:
-    """The files under `roots` that the import statements of a file name, and their packages."""
+def imported_files(source: Path) -> set[Path]:
+    """A file and what it imports from beside it or from this project, and what that imports.
+
+    Imports are followed wherever they stand in a file; into `offload_jax` they are not.
+    """
+    roots = source.resolve().parent, Path(__file__).resolve().parents[2]
+    found, todo = set(), [source.resolve()]
+    while todo:
+        path = todo.pop()
+        if path not in found:
+            found.add(path)
+            todo += [f for root in roots for name in _imports(path) for f in _files(root, name)]
+    return found
+
+
+def _imports(path: Path) -> set[str]:
+    """Dotted names of modules, and of what is taken from them, in import statements."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())) if path.suffix == ".py" else ():
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    parts = [name.split(".") for name in names if name.split(".")[0] != oj.__name__]
-    packages = {tuple(part[: n + 1]) for part in parts for n in range(len(part))}
-    modules = [root.joinpath(*package) for root in roots for package in packages]
+    return {name for name in names if name.split(".")[0] != oj.__name__}
+
+
+def _files(root: Path, name: str) -> list[Path]:
+    """Those of a module under `root` and of the packages around it."""
+    parts = name.split(".")
+    modules = [root.joinpath(*parts[: n + 1]) for n in range(len(parts))]
     files = [file for m in modules for file in (m.with_suffix(".py"), m / "__init__.py")]
     return [file for file in files if file.is_file()]
 

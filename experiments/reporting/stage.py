@@ -1,6 +1,7 @@
 """An experiment: what it computes, draws and says. `experiments.reproduce` runs a list of them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,11 @@ class Settings:
         Raises:
           ValueError: an objective that is none, or a folder that nothing can be written to.
         """
-        given = {name: values[name].value for name in SETTINGS if name in values}
+        given: dict[str, Any] = {n: values[n].value for n in SETTINGS if n in values}
         if "objective" in given:
             given["objective"] = objective.parse(given["objective"])
-        for name in ("policy", "graph_policy"):
-            given[name.replace("policy", "policies")] = tuple(given.pop(name, None) or ())
+        given["policies"] = tuple(given.pop("policy", None) or ())
+        given["graph_policies"] = tuple(given.pop("graph_policy", None) or ())
         for name in ("workdir", "trace_dir", "graph_dir"):
             given[name] = Path(given[name]) if given.get(name) else None
         check_writable(given["workdir"], "workdir")
@@ -123,17 +124,21 @@ SETTINGS = (
 """The flags that `Settings` are made from."""
 
 
+def define(stage: Stage, values: flags.FlagValues) -> None:
+    """The flags of one stage."""
+    command_line.define(values, "workdir", *stage.flags)
+    if "graph_policy" in stage.flags:
+        flags.DEFINE_alias("policy", "graph_policy", flag_values=values)
+    for name, (kind, text) in stage.options.items():
+        _DEFINE[kind](name, None, text, flag_values=values)
+
+
 def script(stage: Stage) -> None:
     """The command line of one stage: runs it and prints its section."""
-
-    def define(values: flags.FlagValues) -> None:
-        command_line.define(values, "workdir", *stage.flags)
-        for name, (kind, text) in stage.options.items():
-            _DEFINE[kind](name, None, text, flag_values=values)
 
     def main(values: flags.FlagValues) -> None:
         settings = Settings.from_flags(values)
         given = {name: values[name].value for name in stage.options}
         print(stage.run(settings, **{k: v for k, v in given.items() if v is not None})[1])
 
-    command_line.run(main, define)
+    command_line.run(main, functools.partial(define, stage))

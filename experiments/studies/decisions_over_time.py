@@ -277,6 +277,7 @@ STAGE = Stage(
         "window": (int, "Samples that estimators look back on."),
         "at_end": (str, "Where a trace is too short: wrap or stop."),
     },
+    flags=("preset", "seed", "progress", "trace_dir", "policy"),
 )
 
 if __name__ == "__main__":

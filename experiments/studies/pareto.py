@@ -188,6 +188,7 @@ STAGE = Stage(
     section,
     draw,
     options={"num": (int, "Requests whose fronts are counted.")},
+    flags=("preset", "seed", "policy"),
 )
 
 if __name__ == "__main__":

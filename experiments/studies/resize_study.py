@@ -189,6 +189,7 @@ STAGE = Stage(
     section,
     draw,
     options={"num": (int, "Chains of each length.")},
+    flags=("preset", "seed", "objective", "policy"),
 )
 
 if __name__ == "__main__":
