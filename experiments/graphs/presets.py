@@ -121,6 +121,6 @@ def _ablations(num_epochs: int, trainings: int) -> dict[str, Row]:
 
 PRESETS = {
     # A minute, without a teacher; what the package ships is measured beside it.
-    "default": Preset({STUDENT: Row(_STUDENT, _for(_OWN, 10), "own", 1)}, {}),
+    "default": Preset({STUDENT: Row(_STUDENT, _for(_OWN, 10), "own", 1)}, {}, judged=200),
     "paper": Preset(_rows(teacher=40, student=20, trainings=5), _ablations(10, 3)),
 }

@@ -25,8 +25,10 @@ _STARTED = 0.15
 
 def start(output: Path, options: tuple[str, ...]) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "experiments.make_dataset", f"--output={output}", *options]
-        + ["--noprogress"],
+        [
+            *(sys.executable, "-m", "experiments.make_dataset"),
+            *(f"--output={output}", "--noprogress", *options),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
