@@ -86,7 +86,8 @@ def one_at_a_time(decided: oj.single.DecideGraph) -> Contender:
     """What `oj.single` gives, graph after graph."""
 
     def decide(problem: Problem) -> Outcome:
-        rows = [_fields(problem, row) for row in range(len(problem))]
+        arrays = jax.tree.map(np.asarray, problem)
+        rows = [_fields(arrays[row]) for row in range(len(problem))]
         decided(*rows[0])
         return _one_by_one(lambda row: decided(*row), rows, problem)
 
@@ -138,10 +139,10 @@ def _makespan(problem: Problem, decision: oj.graphs.Decision) -> np.ndarray:
     return test_sets.makespans(oj.graphs.graph_costs(problem, library=np), *decision)
 
 
-def _fields(problem: Problem, row: int) -> tuple[Any, ...]:
+def _fields(problem: Problem) -> tuple[Any, ...]:
     names = "cycles", "data", "depends", "input", "output"
     rates = "device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth"
-    values = (np.asarray(getattr(problem, name))[row] for name in (*names, *rates))
+    values = (np.asarray(getattr(problem, name)) for name in (*names, *rates))
     floats = (v if v.dtype == bool else v.astype(np.float64) for v in values)
     return (*floats, problem.edge_servers)
 
