@@ -17,6 +17,7 @@ from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 from offload_jax.graphs._numba.request import Request, unpack_rows
 from offload_jax.graphs._numba.search import search_request
 from offload_jax.graphs.decision import check_decision
+from offload_jax.graphs.problem import AXES
 
 Problem = oj.graphs.GraphProblem
 
@@ -86,8 +87,7 @@ def one_at_a_time(decided: oj.single.DecideGraph) -> Contender:
     """What `oj.single` gives, graph after graph."""
 
     def decide(problem: Problem) -> Outcome:
-        arrays = jax.tree.map(np.asarray, problem)
-        rows = [_fields(arrays[row]) for row in range(len(problem))]
+        rows = _rows(problem)
         decided(*rows[0])
         return _one_by_one(lambda row: decided(*row), rows, problem)
 
@@ -139,12 +139,15 @@ def _makespan(problem: Problem, decision: oj.graphs.Decision) -> np.ndarray:
     return test_sets.makespans(oj.graphs.graph_costs(problem, library=np), *decision)
 
 
-def _fields(problem: Problem) -> tuple[Any, ...]:
-    names = "cycles", "data", "depends", "input", "output"
-    rates = "device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth"
-    values = (np.asarray(getattr(problem, name)) for name in (*names, *rates))
-    floats = (v if v.dtype == bool else v.astype(np.float64) for v in values)
-    return (*floats, problem.edge_servers)
+def _rows(problem: Problem) -> list[tuple[Any, ...]]:
+    """The arguments of a `oj.single.DecideGraph` for each request."""
+    columns = []
+    for name, axes in AXES.items():
+        if name != "release":  # 0 in all of them
+            value = np.asarray(getattr(problem, name))
+            value = np.broadcast_to(value, (len(problem), *value.shape[value.ndim - axes :]))
+            columns.append(value if value.dtype == bool else value.astype(np.float64))
+    return [(*row, problem.edge_servers) for row in zip(*columns, strict=True)]
 
 
 def rules() -> Mapping[str, Contender]:
