@@ -37,6 +37,13 @@ def start(output: Path, options: tuple[str, ...]) -> subprocess.Popen:
     )
 
 
+def complete(output: Path, options: tuple[str, ...]) -> None:
+    process = start(output, options)
+    out, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
+    assert "samples in" in out
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -45,7 +52,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_forty_interrupts_are_clean(family: str, tmp_path: Path) -> None:
     options, draw = FAMILIES[family], random.Random(family)
     begin = time.monotonic()
-    assert start(tmp_path / "whole", options).wait() == 0
+    complete(tmp_path / "whole", options)
     seconds = time.monotonic() - begin
     failures, clean, number = [], [], 0
     while len(clean) < 20 and not failures:
@@ -63,5 +70,5 @@ def test_forty_interrupts_are_clean(family: str, tmp_path: Path) -> None:
             failures.append((process.returncode, errors))
     assert not failures
     for folder in clean[::6]:
-        assert start(folder, options).wait() == 0
+        complete(folder, options)
         assert contents(folder) == contents(tmp_path / "whole")
