@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+from absl import flags
 
 import offload_jax as oj
+from experiments.reporting import command_line
 from offload_jax.datasets import DatasetConfig, graphs
 from offload_jax.datasets.config import Config
 
@@ -65,7 +67,8 @@ def read(directory: Path, *, verify: bool) -> None:
         pass
 
 
-def main() -> None:
+def main(values: flags.FlagValues) -> None:
+    del values
     print("| samples | made, rows/s | read | read and checked | time of reading / making |")
     print("|---|---:|---:|---:|---:|")
     for name, config in CONFIGS.items():
@@ -80,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main, lambda values: None)

@@ -21,6 +21,7 @@ from absl import flags
 
 import offload_jax as oj
 from experiments.reporting import command_line
+from experiments.reporting.files import check_writable
 from offload_jax import workloads
 
 NETWORKS = {
@@ -89,6 +90,7 @@ def main(values: flags.FlagValues) -> None:
     Raises:
       RuntimeError, OSError: as `compile_program`; the folder of the output is not there.
     """
+    check_writable(Path(values.output).parent, "output")
     module = compile_program(shlex.split(values.compiler))
     content = {
         "module": base64.b64encode(module).decode(),

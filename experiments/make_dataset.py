@@ -28,6 +28,11 @@ from offload_jax.datasets.config import Config
 from offload_jax.datasets.manifest import load_manifest
 from offload_jax.datasets.workers import Worker
 
+_FAMILIES = {
+    "chains": ("scenario", "num_subtasks", "bandwidth_floor", "objective"),
+    "graphs": ("num_tasks", "time_limit"),
+}
+"""What samples are, and the flags that are about these samples only."""
 _SCENARIOS = {"wide": oj.scenarios.WIDE, "narrow": oj.scenarios.NARROW}
 
 
@@ -114,7 +119,7 @@ def define(values: flags.FlagValues) -> None:
             flags.DEFINE_enum,
         )
     )
-    choice("family", "chains", ("chains", "graphs"), "What the samples are.")
+    choice("family", "chains", tuple(_FAMILIES), "What the samples are.")
     text("scenario", "wide", "Chains: wide, narrow, or a JSON file.")
     integer("num_subtasks", None, "Chains: A, if not the scenario's own.")
     number("bandwidth_floor", None, "Chains: least bandwidth of both links, bytes per second.")
@@ -153,8 +158,6 @@ def chain_config(values: flags.FlagValues) -> DatasetConfig:
 
 def graph_config(values: flags.FlagValues) -> graphs.DatasetConfig:
     """What the flags ask for of task graphs."""
-    if objective.parse(values.objective) != oj.LATENCY:
-        raise ValueError("--objective: solvers for graphs minimise makespan only")
     return graphs.DatasetConfig(
         values.num,
         oj.graphs.scenarios.layered(values.num_tasks),
@@ -171,6 +174,7 @@ def main(values: flags.FlagValues) -> None:
     Raises:
       ValueError, OSError, ImportError: as `run` and `find_scenario`.
     """
+    command_line.check_choice(values, "family", _FAMILIES)
     if not values.output:
         raise ValueError("--output: say which directory the dataset goes to")
     config = graph_config(values) if values.family == "graphs" else chain_config(values)

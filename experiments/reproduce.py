@@ -11,16 +11,17 @@ import offload_jax as oj
 from experiments.graphs import (
     ablations,
     compare,
+    contenders,
     distill_student,
     gantt,
     generalization,
     real_graphs,
 )
-from experiments.paper import figure5, figure6, random_chains, table1
+from experiments.paper import evaluation, figure5, figure6, random_chains, table1
 from experiments.reporting import command_line, comparison, tables
 from experiments.reporting.files import write_text
 from experiments.reporting.results import cpu_seconds, total_cpu_seconds
-from experiments.reporting.stage import SHARED_FLAGS, Settings
+from experiments.reporting.stage import SETTINGS, Settings
 from experiments.studies import decision_map, decisions_over_time, pareto, real_tasks, resize_study
 from offload_jax import workloads
 
@@ -61,11 +62,14 @@ def run(settings: Settings, *, forget: bool = False) -> dict[str, Any]:
       The results of each stage by name.
 
     Raises:
-      ValueError: the traces are malformed, before any work; or the folder holds foreign files.
+      ValueError: traces, task graphs or policies of the user are bad, before any work; or the
+        folder holds foreign files.
     """
     if settings.trace_dir is not None:
         workloads.read_trace_dir(settings.trace_dir)
     real_graphs.read_graphs(settings.graph_dir)
+    evaluation.own_policies(settings)
+    contenders.own_policies(settings)
     partial = settings.workdir / "report.partial.md"
     results, sections = {}, []
     for stage in STAGES:
@@ -129,7 +133,7 @@ def main(values: flags.FlagValues) -> None:
 
 
 def define(values: flags.FlagValues) -> None:
-    command_line.define(values, *SHARED_FLAGS)
+    command_line.define(values, *SETTINGS)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from benchmarks.delay.chains import FAMILY
 from benchmarks.delay.family import Family
 from benchmarks.delay.measure import PROTOCOLS, Settings
 from experiments.reporting import command_line
+from experiments.reporting.files import check_writable
 
 _FLAGS = {
     "protocols": f"Some of {', '.join(PROTOCOLS)}.",
@@ -91,6 +92,7 @@ def main(values: flags.FlagValues) -> None:
     chosen |= {"protocols": tuple(values.protocols), "batch_sizes": _sizes(values.batch_sizes)}
     settings = Settings(**chosen)
     names = choose(values.policies, FAMILY, checkpoints)
+    check_writable(output, "output")
     report.read(output, FAMILY)  # a foreign file is named before anything is measured
     try:
         run.measure_all(

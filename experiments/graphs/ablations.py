@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.graphs import training
 from experiments.graphs.presets import PRESETS
-from experiments.reporting.stage import Settings, Stage, script
+from experiments.reporting.stage import TRAINING, Settings, Stage, script
 
 
 def compute(settings: Settings) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def _section(results: dict[str, Any], settings: Settings) -> str:
     )
 
 
-STAGE = Stage("ablations on task graphs", compute, _section, latency_only=True)
+STAGE = Stage("ablations on task graphs", compute, _section, latency_only=True, flags=TRAINING)
 
 if __name__ == "__main__":
     script(STAGE)

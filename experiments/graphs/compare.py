@@ -4,19 +4,21 @@ Writes results/graph_rules.json and figures/graph_quality.png.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 import offload_jax as oj
 from experiments.graphs import contenders, test_sets, training
-from experiments.graphs.presets import STUDENT, TEACHER
-from experiments.reporting import statistics, tables
+from experiments.graphs import presets as training_presets
+from experiments.graphs.presets import PACKAGED, STUDENT, TEACHER
+from experiments.reporting import own_policies, statistics, tables
 from experiments.reporting.plots import MARKERS, PALETTE, figure, plain_numbers
 from experiments.reporting.results import cached
-from experiments.reporting.stage import Settings, Stage, script
+from experiments.reporting.stage import TRAINING, Settings, Stage, script
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
+from offload_jax.learning import checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +45,7 @@ class Preset:
 
 
 PRESETS = {
-    "default": Preset(
-        1000, 200, {12: 50, 20: 20, 50: 0}, (16, 64), (16, 64), (1000, 20_000), (5.0,)
-    ),
+    "default": Preset(1000, 200, {12: 50, 20: 20, 50: 0}, (64,), (16, 64), (1000, 20_000), (5.0,)),
     "paper": Preset(
         1000,
         1000,
@@ -57,6 +57,8 @@ PRESETS = {
     ),
 }
 BEST_PLACE = "best single place"
+LEARNED = {TEACHER: "teacher", STUDENT: "student"}
+"""What is compared, by the name of its checkpoint."""
 # Device to edge, bytes per second.
 LINKS = {
     "below 1 MB/s": (0.0, 1e6),
@@ -76,15 +78,27 @@ def compute(settings: Settings) -> dict[str, Any]:
       `interval`, `seconds` a decision, the number of `graphs`, the share `proven`, and `by_link`
       the ratio for each kind of link, None where there are too few.
     """
-    preset = PRESETS[settings.preset]
-    learned = {name: training.trained(name, settings)["digest"] for name in (TEACHER, STUDENT)}
-    config = {"preset": dataclasses.asdict(preset), "digests": _digests(), "learned": learned}
+    preset, mine = PRESETS[settings.preset], contenders.own_policies(settings)
+    trained = {
+        name: training.trained(name, settings)["digest"]
+        for name in training_presets.PRESETS[settings.preset].rows
+        if name in LEARNED
+    }
+    packaged = oj.graphs.policies.student()
+    config = {
+        "preset": dataclasses.asdict(preset),
+        "digests": _digests(),
+        "learned": trained,
+        "packaged": checkpoints.digest(packaged.params),
+        "own": {name: own_policies.digest(name) for name in mine},
+    }
 
     def compute_all() -> dict[str, Any]:
-        teacher, student = (
-            oj.graphs.policies.load(training.checkpoint(name, settings)) for name in learned
-        )
-        return _compute_all(preset, teacher, student)
+        learned = {
+            LEARNED[name]: oj.graphs.policies.load(training.checkpoint(name, settings))
+            for name in trained
+        }
+        return _compute_all(preset, learned | {PACKAGED: packaged}, mine)
 
     return cached(settings.result("graph_rules"), config, compute_all)
 
@@ -94,17 +108,21 @@ def _digests() -> dict[str, str]:
 
 
 def _compute_all(
-    preset: Preset, teacher: LearnedGraphPolicy, student: LearnedGraphPolicy
+    preset: Preset,
+    learned: Mapping[str, LearnedGraphPolicy],
+    mine: Mapping[str, Callable[[oj.graphs.GraphProblem], oj.graphs.Decision]],
 ) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for size in test_sets.SIZES:
         entries: dict[str, tuple[contenders.Contender, int]] = {
             name: (contender, preset.rules) for name, contender in contenders.rules().items()
         }
-        entries["teacher"] = contenders.learned(teacher), preset.rules
-        entries["student"] = contenders.learned(student), preset.rules
-        for num in preset.sampled:
-            entries[f"student, best of {num}"] = contenders.sampled(student, num), preset.search
+        for name, own in mine.items():
+            entries[name] = contenders.as_it_is(own), preset.rules
+        for name, policy in learned.items():
+            entries[name] = contenders.learned(policy), preset.rules
+            for num in preset.sampled if name != LEARNED[TEACHER] else ():
+                entries[f"{name}, best of {num}"] = contenders.sampled(policy, num), preset.search
         for num in preset.perturbed:
             graphs = max(20, min(preset.search, 16 * preset.rules // num))
             entries[f"perturbed, best of {num}"] = contenders.perturbed(num), graphs
@@ -254,7 +272,9 @@ def draw_quality(path: Any, results: Mapping[str, Any]) -> None:
         fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
 
 
-STAGE = Stage("task graphs", compute, _section, _draw, latency_only=True)
+STAGE = Stage(
+    "task graphs", compute, _section, _draw, latency_only=True, flags=(*TRAINING, "graph_policy")
+)
 
 if __name__ == "__main__":
     script(STAGE)

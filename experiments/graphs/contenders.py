@@ -9,10 +9,15 @@ import jax
 import numpy as np
 
 import offload_jax as oj
+from experiments.graphs import test_sets
+from experiments.reporting import own_policies as own
+from experiments.reporting.stage import Settings
 from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
-from offload_jax.graphs._numba.request import unpack_rows
+from offload_jax.graphs._numba.request import Request, unpack_rows
 from offload_jax.graphs._numba.search import search_request
+from offload_jax.graphs.decision import check_decision
+from offload_jax.graphs.problem import AXES
 
 Problem = oj.graphs.GraphProblem
 
@@ -40,14 +45,16 @@ LIST_SCHEDULING = ("heft", "cpop", "peft")
 
 def in_a_batch(policy: Callable[[Problem], oj.graphs.Decision]) -> Contender:
     """A policy in JAX: all graphs in one compiled call, the second one timed."""
-    return _timed(jax.jit(policy))
+    return as_it_is(jax.jit(policy))
 
 
-def _timed(decided: Callable[[Problem], oj.graphs.Decision]) -> Contender:
+def as_it_is(policy: Callable[[Problem], oj.graphs.Decision]) -> Contender:
+    """All graphs in one call, the second one timed."""
+
     def decide(problem: Problem) -> Outcome:
-        decision = jax.block_until_ready(decided(problem))
+        decision = jax.block_until_ready(policy(problem))
         start = time.perf_counter()
-        jax.block_until_ready(decided(problem))
+        jax.block_until_ready(policy(problem))
         seconds = (time.perf_counter() - start) / len(problem)
         return Outcome(_makespan(problem, decision), seconds)
 
@@ -56,12 +63,12 @@ def _timed(decided: Callable[[Problem], oj.graphs.Decision]) -> Contender:
 
 def learned(policy: LearnedGraphPolicy) -> Contender:
     """The most probable schedule; policies of one network are one program."""
-    return _timed(lambda problem: _most_probable(policy.config, policy.params, problem))
+    return as_it_is(lambda problem: _most_probable(policy.config, policy.params, problem))
 
 
 def sampled(policy: LearnedGraphPolicy, num: int) -> Contender:
     """A learned policy, the best of `num` sampled schedules."""
-    return _timed(lambda problem: _best_of(policy.config, policy.params, num, problem))
+    return as_it_is(lambda problem: _best_of(policy.config, policy.params, num, problem))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -76,18 +83,13 @@ def _best_of(
     return LearnedGraphPolicy(config, params).best_of(num)(problem, jax.random.key(0))
 
 
-def one_at_a_time(rule: str) -> Contender:
-    """A rule by `oj.single.graph`, graph after graph."""
+def one_at_a_time(decided: oj.single.DecideGraph) -> Contender:
+    """What `oj.single` gives, graph after graph."""
 
     def decide(problem: Problem) -> Outcome:
-        rows = [_fields(problem, row) for row in range(len(problem))]
-        decided = oj.single.graph(method=rule)
+        rows = _rows(problem)
         decided(*rows[0])
-        start = time.perf_counter()
-        decisions = [decided(*row) for row in rows]
-        seconds = (time.perf_counter() - start) / len(problem)
-        place, order = (np.stack(part) for part in zip(*decisions, strict=True))
-        return Outcome(_makespan(problem, oj.graphs.Decision(place, order)), seconds)
+        return _one_by_one(lambda row: decided(*row), rows, problem)
 
     return decide
 
@@ -95,19 +97,23 @@ def one_at_a_time(rule: str) -> Contender:
 def search(num_simulations: int) -> Contender:
     """Annealing, one graph after the other on one core."""
 
+    def decided(request: Request, num_simulations: int = num_simulations) -> Any:
+        return search_request(request, num_simulations=num_simulations, time_limit=None, seed=0)
+
     def decide(problem: Problem) -> Outcome:
         requests = list(unpack_rows(oj.graphs.graph_costs(problem, library=np)))
-        search_request(requests[0], num_simulations=100, time_limit=None, seed=0)
-        start = time.perf_counter()
-        found = [
-            search_request(request, num_simulations=num_simulations, time_limit=None, seed=0)
-            for request in requests
-        ]
-        seconds = (time.perf_counter() - start) / len(problem)
-        place, order = (np.stack(part) for part in zip(*found, strict=True))
-        return Outcome(_makespan(problem, oj.graphs.Decision(place, order)), seconds)
+        decided(requests[0], num_simulations=100)
+        return _one_by_one(decided, requests, problem)
 
     return decide
+
+
+def _one_by_one(decided: Callable[[Any], Any], rows: list[Any], problem: Problem) -> Outcome:
+    start = time.perf_counter()
+    decisions = [decided(row) for row in rows]
+    seconds = (time.perf_counter() - start) / len(rows)
+    place, order = (np.stack(part) for part in zip(*decisions, strict=True))
+    return Outcome(_makespan(problem, oj.graphs.Decision(place, order)), seconds)
 
 
 def cpsat(time_limit: float) -> Contender:
@@ -130,26 +136,42 @@ def cpsat(time_limit: float) -> Contender:
 
 
 def _makespan(problem: Problem, decision: oj.graphs.Decision) -> np.ndarray:
-    return np.asarray(oj.graphs.simulate(problem, *decision).makespan, np.float64)
+    return test_sets.makespans(oj.graphs.graph_costs(problem, library=np), *decision)
 
 
-def _fields(problem: Problem, row: int) -> tuple[Any, ...]:
-    one = jax.tree.map(np.asarray, problem[row])
-    names = "cycles", "data", "depends", "input", "output"
-    rates = "device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth"
-    return tuple(
-        value if value.dtype == bool else value.astype(np.float64)
-        for value in (getattr(one, name) for name in (*names, *rates))
-    )
+def _rows(problem: Problem) -> list[tuple[Any, ...]]:
+    """The arguments of a `oj.single.DecideGraph` for each request."""
+    columns = []
+    for name, axes in AXES.items():
+        if name != "release":  # 0 in all of them
+            value = np.asarray(getattr(problem, name))
+            value = np.broadcast_to(value, (len(problem), *value.shape[value.ndim - axes :]))
+            columns.append(value if value.dtype == bool else value.astype(np.float64))
+    return [(*row, problem.edge_servers) for row in zip(*columns, strict=True)]
 
 
 def rules() -> Mapping[str, Contender]:
     """Every rule by name; what takes a place alone comes first."""
     policies = oj.graphs.policies
     found = {name: in_a_batch(getattr(policies, name)) for name in (*PLACES, "random", "greedy")}
-    return found | {name: one_at_a_time(name) for name in LIST_SCHEDULING}
+    single = {name: one_at_a_time(oj.single.graph(method=name)) for name in LIST_SCHEDULING}
+    return found | single
 
 
 def perturbed(num: int) -> Contender:
     """Perturbed greedy, the best of `num`."""
     return in_a_batch(lambda problem: oj.graphs.policies.perturbed(problem, num=num))
+
+
+def own_policies(settings: Settings) -> dict[str, Callable[[Problem], oj.graphs.Decision]]:
+    """The user's own policies.
+
+    Raises:
+      ValueError: one cannot be imported or does not decide.
+    """
+    problem = oj.graphs.scenarios.sample(jax.random.key(0), oj.graphs.scenarios.layered(6), 2)
+    return own.load(settings.graph_policies, "graph_policy", problem, _judge)
+
+
+def _judge(problem: Problem, decision: oj.graphs.Decision) -> None:
+    check_decision(problem.depends, len(PLACES), *decision)

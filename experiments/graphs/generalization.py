@@ -12,11 +12,12 @@ import numpy as np
 
 import offload_jax as oj
 from experiments.graphs import contenders, real_graphs, training
-from experiments.graphs.presets import STUDENT
+from experiments.graphs.presets import PACKAGED, STUDENT
 from experiments.reporting import statistics, tables
 from experiments.reporting.results import cached
-from experiments.reporting.stage import Settings, Stage, script
+from experiments.reporting.stage import TRAINING, Settings, Stage, script
 from offload_jax import workloads
+from offload_jax.learning import checkpoints
 
 NUM = {"default": 100, "paper": 1000}
 SIMULATIONS = 20_000
@@ -55,21 +56,25 @@ def compute(settings: Settings) -> dict[str, Any]:
     """
     graphs = real_graphs.read_graphs(settings.graph_dir)
     student = training.trained(STUDENT, settings)
+    packaged = oj.graphs.policies.student()
     config = {
         "student": student["digest"],
+        "packaged": checkpoints.digest(packaged.params),
         "num": NUM[settings.preset],
         "scenarios": {name: dataclasses.asdict(each) for name, each in SCENARIOS.items()},
         "graphs": {name: [len(g.names), float(g.cycles.sum())] for name, g in graphs.items()},
     }
 
     def compute_all() -> dict[str, Any]:
-        policy = oj.graphs.policies.load(training.checkpoint(STUDENT, settings))
-        ways: dict[str, contenders.Contender] = {
-            "greedy": contenders.in_a_batch(oj.graphs.policies.greedy),
-            "student": contenders.learned(policy),
-            f"student, best of {SAMPLES}": contenders.sampled(policy, SAMPLES),
-            f"search, {SIMULATIONS} simulations": contenders.search(SIMULATIONS),
+        policies = {
+            "student": oj.graphs.policies.load(training.checkpoint(STUDENT, settings)),
+            PACKAGED: packaged,
         }
+        ways = {"greedy": contenders.one_at_a_time(oj.single.graph(method="greedy"))}
+        for name, policy in policies.items():
+            for way, num in ((name, None), (f"{name}, best of {SAMPLES}", SAMPLES)):
+                ways[way] = contenders.one_at_a_time(oj.single.learned(policy, best_of=num))
+        ways[f"search, {SIMULATIONS} simulations"] = contenders.search(SIMULATIONS)
         results = {}
         for number, (name, scenario) in enumerate(SCENARIOS.items()):
             key = jax.random.fold_in(jax.random.key(_KEY), number)
@@ -134,7 +139,9 @@ def _section(results: dict[str, Any], settings: Settings) -> str:
     )
 
 
-STAGE = Stage("student elsewhere", compute, _section, latency_only=True)
+STAGE = Stage(
+    "student elsewhere", compute, _section, latency_only=True, flags=(*TRAINING, "graph_dir")
+)
 
 if __name__ == "__main__":
     script(STAGE)

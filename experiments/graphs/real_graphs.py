@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import offload_jax as oj
+from experiments.graphs import test_sets
 from experiments.reporting import tables
 from experiments.reporting.plots import PALETTE, figure
 from experiments.reporting.results import cached
@@ -123,7 +124,7 @@ def _cases(graph: oj.graphs.TaskGraph) -> dict[str, Any]:
 
 
 def _makespan(problem: oj.graphs.GraphProblem, decision: oj.graphs.Decision) -> np.ndarray:
-    return np.asarray(oj.graphs.simulate(problem, *decision).makespan, np.float64)
+    return test_sets.makespans(oj.graphs.graph_costs(problem, library=np), *decision)
 
 
 def _gains(cases: list[dict[str, Any]], method: str) -> np.ndarray:
@@ -185,7 +186,7 @@ def _draw(results: dict[str, Any], settings: Settings) -> None:
         axes.set_xlabel("gain of search over the best single place, % of its makespan (line: mean)")
 
 
-STAGE = Stage("real task graphs", compute, _section, _draw, latency_only=True)
+STAGE = Stage("real task graphs", compute, _section, _draw, latency_only=True, flags=("graph_dir",))
 
 if __name__ == "__main__":
     script(STAGE)

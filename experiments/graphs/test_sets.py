@@ -76,6 +76,21 @@ def best_known(num_tasks: int, num: int = NUM) -> BestKnown:
     )
 
 
+def makespans(costs: oj.graphs.GraphCosts, place: Any, order: Any) -> np.ndarray:
+    """Seconds of decisions about a batch, in float64.
+
+    By the compiled loop: JAX would take seconds to compile `simulate` for each number of graphs and
+    of tasks.
+    """
+    from offload_jax.graphs._numba.request import unpack_rows
+    from offload_jax.graphs._numba.simulator import makespan_of
+
+    requests = list(unpack_rows(costs))
+    shape = (len(requests), costs.num_tasks)
+    decisions = [np.array(np.broadcast_to(part, shape), np.int64) for part in (place, order)]
+    return np.array([makespan_of(*row) for row in zip(requests, *decisions, strict=True)])
+
+
 def improve(num_tasks: int, *, simulations: int, time_limit: float, progress: bool = True) -> Path:
     """Looks for better makespans and proofs, and stores them.
 
@@ -137,8 +152,7 @@ def _solve(
     """Makespan, lower bound and status of some of the graphs, in float64."""
     from offload_jax.cpsat import statuses
     from offload_jax.graphs._cpsat import solve as cpsat
-    from offload_jax.graphs._numba import lower_bound, search
-    from offload_jax.graphs._numba.request import unpack_rows
+    from offload_jax.graphs._numba import search
 
     costs = oj.graphs.graph_costs(problem[rows.start : rows.stop], library=np)
     decisions = search.search(costs, num_simulations=simulations)
@@ -147,11 +161,8 @@ def _solve(
         found = cpsat.solve_batch(costs, decisions, time_limit=time_limit, progress=False)
         columns = found.cost, found.lower_bound, statuses(found)
     else:
-        place, order = (part.astype(np.int64) for part in decisions)
-        requests = zip(unpack_rows(costs), place, order, strict=True)
-        makespans = [lower_bound.score(*request)[0] for request in requests]
         bounds = np.asarray(oj.graphs.lower_bound(costs), np.float64)
-        columns = makespans, bounds, ["SEARCH"] * len(rows)
+        columns = makespans(costs, *decisions), bounds, ["SEARCH"] * len(rows)
     return [
         {"makespan": float(m), "lower_bound": float(b), "status": str(s)}
         for m, b, s in zip(*columns, strict=True)

@@ -74,6 +74,22 @@ def trained(name: str, settings: Settings) -> dict[str, Any]:
     return cached(path, config, compute)
 
 
+def packaged(settings: Settings) -> dict[str, Any]:
+    """The same of the student in the package, but for what is known of its training."""
+    preset, policy = PRESETS[settings.preset], oj.graphs.policies.student()
+    config = {
+        "digest": checkpoints.digest(policy.params),
+        "judged": preset.judged,
+        "samples": preset.samples,
+    }
+
+    def compute() -> dict[str, Any]:
+        results = {str(size): _judge(policy, size, preset) for size in test_sets.SIZES}
+        return {"trainings": "", "parameters": num_parameters(policy.config), **config, **results}
+
+    return cached(settings.result("graph_packaged"), config, compute)
+
+
 def _train(
     name: str, row: Row, preset: Preset, settings: Settings, seed: int, *, keep: bool
 ) -> LearnedGraphPolicy:
@@ -125,10 +141,12 @@ def _judge(policy: LearnedGraphPolicy, size: int, preset: Preset) -> dict[str, f
     """Mean ratios to the best known makespans of the test graphs."""
     problem = test_sets.problems(size, preset.judged)
     best = test_sets.best_known(size, preset.judged).makespan
-    ways = {"one": contenders.learned(policy)}
-    for num in preset.samples:
-        ways[f"best_of_{num}"] = contenders.sampled(policy, num)
-    return {way: float(np.mean(decide(problem).makespan / best)) for way, decide in ways.items()}
+    ways = {"one": None} | {f"best_of_{num}": num for num in preset.samples}
+    found = {}
+    for way, num in ways.items():
+        decide = contenders.one_at_a_time(oj.single.learned(policy, best_of=num))
+        found[way] = float(np.mean(decide(problem).makespan / best))
+    return found
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:

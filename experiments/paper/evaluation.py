@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 import offload_jax as oj
+from experiments.reporting import own_policies as own
 from experiments.reporting.stage import Settings
 from experiments.reporting.statistics import mean_and_interval
 from offload_jax.chains.policies import Policy
@@ -76,27 +77,39 @@ def evaluate(
     return metrics
 
 
-def load_trained(settings: Settings) -> dict[str, Any]:
-    """Every policy for chains under `checkpoints/` by its name, none if there is no such folder.
+def load_policies(settings: Settings) -> dict[str, Any]:
+    """Every policy for chains under `checkpoints/` by its name, and the user's own.
 
-    Those for task graphs lie beside them; their names begin with "graph_".
+    Policies for task graphs lie beside them; their names begin with "graph_".
 
     Raises:
-      ValueError: a checkpoint cannot be restored.
+      ValueError: a checkpoint cannot be restored, or a policy is bad.
     """
     folder = settings.workdir / "checkpoints"
-    if not folder.is_dir():
-        return {}
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return {
         path.name: oj.policies.load(path)
-        for path in sorted(folder.iterdir())
+        for path in paths
         if path.is_dir() and not path.name.startswith((".", "graph_"))
-    }
+    } | own_policies(settings)
+
+
+def own_policies(settings: Settings) -> dict[str, Policy]:
+    """The user's own policies.
+
+    Raises:
+      ValueError: one cannot be imported or does not decide.
+    """
+    problem = sample_requests(LITERAL, 2)
+    return own.load(settings.policies, "policy", problem, oj.latency)
 
 
 def digests(policies: Mapping[str, Any]) -> dict[str, str]:
-    """What results depend on: the weights of trained policies, by name."""
-    return {name: checkpoints.digest(policy.params) for name, policy in policies.items()}
+    """What results depend on, by name: the weights of trained policies, the code of the user's."""
+    return {
+        name: checkpoints.digest(policy.params) if hasattr(policy, "params") else own.digest(name)
+        for name, policy in policies.items()
+    }
 
 
 def at_any_length(policy: Policy, objective: oj.Objective = oj.LATENCY) -> Policy:

@@ -10,7 +10,7 @@ from experiments.paper import evaluation, presets, random_chains
 from experiments.paper.evaluation import FLOORED, LITERAL
 from experiments.paper.training import trained
 from experiments.reporting import comparison, tables
-from experiments.reporting.stage import Settings, Stage, script
+from experiments.reporting.stage import TRAINING, Settings, Stage, script
 
 CLAIMS = (
     ("large_dil_paper", "greedy"),
@@ -107,7 +107,7 @@ def section(results: Mapping[str, Any], settings: Settings) -> str:
     )
 
 
-STAGE = Stage("figure 5", compute, section, draw)
+STAGE = Stage("figure 5", compute, section, draw, flags=(*TRAINING, "objective", "policy"))
 
 if __name__ == "__main__":
     script(STAGE)

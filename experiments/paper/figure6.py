@@ -13,10 +13,10 @@ from experiments.paper import presets, random_chains
 from experiments.paper.evaluation import LITERAL, NARROW
 from experiments.paper.training import trained
 from experiments.reporting import comparison, plots
-from experiments.reporting.stage import Settings, Stage, script
+from experiments.reporting.stage import TRAINING, Settings, Stage, script
 
 _STUDENTS = ("kd_dil", "kd_dil_paper", "baseline_dil")
-_UNTRAINED = ("optimal", "greedy", "greedy_with_return")
+_LEFT_OUT = ("local", "edge", "cloud", "random")
 CLAIMS = tuple(
     (student, other)
     for student in ("kd_dil_paper", "kd_dil")
@@ -41,16 +41,16 @@ def rows_of(results: Mapping[str, Any], scenario: str = LITERAL) -> dict[str, An
     """Metrics of every policy in one scenario."""
     untrained = results["untrained"][scenario]
     learned = {name: entry[scenario] for name, entry in results["trained"].items()}
-    return {name: untrained[name] for name in _UNTRAINED} | learned
+    return {name: row for name, row in untrained.items() if name not in _LEFT_OUT} | learned
 
 
 def draw(results: Mapping[str, Any], settings: Settings) -> None:
     """The bars, how the students learnt, and the sweep over T."""
     rows = rows_of(results)
-    shown = (*_UNTRAINED, *_STUDENTS, "drl_small")
+    learned = results["trained"].keys() - {*_STUDENTS, "drl_small"}
     comparison.bars(
         settings.figure("figure6"),
-        {"wide test requests": {name: rows[name] for name in shown}},
+        {"wide test requests": {name: rows[name] for name in rows if name not in learned}},
         quantity=settings.quantity,
         heading=f"Small networks, {_num_requests(results)} narrow training requests",
     )
@@ -121,7 +121,7 @@ def section(results: Mapping[str, Any], settings: Settings) -> str:
     )
 
 
-STAGE = Stage("figure 6", compute, section, draw)
+STAGE = Stage("figure 6", compute, section, draw, flags=(*TRAINING, "objective", "policy"))
 
 if __name__ == "__main__":
     script(STAGE)

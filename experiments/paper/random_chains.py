@@ -31,7 +31,8 @@ def compute(settings: Settings, *, num: int | None = None) -> dict[str, Any]:
       `scenarios`: setting -> policy -> metrics; `requests`: how many of each.
     """
     num = num or presets.of(settings).num_test
-    policies = oj.policies.untrained(settings.seed, settings.objective)
+    own = evaluation.own_policies(settings)
+    policies = oj.policies.untrained(settings.seed, settings.objective) | own
 
     def evaluate(scenario: str) -> dict[str, Any]:
         problem = evaluation.sample_requests(scenario, num)
@@ -55,6 +56,7 @@ def compute(settings: Settings, *, num: int | None = None) -> dict[str, Any]:
         "seed": settings.seed,
         "objective": dataclasses.asdict(settings.objective),
         "scenarios": [dataclasses.asdict(each) for each in evaluation.scenarios().values()],
+        "own": evaluation.digests(own),
     }
     return cached(settings.result("random_chains"), config, compute_all)
 
@@ -118,7 +120,12 @@ def _verdicts(less: Mapping[str, float], more: Mapping[str, float]) -> list[str]
 
 
 STAGE = Stage(
-    "random chains", compute, section, draw, options={"num": (int, "Requests a setting.")}
+    "random chains",
+    compute,
+    section,
+    draw,
+    options={"num": (int, "Requests a setting.")},
+    flags=("preset", "seed", "objective", "progress", "policy"),
 )
 
 if __name__ == "__main__":

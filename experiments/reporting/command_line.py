@@ -2,11 +2,13 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from absl import app, flags, logging
+from absl import flags, logging
+
+from experiments.reporting import interrupts
 
 PRESETS = ("default", "paper")
 """Names of sizes and recipes: minutes, or the sizes of the paper (about an hour)."""
@@ -28,6 +30,16 @@ _FLAGS: dict[str, tuple[Callable[..., Any], Any, str]] = {
     "tensorboard": (flags.DEFINE_bool, False, "Write TensorBoard files of trainings too."),
     "trace_dir": (flags.DEFINE_string, None, "Folder of recorded bandwidth traces."),
     "graph_dir": (flags.DEFINE_string, None, "Folder of task graphs: .gv, .dot, .json, .stg."),
+    "policy": (
+        flags.DEFINE_multi_string,
+        None,
+        "Policy for chains of your own, module:function; may be given several times.",
+    ),
+    "graph_policy": (
+        flags.DEFINE_multi_string,
+        None,
+        "Policy for task graphs of your own, module:function; may be given several times.",
+    ),
 }
 
 
@@ -37,7 +49,7 @@ def define(values: flags.FlagValues, *names: str, **defaults: Any) -> None:
     Args:
       values: where; `run` and `execute` pass them on.
       names: out of `workdir`, `preset`, `seed`, `objective`, `progress`, `tensorboard`,
-        `trace_dir`, `graph_dir`.
+        `trace_dir`, `graph_dir`, `policy`, `graph_policy`.
       defaults: of these flags, where they are not the common ones.
     """
     for name in names:
@@ -45,12 +57,29 @@ def define(values: flags.FlagValues, *names: str, **defaults: Any) -> None:
         add(name=name, default=defaults.get(name, default), help=text, flag_values=values)
 
 
+def check_choice(values: flags.FlagValues, choice: str, names: Mapping[str, Sequence[str]]) -> None:
+    """Refuses flags that would be ignored.
+
+    Args:
+      values: parsed flags.
+      choice: one of them.
+      names: for each of its values the flags that are of use with that value alone.
+
+    Raises:
+      ValueError: a flag is given that is for another value.
+    """
+    for value, theirs in names.items():
+        for name in theirs:
+            if value != values[choice].value and values[name].present:
+                raise ValueError(f"--{name}: is for --{choice}={value} only")
+
+
 def run(
     main: Callable[[flags.FlagValues], Any],
     define: Callable[[flags.FlagValues], Any],
     *,
     resume: Callable[[flags.FlagValues], str] | None = None,
-) -> None:
+) -> NoReturn:
     """Defines flags, parses the command line, calls `main` with the flags and ends the process.
 
     Args:
@@ -58,10 +87,17 @@ def run(
       define: defines its flags.
       resume: see `execute`.
     """
-    define(flags.FLAGS)
+    # Not `flags.FLAGS`, which has what every imported package defines too.
+    values = flags.FlagValues()
+    define(values)
     # jax reports at INFO the platforms that it did not find, orbax every step of every checkpoint.
-    flags.FLAGS.verbosity = logging.WARNING  # type: ignore[assignment]
-    app.run(lambda argv: sys.exit(execute(main, flags.FLAGS, resume=resume)), flags_parser=_parse)
+    logging.set_verbosity(logging.WARNING)
+
+    def parse_and_execute() -> int:
+        status = _parse(values, sys.argv)
+        return execute(main, values, resume=resume) if status is None else status
+
+    interrupts.run(parse_and_execute)
 
 
 def execute(
@@ -78,7 +114,7 @@ def execute(
       resume: says how to go on after an interruption or on a full disk, if not by running again.
 
     Returns:
-      The exit status: what `main` returned, 1 after an error, 130 if interrupted.
+      The exit status: what `main` returned, 1 after an error, 130 after Ctrl-C.
     """
 
     def hint() -> str:
@@ -88,7 +124,7 @@ def execute(
         return main(values) or 0
     except KeyboardInterrupt:
         _say(f"interrupted; {hint()}")
-        return 130
+        return interrupts.STATUS
     except BlockingIOError as error:
         _say(f"{error.filename}: {error.strerror}")
     except OSError as error:
@@ -98,16 +134,27 @@ def execute(
     return 1
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _parse(values: flags.FlagValues, argv: list[str]) -> int | None:
+    """Parses the command line; gives the exit status where that is all there is to do."""
+    if {"--help", "-h"} & set(argv):
+        print(_help(values))
+        return 0
     try:
-        (_, *rest) = flags.FLAGS(argv)
+        (_, *rest) = values(argv)
     except flags.Error as error:
         _say(str(error))
-        sys.exit(1)
+        return 1
     if rest:
         _say(f"unexpected argument {rest[0]!r}")
-        sys.exit(1)
-    return argv[:1]
+        return 1
+    return None
+
+
+def _help(values: flags.FlagValues) -> str:
+    """What the script is and its flags with their defaults, without the modules they stand in."""
+    text = values.get_help(include_special_flags=False)
+    described = [line for line in text.splitlines() if line.startswith(" ")]
+    return "\n".join([sys.modules["__main__"].__doc__ or "", "Flags:", *described])
 
 
 def _say(message: str) -> None:

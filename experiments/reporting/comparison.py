@@ -34,6 +34,8 @@ and `per_seed`, the ratio of means of every training, where there were trainings
 
 def label(name: str) -> str:
     """What a figure calls a policy; a number at the end of its name is its temperature."""
+    if ":" in name:  # of the user's own
+        return name.replace(":", ":\n")
     kind, _, number = name.rpartition("_")
     if number.isdecimal() and kind in _LABELS:
         return _LABELS[kind].format(number)

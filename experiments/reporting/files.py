@@ -1,12 +1,29 @@
 """Files that appear whole or not at all."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from offload_jax.files import replace_file
+
+
+def check_writable(folder: Path, flag: str) -> None:
+    """Refuses a folder that cannot be made or written to, before anything is computed for it.
+
+    Raises:
+      ValueError: names the flag, the folder and the reason.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"--{flag}={folder}: cannot be written to ({there}: {error.strerror})"
+        ) from None
 
 
 def write_text(path: Path, text: str) -> None:

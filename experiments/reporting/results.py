@@ -1,5 +1,6 @@
 """Results that are computed once and reused while nothing they depend on has changed."""
 
+import ast
 import functools
 import hashlib
 import importlib.metadata
@@ -24,7 +25,7 @@ def cached(
     """Results under `path` if they were made from the same, else computes and stores them.
 
     The same means: this config, these versions of packages, this back end, and the code of
-    `offload_jax` and of the file that `compute` stands in, byte for byte.
+    `offload_jax`, of the file that `compute` stands in and of what that imports, byte for byte.
 
     Args:
       path: a JSON file.
@@ -74,9 +75,50 @@ def total_cpu_seconds(results: Any) -> float:
 def versions(compute: Callable[..., Any]) -> dict[str, str]:
     """What makes the results of `compute`, besides its arguments."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    code = hashlib.sha256(_library_digest())
-    code.update(Path(inspect.getsourcefile(inspect.unwrap(compute)) or "").read_bytes())
-    return found | {"backend": jax.default_backend(), "code": code.hexdigest()}
+    source = Path(inspect.getsourcefile(inspect.unwrap(compute)) or "")
+    return found | {"backend": jax.default_backend(), "code": code_digest(source)}
+
+
+def code_digest(source: Path) -> str:
+    """Of a file, of what it imports, and of `offload_jax`, which loads some modules by name."""
+    digest = hashlib.sha256(_library_digest())
+    for content in sorted(path.read_bytes() for path in imported_files(source)):
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def imported_files(source: Path) -> set[Path]:
+    """A file and what it imports from beside it or from this project, and what that imports.
+
+    Imports are followed wherever they stand in a file; into `offload_jax` they are not.
+    """
+    roots = source.resolve().parent, Path(__file__).resolve().parents[2]
+    found, todo = set(), [source.resolve()]
+    while todo:
+        path = todo.pop()
+        if path not in found:
+            found.add(path)
+            todo += [f for root in roots for name in _imports(path) for f in _files(root, name)]
+    return found
+
+
+def _imports(path: Path) -> set[str]:
+    """Dotted names of modules, and of what is taken from them, in import statements."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())) if path.suffix == ".py" else ():
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] != oj.__name__}
+
+
+def _files(root: Path, name: str) -> list[Path]:
+    """Those of a module under `root` and of the packages around it."""
+    parts = name.split(".")
+    modules = [root.joinpath(*parts[: n + 1]) for n in range(len(parts))]
+    files = [file for m in modules for file in (m.with_suffix(".py"), m / "__init__.py")]
+    return [file for file in files if file.is_file()]
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """An experiment: what it computes, draws and says. `experiments.reproduce` runs a list of them."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from absl import flags
 
 import offload_jax as oj
 from experiments.reporting import command_line, objective
+from experiments.reporting.files import check_writable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Settings:
       objective: what is minimised.
       trace_dir: folder of recorded bandwidth traces, or None.
       graph_dir: folder of task graphs, or None.
+      policies: the user's own for chains, as `module:function`.
+      graph_policies: the same for task graphs.
       progress: show progress bars.
       tensorboard: write TensorBoard files of trainings too.
     """
@@ -32,22 +36,27 @@ class Settings:
     objective: oj.Objective = oj.LATENCY
     trace_dir: Path | None = None
     graph_dir: Path | None = None
+    policies: tuple[str, ...] = ()
+    graph_policies: tuple[str, ...] = ()
     progress: bool = True
     tensorboard: bool = False
 
     @classmethod
     def from_flags(cls, values: flags.FlagValues) -> "Settings":
-        """What the command line says."""
-        return cls(
-            Path(values.workdir),
-            values.preset,
-            values.seed,
-            objective.parse(values.objective),
-            None if values.trace_dir is None else Path(values.trace_dir),
-            None if values.graph_dir is None else Path(values.graph_dir),
-            values.progress,
-            values.tensorboard,
-        )
+        """What the command line says; what a script has no flag for is as by default.
+
+        Raises:
+          ValueError: an objective that is none, or a folder that nothing can be written to.
+        """
+        given: dict[str, Any] = {n: values[n].value for n in SETTINGS if n in values}
+        if "objective" in given:
+            given["objective"] = objective.parse(given["objective"])
+        given["policies"] = tuple(given.pop("policy", None) or ())
+        given["graph_policies"] = tuple(given.pop("graph_policy", None) or ())
+        for name in ("workdir", "trace_dir", "graph_dir"):
+            given[name] = Path(given[name]) if given.get(name) else None
+        check_writable(given["workdir"], "workdir")
+        return cls(**given)
 
     @property
     def quantity(self) -> str:
@@ -73,15 +82,18 @@ class Stage:
       section: the part of the report, as Markdown.
       draw: draws all figures from the results; done in every run, so that a figure that was
         deleted comes back.
+      flags: which of `SETTINGS` it reads; its own script refuses the others. `workdir` goes
+        without saying.
       latency_only: whether it is about latency and left out for another objective.
-      options: flags of its own script: name -> type and help. A value that is not given is not
-        passed on.
+      options: more flags of its own script: name -> type and help. A value that is not given is
+        not passed on.
     """
 
     name: str
     compute: Callable[..., dict[str, Any]]
     section: Callable[[dict[str, Any], Settings], str]
     draw: Callable[[dict[str, Any], Settings], None] | None = None
+    flags: Sequence[str] = ()
     latency_only: bool = False
     options: Mapping[str, tuple[type, str]] = dataclasses.field(default_factory=dict)
 
@@ -98,31 +110,35 @@ _DEFINE: dict[type, Callable[..., Any]] = {
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
 }
-SHARED_FLAGS = (
+TRAINING = ("preset", "seed", "progress", "tensorboard")
+"""What whoever trains reads."""
+SETTINGS = (
     "workdir",
-    "preset",
-    "seed",
     "objective",
     "trace_dir",
     "graph_dir",
-    "progress",
-    "tensorboard",
+    "policy",
+    "graph_policy",
+    *TRAINING,
 )
+"""The flags that `Settings` are made from."""
+
+
+def define(stage: Stage, values: flags.FlagValues) -> None:
+    """The flags of one stage."""
+    command_line.define(values, "workdir", *stage.flags)
+    if "graph_policy" in stage.flags:
+        flags.DEFINE_alias("policy", "graph_policy", flag_values=values)
+    for name, (kind, text) in stage.options.items():
+        _DEFINE[kind](name, None, text, flag_values=values)
 
 
 def script(stage: Stage) -> None:
     """The command line of one stage: runs it and prints its section."""
 
-    def define(values: flags.FlagValues) -> None:
-        command_line.define(values, *SHARED_FLAGS)
-        for name, (kind, text) in stage.options.items():
-            _DEFINE[kind](name, None, text, flag_values=values)
-
     def main(values: flags.FlagValues) -> None:
         settings = Settings.from_flags(values)
-        if stage.latency_only and settings.objective != oj.LATENCY:
-            raise ValueError(f"--objective: {stage.name} are about latency only")
         given = {name: values[name].value for name in stage.options}
         print(stage.run(settings, **{k: v for k, v in given.items() if v is not None})[1])
 
-    command_line.run(main, define)
+    command_line.run(main, functools.partial(define, stage))

@@ -350,6 +350,7 @@ STAGE = Stage(
     section,
     draw,
     options={"size": (int, "Points along each axis.")},
+    flags=("preset", "objective"),
 )
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def compute(
         traces = [workloads.markov_trace(settings.seed + i) for i in range(10)]
     else:
         traces = workloads.read_trace_dir(settings.trace_dir)
-    loaded = evaluation.load_trained(settings)
+    loaded = evaluation.load_policies(settings)
     options: dict[str, Any] = {
         "num_requests": num_requests or presets.of(settings).num_replayed,
         "interval": interval,
@@ -277,6 +277,7 @@ STAGE = Stage(
         "window": (int, "Samples that estimators look back on."),
         "at_end": (str, "Where a trace is too short: wrap or stop."),
     },
+    flags=("preset", "seed", "progress", "trace_dir", "policy"),
 )
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def compute(settings: Settings, *, num: int | None = None) -> dict[str, Any]:
       with its seconds), `policies` (points beside the front of six).
     """
     num, seed = num or presets.of(settings).num_chains, settings.seed
-    loaded = evaluation.load_trained(settings)
+    loaded = evaluation.load_policies(settings)
     policies = {
         **oj.policies.untrained(seed),
         "optimal_energy": functools.partial(oj.policies.optimal, objective=oj.ENERGY),
@@ -188,6 +188,7 @@ STAGE = Stage(
     section,
     draw,
     options={"num": (int, "Requests whose fronts are counted.")},
+    flags=("preset", "seed", "policy"),
 )
 
 if __name__ == "__main__":

@@ -248,7 +248,7 @@ def section(results: Mapping[str, Any], settings: Settings) -> str:
     return "\n".join(parts)
 
 
-STAGE = Stage("real tasks", compute, section, draw)
+STAGE = Stage("real tasks", compute, section, draw, flags=("objective", "progress", "trace_dir"))
 
 if __name__ == "__main__":
     script(STAGE)

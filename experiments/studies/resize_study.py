@@ -84,7 +84,7 @@ def compute(
     policies: dict[str, oj.policies.Policy] = {
         name: oj.policies.untrained(objective=objective)[name] for name in ("optimal", "greedy")
     }
-    loaded = evaluation.load_trained(settings)
+    loaded = evaluation.load_policies(settings)
     policies.update(loaded)
 
     def compute_all() -> dict[str, Any]:
@@ -189,6 +189,7 @@ STAGE = Stage(
     section,
     draw,
     options={"num": (int, "Chains of each length.")},
+    flags=("preset", "seed", "objective", "policy"),
 )
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Labelled datasets of chains: their configuration, samples, labels and columns."""
 
 import dataclasses
+import types
 from typing import Any
 
 import jax
@@ -11,13 +12,12 @@ from offload_jax.chains import exhaustive
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import Scenario, sample
 from offload_jax.chains.solve import solve
-from offload_jax.datasets.config import Column, Config
+from offload_jax.datasets.config import Column, Config, check_method
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.solution import Solution
 
 METHODS = ("auto", "dp", "exhaustive", "cpsat")  # those of `solve` that need no limits
-_FORMAT = {"dtype": "float32", "format_version": 1}
 _MAX_SHARD_SIZE = 250_000
 _SHARD_SUBTASKS = 1_500_000  # about 20 MB a shard
 _CPSAT_SHARD_SIZE = 1_000
@@ -43,13 +43,11 @@ class DatasetConfig(Config):
     method: str = "auto"
     objective: Objective = LATENCY
     shard_size: int = 0
+    stored_format = types.MappingProxyType({"dtype": "float32", "format_version": 1})
 
     def __post_init__(self) -> None:
         self.check_numbers()
-        if self.method not in METHODS:
-            raise ValueError(
-                f"method: unknown method {self.method!r}, known are {', '.join(METHODS)}"
-            )
+        check_method(self.method, METHODS)
         if self.method == "exhaustive":
             exhaustive.check_size(self.scenario.num_subtasks, len(Place))
         if self.shard_size == 0:
@@ -97,22 +95,6 @@ class DatasetConfig(Config):
         fields = {field.name: columns[field.name] for field in dataclasses.fields(ChainProblem)}
         label: dict[str, Any] = {name: columns[name] for name in Solution._fields}
         return ChainProblem(**fields), Solution(**label)
-
-    def as_data(self) -> dict[str, Any]:
-        """The configuration in JSON types."""
-        return configs.as_data(self) | _FORMAT
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "DatasetConfig":
-        """The inverse of `as_data`.
-
-        Raises:
-          KeyError, TypeError, ValueError: something is missing, unknown or out of its range.
-        """
-        values = dict(data)
-        if {name: values.pop(name) for name in _FORMAT} != _FORMAT:
-            raise ValueError(f"only {_FORMAT} is known")
-        return configs.from_data(values, cls)
 
 
 def scenario_from_data(data: Any) -> Scenario:

@@ -3,11 +3,13 @@
 import abc
 import numbers
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+
+from offload_jax import configs
 
 MAX_SEED = 2**32 - 1
 
@@ -27,6 +29,12 @@ class Column(NamedTuple):
     shape: tuple[int, ...] = ()
 
 
+def check_method(method: str, methods: Sequence[str]) -> None:
+    """Refuses a method that is none of these."""
+    if method not in methods:
+        raise ValueError(f"method: unknown method {method!r}, known are {', '.join(methods)}")
+
+
 class Config(abc.ABC):
     """What a family supplies: a frozen dataclass that draws, labels and stores its samples.
 
@@ -41,6 +49,7 @@ class Config(abc.ABC):
         all.
       packages: what labels depend on besides JAX and NumPy: names of installed distributions with
         the extra that brings each.
+      stored_format: what manifests say of it beside its fields; "family" unless it is a chain's.
     """
 
     num: int
@@ -48,6 +57,7 @@ class Config(abc.ABC):
     shard_size: int
     pads_labels: bool = True
     packages: Mapping[str, str] = types.MappingProxyType({})
+    stored_format: Mapping[str, Any] = types.MappingProxyType({})
 
     @abc.abstractmethod
     def draw(self, key: jax.Array, num: int) -> Any:
@@ -70,14 +80,17 @@ class Config(abc.ABC):
     def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[Any, Any]:
         """The inverse: problems and solutions, of NumPy arrays."""
 
-    @abc.abstractmethod
     def as_data(self) -> dict[str, Any]:
-        """The configuration in JSON types, with "family" unless it is a chain's."""
+        """The configuration in JSON types."""
+        return configs.as_data(self) | dict(self.stored_format)
 
     @classmethod
-    @abc.abstractmethod
     def from_data(cls, data: dict[str, Any]) -> "Config":
         """The inverse of `as_data`; raises KeyError, TypeError or ValueError on anything else."""
+        values = dict(data)
+        if {name: values.pop(name) for name in cls.stored_format} != cls.stored_format:
+            raise ValueError(f"only {dict(cls.stored_format)} is known")
+        return configs.from_data(values, cls)
 
     def check_numbers(self) -> None:
         """Refuses counts and seeds that are no integers or out of range; names the field."""

@@ -15,20 +15,19 @@
 
 import dataclasses
 import math
+import types
 from typing import Any
 
 import jax
 import numpy as np
 
-from offload_jax import configs
-from offload_jax.datasets.config import Column, Config
+from offload_jax.datasets.config import Column, Config, check_method
 from offload_jax.graphs.decision import GraphSolution
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.scenarios import Scenario, sample
 
 METHODS = ("search", "greedy", "heft", "cpop", "peft", "cpsat")
 STATUSES = ("NOT ASKED", "OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNKNOWN")
-_FORMAT = {"family": "graphs", "format_version": 1}
 _SHARD_ENTRIES = 4_000_000  # about 20 MB a shard
 _SLOW_SHARD_SIZE = 1_000
 
@@ -55,13 +54,11 @@ class DatasetConfig(Config):
     time_limit: float | None = None
     shard_size: int = 0
     pads_labels = False
+    stored_format = types.MappingProxyType({"family": "graphs", "format_version": 1})
 
     def __post_init__(self) -> None:
         self.check_numbers()
-        if self.method not in METHODS:
-            raise ValueError(
-                f"method: unknown method {self.method!r}, known are {', '.join(METHODS)}"
-            )
+        check_method(self.method, METHODS)
         slow = self.method in ("search", "cpsat")
         if self.time_limit is not None and not (slow and 0 < self.time_limit < math.inf):
             raise ValueError(
@@ -135,19 +132,3 @@ class DatasetConfig(Config):
             name: columns[name] for name in GraphSolution._fields if name in columns
         }
         return problem, GraphSolution(**label)
-
-    def as_data(self) -> dict[str, Any]:
-        """The configuration in JSON types."""
-        return configs.as_data(self) | _FORMAT
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "DatasetConfig":
-        """The inverse of `as_data`.
-
-        Raises:
-          KeyError, TypeError, ValueError: something is missing, unknown or out of its range.
-        """
-        values = dict(data)
-        if {name: values.pop(name) for name in _FORMAT} != _FORMAT:
-            raise ValueError(f"only {_FORMAT} is known")
-        return configs.from_data(values, cls)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from offload_jax import configs
 from offload_jax.datasets.config import Column, Config
 
 
@@ -35,6 +34,7 @@ class DatasetConfig(Config):
 
     pads_labels = False
     packages = types.MappingProxyType({"scipy": "data"})
+    stored_format = types.MappingProxyType({"family": "toy"})
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -49,10 +49,3 @@ class DatasetConfig(Config):
 
     def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, Trace]:
         return columns["matrix"], Trace(columns["value"], columns["large"])
-
-    def as_data(self) -> dict[str, Any]:
-        return {"family": "toy"} | configs.as_data(self)
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "DatasetConfig":
-        return configs.from_data({k: v for k, v in data.items() if k != "family"}, cls)

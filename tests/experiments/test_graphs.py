@@ -17,7 +17,8 @@ from experiments.graphs import (
     real_graphs,
     test_sets,
 )
-from experiments.graphs.presets import BASELINE, STUDENT, TEACHER
+from experiments.graphs.presets import BASELINE, PACKAGED, PRESETS, STUDENT, TEACHER
+from experiments.reporting.stage import Settings
 from tests.experiments.conftest import Finished
 
 
@@ -51,6 +52,7 @@ def test_other_graphs_are_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_nothing_is_better_than_the_best_known(finished: Finished) -> None:
     rows = finished.results[compare.STAGE.name]["12"]
     assert {"greedy", "heft", "CP-SAT, 5 s", compare.BEST_PLACE} <= set(rows)
+    assert {"teacher", "student", "student, best of 2", f"{PACKAGED}, best of 2"} <= set(rows)
     assert all(row["ratio"] > 1 - 1e-5 and row["seconds"] > 0 for row in rows.values())
     assert rows["CP-SAT, 5 s"]["proven"] == 1.0
     assert rows["search, 100 simulations"]["ratio"] <= rows["random"]["ratio"]
@@ -65,6 +67,34 @@ def test_student_and_baseline_are_paired_by_seed(finished: Finished) -> None:
         assert row["best_of_2"] >= 1 - 1e-5
     change = np.mean(np.subtract(*(row["per_seed"] for row in sizes)))
     assert f"paired by seed: {change:.4f} ± " in finished.report
+
+
+def test_the_default_trains_one_student_and_shows_the_packaged_one() -> None:
+    assert set(PRESETS["default"].rows) == {STUDENT}
+    assert {TEACHER, STUDENT, BASELINE} == set(PRESETS["paper"].rows)
+    row = {str(size): {"one": 1.125, "best_of_64": 1.0} for size in test_sets.SIZES}
+    row |= {"parameters": 8267, "trainings": 1}
+    results = {STUDENT: row, PACKAGED: row}
+    text = distill_student.STAGE.section(results, Settings(Path(), "default"))
+    assert text.count("1.125") == 2 * len(test_sets.SIZES)
+    assert "--preset=paper" in text
+
+
+def test_makespans_are_those_of_simulate() -> None:
+    problem = test_sets.problems(12, 4)
+    decision = oj.graphs.policies.greedy(problem)
+    costs = oj.graphs.graph_costs(problem, library=np)
+    expected = oj.graphs.simulate(problem, *decision).makespan
+    np.testing.assert_allclose(test_sets.makespans(costs, *decision), expected, rtol=1e-5)
+
+
+def test_a_search_improves_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_sets, "_FOLDER", tmp_path)
+    monkeypatch.setattr(test_sets, "NUM", 3)
+    path = test_sets.improve(12, simulations=100, time_limit=0.0, progress=False)
+    stored = json.loads(path.read_text())
+    assert stored["status"] == ["SEARCH"] * 3
+    assert (np.array(stored["lower_bound"]) <= np.array(stored["makespan"]) * (1 + 1e-6)).all()
 
 
 def test_checkpoints_of_a_run_decide(finished: Finished) -> None:

@@ -208,6 +208,13 @@ def simulate(request, state, place, order):
     return makespan
 
 
+@compiled
+@typing.no_type_check
+def makespan_of(request, place, order):
+    """The makespan of a decision, for callers from Python."""
+    return simulate(request, new_state(request), place, order)
+
+
 @inner
 @typing.no_type_check
 def readers(request):
