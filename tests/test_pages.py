@@ -3,7 +3,9 @@ somewhere, and numbers agree.
 """
 
 import functools
+import importlib.util
 import json
+import pkgutil
 import re
 import shlex
 import socket
@@ -33,6 +35,8 @@ PAGES = {
 # Has a test of its own.
 EXPORT = "docs/export.md"
 LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
+FILE = re.compile(r"\b(?:offload_jax|experiments|benchmarks|tests)/[\w/.]*\w")
+COMMAND = re.compile(r"python -m ((?:experiments|benchmarks)[\w.]*\w)")
 INSTALL = re.compile(r"^pip install (.*)$", re.MULTILINE)
 # What everybody reads; `tests/release/installed.py` runs all pages, each with what it names alone.
 FIRST = ("README.md", "docs/index.md", "docs/guides/library.md")
@@ -92,6 +96,16 @@ def test_links(page: str) -> None:
         assert not anchor or anchor[1:] in anchors(path), (target, anchor)
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_what_pages_name_is_there(page: str) -> None:
+    text = PAGES[page]
+    assert not [name for name in FILE.findall(text) if not (ROOT / name).exists()]
+    for name in re.findall("^::: (.*)$", text, flags=re.MULTILINE):
+        pkgutil.resolve_name(name)
+    for command in COMMAND.findall(text):
+        assert importlib.util.find_spec(command), command
+
+
 def test_every_page_is_in_the_site() -> None:
     config = (ROOT / "mkdocs.yml").read_text()
     listed = {f"docs/{page}" for page in re.findall(r": (\S+\.md)$", config, flags=re.MULTILINE)}
@@ -109,12 +123,6 @@ def test_readme_repeats_the_results(head: str, page: str, least: int) -> None:
     figures = re.findall(r"\d[\d ]*\.?\d*(?: ± \S+)?(?: [nµm]?s\b)?", plain)
     assert len(figures) > least
     assert not [f for f in figures if f.strip() not in PAGES[page]]
-
-
-def test_contributing_names_files_that_exist() -> None:
-    named = re.findall(r"`([\w/]+(?:\.py|/))`", PAGES["CONTRIBUTING.md"])
-    assert len(named) > 30
-    assert not [p for p in named if not any((ROOT / d / p).exists() for d in ("", "offload_jax"))]
 
 
 def test_extras_are_on_the_first_page() -> None:
