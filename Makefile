@@ -44,7 +44,7 @@ site: $(STAMP) $(RELEASE_STAMP)
 
 # What a release must pass besides the tests; minutes. Tests that are too slow for `make test` are
 # named here.
-SLOW_TESTS := tests/chains/every_length.py tests/graphs/never_worse.py tests/release/pages.py \
+SLOW_TESTS := tests/chains/every_length.py tests/graphs/never_worse.py \
   tests/release/several_devices.py tests/release/interrupts.py
 release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/mkdocs build --quiet --strict --site-dir runs/site-material
@@ -55,7 +55,7 @@ release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/python -m build --outdir dist .
 	$(RELEASE_BIN)/twine check --strict dist/*
 	$(RELEASE_BIN)/check-wheel-contents dist
-	$(BIN)/python -m pytest tests/release/site.py tests/release/source_archive.py tests/release/wheel_alone.py
+	$(BIN)/python -m pytest tests/release/site.py tests/release/source_archive.py tests/release/installed.py
 	PYTHONPATH=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
 	  $(RELEASE_BIN)/python -m pytest tests/release/dask_cluster.py
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(SLOW_TESTS)

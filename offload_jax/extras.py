@@ -19,7 +19,9 @@ def needs(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"{error.name} is not installed: pip install 'offload-jax[{extra}]'", name=error.name
+            f"{error.name} is not installed: it comes with the extra {extra},"
+            f" pip install '.[{extra}]' in a clone of offload_jax",
+            name=error.name,
         ) from None
 
 

@@ -2,13 +2,20 @@
 somewhere, and numbers agree.
 """
 
-import contextlib
-import io
+import functools
+import importlib.util
+import json
+import pkgutil
 import re
+import shlex
 import socket
+import socketserver
 import subprocess
 import threading
-import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +24,58 @@ import pytest
 
 import offload_jax as oj
 from tests.export import compiled
+from tests.run_page import BLOCK, run
+from tests.test_extras import PROJECT
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
-    for path in (ROOT / "README.md", ROOT / "BUILD.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 }
 # Has a test of its own.
 EXPORT = "docs/export.md"
-BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
-
-
-# What everybody reads; `tests/release/pages.py` runs the others.
+FILE = re.compile(r"\b(?:offload_jax|experiments|benchmarks|tests)/[\w/.]*\w")
+COMMAND = re.compile(r"python -m ((?:experiments|benchmarks)[\w.]*\w)")
+INSTALL = re.compile(r"^pip install (.*)$", re.MULTILINE)
+# What everybody reads; `tests/release/installed.py` runs all pages, each with what it names alone.
 FIRST = ("README.md", "docs/index.md", "docs/guides/library.md")
-OTHERS = [
-    page for page, text in PAGES.items() if "```python" in text and page not in (*FIRST, EXPORT)
-]
 
 
-def run_page(page: str) -> None:
-    scope: dict[str, object] = {}
-    for code, output in BLOCK.findall(PAGES[page]):
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(code, scope)
-        assert output in ("", printed.getvalue())
+def installs(text: str) -> dict[tuple[str, ...], str]:
+    """What a page says to install, and its text down to where it says something else."""
+    found = list(INSTALL.finditer(text))
+    ends = [*(match.start() for match in found[1:]), None]
+    return {
+        tuple(shlex.split(match[1], comments=True)): text[:end]
+        for match, end in zip(found, ends, strict=False)
+    }
+
+
+INSTALLS = {
+    (page, named): text
+    for page, whole in PAGES.items()
+    if "```python" in whole
+    for named, text in installs(whole).items()
+}
+
+
+def test_pages_say_what_to_install_before_they_use_it() -> None:
+    assert len({named for _, named in INSTALLS}) > 4
+    for page, text in PAGES.items():
+        if "```python" in text:
+            before = text.partition("```python")[0]
+            assert INSTALL.search(before), page
+    extras = set(PROJECT["optional-dependencies"])
+    for page, (own, *_) in INSTALLS:
+        assert set(re.findall(r"\w+", own)) <= extras, page
 
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("page", FIRST)
 def test_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_page(page)
+    run(PAGES[page])
 
 
 def anchors(page: Path) -> set[str]:
@@ -70,35 +96,44 @@ def test_links(page: str) -> None:
         assert not anchor or anchor[1:] in anchors(path), (target, anchor)
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_what_pages_name_is_there(page: str) -> None:
+    text = PAGES[page]
+    assert not [name for name in FILE.findall(text) if not (ROOT / name).exists()]
+    for name in re.findall("^::: (.*)$", text, flags=re.MULTILINE):
+        pkgutil.resolve_name(name)
+    for command in COMMAND.findall(text):
+        assert importlib.util.find_spec(command), command
+
+
 def test_every_page_is_in_the_site() -> None:
     config = (ROOT / "mkdocs.yml").read_text()
     listed = {f"docs/{page}" for page in re.findall(r": (\S+\.md)$", config, flags=re.MULTILINE)}
-    assert listed == PAGES.keys() - {"README.md", "BUILD.md"}
+    assert listed == {page for page in PAGES if page.startswith("docs/")}
 
 
-def test_readme_repeats_the_results() -> None:
-    table = re.search(r"\| policy .*?\n\n", PAGES["README.md"], flags=re.DOTALL)
+@pytest.mark.parametrize(
+    ("head", "page", "least"),
+    [("policy", "docs/results.md", 20), ("graphs of 20 tasks", "docs/graphs.md", 10)],
+)
+def test_readme_repeats_the_results(head: str, page: str, least: int) -> None:
+    table = re.search(rf"\| {head} .*?\n\n", PAGES["README.md"], flags=re.DOTALL)
     assert table
-    figures = re.findall(r"\d[\d ]*\.?\d*(?: ± \S+)?(?: [nµm]s)?", table.group())
-    assert len(figures) > 20
-    assert not [f for f in figures if f.strip() not in PAGES["docs/results.md"]]
+    plain = table.group().replace("*", "")
+    figures = re.findall(r"\d[\d ]*\.?\d*(?: ± \S+)?(?: [nµm]?s\b)?", plain)
+    assert len(figures) > least
+    assert not [f for f in figures if f.strip() not in PAGES[page]]
 
 
 def test_extras_are_on_the_first_page() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert all(f"`{extra}`" in PAGES["docs/index.md"] for extra in project["optional-dependencies"])
+    assert all(f"`{extra}`" in PAGES["docs/index.md"] for extra in PROJECT["optional-dependencies"])
 
 
 @pytest.mark.filterwarnings("default")
 def test_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    scope: dict[str, Any] = {}
-    for code, _ in BLOCK.findall(PAGES[EXPORT]):
-        exec(code, scope)
-    requests = scope["requests"]
+    scope = run(PAGES[EXPORT])
     assert (scope["decision"].shape, scope["cost"].shape) == ((100, 6), (100,))
-    np.testing.assert_array_equal(scope["decisions"], oj.solve(requests).decision)
-    assert not list(tmp_path.glob("*.sock"))
     # The program on the page, with what the page has written.
     (main,) = re.findall(r"```c\n(.*?)```", PAGES[EXPORT], flags=re.DOTALL)
     (tmp_path / "main.c").write_text(main)
@@ -113,23 +148,74 @@ def test_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert float(seconds) == pytest.approx(float(solution.cost), abs=1e-3)
 
 
-def test_the_service_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = PAGES[EXPORT]
-    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    scope: dict[str, Any] = {"oj": oj, "np": np}
-    definitions, _ = blocks[-1].split("\nservice = ")
-    exec(definitions, scope)
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the services of the guide define, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    with scope["Service"]("offload.sock", scope["Handler"]) as service:
+    scope: dict[str, Any] = {"oj": oj, "decide": oj.single.exact()}
+    for code, _ in BLOCK.findall(PAGES["docs/guides/edge.md"]):
+        if "class Answer" in code or "class Service" in code:
+            exec(code.partition("\nnames = ")[0], scope)
+    return scope
+
+
+@contextmanager
+def serving(service: socketserver.BaseServer) -> Iterator[Any]:
+    with service:
         threading.Thread(target=service.serve_forever, daemon=True).start()
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect("offload.sock")
-            rows = np.ones((3, 17))
-            rows[1, 13] = 0.0
-            with pytest.raises(ValueError, match=r"device_speed\[1\] = 0"):
-                scope["ask"](connection, rows)
-            # The connection is as good as before.
-            assert scope["ask"](connection, rows[:1]).shape == (1, 6)
-            with pytest.raises(ValueError, match="1 to 100000 requests"):
-                scope["ask"](connection, np.ones((0, 17)))
+        yield service.server_address
         service.shutdown()
+
+
+def test_the_service_says_what_is_wrong(services: dict[str, Any]) -> None:
+    with (
+        serving(services["Service"]("offload.sock", services["Handler"])) as address,
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.connect(address)
+        rows = np.ones((3, 17))
+        rows[1, 13] = 0.0
+        with pytest.raises(ValueError, match=r"device_speed\[1\] = 0"):
+            services["ask"](connection, rows)
+        # The connection is as good as before.
+        assert services["ask"](connection, rows[:1]).shape == (1, 6)
+        with pytest.raises(ValueError, match="1 to 100000 requests"):
+            services["ask"](connection, np.ones((0, 17)))
+
+
+def test_the_service_starts_again_after_a_crash(services: dict[str, Any]) -> None:
+    start = functools.partial(services["Service"], "offload.sock", services["Handler"])
+    with socket.socket(socket.AF_UNIX) as crashed:
+        crashed.bind("offload.sock")
+    assert Path("offload.sock").exists()
+    with serving(start()) as address, socket.socket(socket.AF_UNIX) as connection:
+        # It is not pushed aside by a second one.
+        with pytest.raises(OSError, match="Address already in use"):
+            start()
+        connection.connect(address)
+        assert services["ask"](connection, np.ones((1, 17))).shape == (1, 6)
+    assert not Path("offload.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"device_speed": 0.0}, r"device_speed = 0\.0: must be finite and greater than 0"),
+        ({"speed": 1.0}, "unexpected keyword argument 'speed'"),
+        (None, "must be a mapping"),
+    ],
+)
+def test_the_http_service_says_what_is_wrong(
+    services: dict[str, Any], body: dict[str, float] | None, expected: str
+) -> None:
+    services["Answer"].log_message = lambda *_: None
+    good = oj.ChainProblem([1e9], [1e6, 1e6], 1e9, 1e9, 1e6, 1e6)
+    fields = (
+        body and {name: np.asarray(value).tolist() for name, value in vars(good).items()} | body
+    )
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), services["Answer"])) as address:
+        client = HTTPConnection(*address)
+        client.request("POST", "/", json.dumps(fields))
+        answer = client.getresponse()
+        assert answer.status == 400
+        assert re.search(expected, json.loads(answer.read())["error"])

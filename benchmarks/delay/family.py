@@ -65,7 +65,7 @@ class Policy:
                 f"no checkpoint {checkpoints / self.checkpoint}; in that folder: {found or 'none'}"
             )
         if any(importlib.util.find_spec(module) is None for module in self.packages):
-            return "pip install 'offload_jax[bench]'"
+            return "pip install '.[bench]'"
         return ""
 
 

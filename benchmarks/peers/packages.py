@@ -1,4 +1,4 @@
-"""The same problems solved by general packages for chains (`pip install 'offload_jax[bench]'`).
+"""The same problems solved by general packages for chains (`pip install '.[bench]'`).
 
 Both look for the most probable path of a chain of states: states are places, probabilities are
 exp(-latency). Everything is scaled by the latency of running all subtasks on the device, which no

@@ -18,7 +18,7 @@ pandas, Polars and DuckDB open a shard, or all of them as `directory/*.parquet`.
 independent of each other, and the same configuration, software and kind of processor give the same
 bytes, whether or not the run that wrote them was interrupted.
 
-Needs pyarrow: `pip install 'offload-jax[data]'`.
+Needs the extra `data`.
 """
 
 from offload_jax.datasets.chains import METHODS, DatasetConfig, scenario_from_data

@@ -11,6 +11,7 @@ import numpy as np
 from offload_jax import configs
 from offload_jax.chains import lowering
 from offload_jax.chains.features import HIGHEST, LOWEST, TINY
+from offload_jax.extras import needs
 from offload_jax.files import replace_file
 from offload_jax.learning.digests import digest
 from offload_jax.network import Place
@@ -23,7 +24,8 @@ _PLACES = len(Place)
 
 def write(policy: Any, path: Path) -> None:
     """Writes a model; see `export.onnx`."""
-    onnx = _package()
+    with needs("export"):
+        import onnx
     config: Any = getattr(policy, "config", None)
     if not hasattr(config, "feature_set"):
         raise ValueError(
@@ -51,16 +53,6 @@ def write(policy: Any, path: Path) -> None:
     helper.set_model_props(model, facts)
     onnx.checker.check_model(model, full_check=True)
     replace_file(path, model.SerializeToString())
-
-
-def _package() -> ModuleType:
-    try:
-        import onnx
-    except ImportError as error:
-        raise ImportError(
-            "oj.export.onnx needs the package onnx: pip install 'offload-jax[export]'"
-        ) from error
-    return onnx
 
 
 class _Nodes:

@@ -381,8 +381,6 @@ def test_without_pyarrow_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(
-        ImportError, match=r"pyarrow is not installed: pip install .offload-jax\[data\]"
-    ):
+    with pytest.raises(ImportError, match=r"pyarrow is not installed: .*\[data\]"):
         write(tmp_path / "dataset", SMALL)
     assert not (tmp_path / "dataset").exists()

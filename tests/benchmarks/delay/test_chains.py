@@ -86,7 +86,7 @@ def test_a_missing_package_says_how_to_get_it(
     name: str, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    assert chains.FAMILY.policies[name].missing(Path(".")) == "pip install 'offload_jax[bench]'"
+    assert chains.FAMILY.policies[name].missing(Path(".")) == "pip install '.[bench]'"
 
 
 def test_a_missing_checkpoint_says_what_there_is(tmp_path: Path) -> None:
