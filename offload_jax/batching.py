@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
+from offload_jax.summary import summarize
 from offload_jax.validation import broadcast_shapes, is_traced
 
 BatchedType = TypeVar("BatchedType", bound="Batched")
@@ -35,6 +36,9 @@ class Batched:
     def batch_shape(self) -> tuple[int, ...]:
         """The broadcast shape of all leading dimensions."""
         return broadcast_shapes(self.batch_shapes)
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
     def __len__(self) -> int:
         if not self.batch_shape:

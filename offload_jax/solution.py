@@ -6,6 +6,8 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int8
 
+from offload_jax.summary import summarize
+
 
 class Solution(NamedTuple):
     """What a solver found: JAX arrays, or NumPy arrays from solvers that run on the host.
@@ -19,3 +21,6 @@ class Solution(NamedTuple):
     decision: Int8[jax.Array | np.ndarray, "*batch A"]
     cost: Float[jax.Array | np.ndarray, "*batch"]
     optimal: Bool[jax.Array | np.ndarray, "*batch"]
+
+    def __repr__(self) -> str:
+        return summarize(self)

@@ -31,7 +31,7 @@ from offload_jax.validation import (
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, init=False)
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
 class ChainCosts(Batched):
     """Additive costs of a chain over K places; what a solver minimises.
 

@@ -13,6 +13,7 @@ from offload_jax.chains.costs import evaluate_source, validate_decision
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.solve import solve
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.summary import summarize
 from offload_jax.validation import ArrayLike
 
 
@@ -35,6 +36,9 @@ class NormalizedLatency(NamedTuple):
     median: Float[Array, ""]
     geometric_mean: Float[Array, ""]
     p99: Float[Array, ""]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 def aggregate(cost: ArrayLike, optimal_cost: ArrayLike) -> NormalizedLatency:
@@ -122,6 +126,9 @@ class Accuracy(NamedTuple):
     per_subtask: Float[Array, " A"]
     mean: Float[Array, ""]
     whole_decision: Float[Array, ""]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 def accuracy(decision: ArrayLike, label: ArrayLike) -> Accuracy:

@@ -16,6 +16,7 @@ from offload_jax.chains.costs import (
 )
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, PowerModel, energy_of
+from offload_jax.summary import summarize
 
 
 class ParetoFront(NamedTuple):
@@ -30,6 +31,9 @@ class ParetoFront(NamedTuple):
     latency: Float64[np.ndarray, " n"]
     energy: Float64[np.ndarray, " n"]
     decision: Int8[np.ndarray, "n A"]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 class ParetoFronts(NamedTuple):
@@ -46,6 +50,9 @@ class ParetoFronts(NamedTuple):
     energy: Float64[np.ndarray, "*batch M"]
     decision: Int8[np.ndarray, "*batch M A"]
     valid: Bool[np.ndarray, "*batch M"]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 def pareto_front(problem: ChainProblem, power: PowerModel | None = None) -> ParetoFront:

@@ -23,7 +23,7 @@ from offload_jax.validation import (
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, init=False)
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
 class ChainProblem(Batched):
     """One offloading request S, or a batch of them (Chen et al. 2020, section 3.2).
 

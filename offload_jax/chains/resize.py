@@ -24,6 +24,7 @@ from offload_jax.batching import broadcast_batch
 from offload_jax.chains.costs import CostTerms, problem_terms
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.summary import summarize
 
 
 class Resized(NamedTuple):
@@ -36,6 +37,9 @@ class Resized(NamedTuple):
 
     problem: ChainProblem
     segment: Int[Array, "*batch A"]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
     def expand(self, decision: Any) -> Array:
         """The decision `[..., n]` for the resized chain as one `[..., A]` for the original.

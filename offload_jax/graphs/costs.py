@@ -60,7 +60,7 @@ _CONVERSIONS = {"depends": as_bool_array, "home": _as_places}
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, init=False)
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
 class GraphCosts(Batched):
     """A task graph on K places joined by L one-way links; what every solver works on.
 

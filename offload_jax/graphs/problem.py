@@ -37,7 +37,7 @@ AXES = {
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, init=False)
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
 class GraphProblem(Batched):
     """One request that is a graph of tasks, or a batch of them.
 

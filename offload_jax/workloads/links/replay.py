@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float64, Int8, Num
 from offload_jax.chains.costs import ChainCosts, chain_costs
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.summary import summarize
 from offload_jax.validation import ArrayLike
 from offload_jax.workloads.links.traces import BandwidthTrace
 
@@ -98,6 +99,9 @@ class Replay(NamedTuple):
     best_decision: Int8[np.ndarray, "R A"]
     best_latency: Float64[np.ndarray, " R"]
     flipped: Bool[np.ndarray, " R"]
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 def request_times(

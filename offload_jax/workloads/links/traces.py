@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from offload_jax.summary import summarize
 from offload_jax.workloads.links.conditions import BYTES_PER_MEGABIT
 
 _DOCUMENTS = frozenset({"readme", "license", "licence", "copying", "notice"})
@@ -25,6 +26,9 @@ class BandwidthTrace:
     name: str
     time: np.ndarray
     bandwidth: np.ndarray
+
+    def __repr__(self) -> str:
+        return summarize(self)
 
 
 def read_trace(path: str | os.PathLike[str]) -> BandwidthTrace:
