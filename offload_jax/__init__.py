@@ -3,7 +3,8 @@
 from offload_jax import datasets, export, graphs, single
 from offload_jax.chains import metrics, policies, scenarios
 from offload_jax.chains.constraints import SideConstraints
-from offload_jax.chains.costs import ChainCosts, chain_costs, energy, evaluate, latency
+from offload_jax.chains.costs import ChainCosts, chain_costs
+from offload_jax.chains.evaluation import energy, evaluate, latency
 from offload_jax.chains.network_costs import network_costs
 from offload_jax.chains.pareto import (
     ParetoFront,

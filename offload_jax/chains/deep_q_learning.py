@@ -20,7 +20,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from offload_jax.batching import broadcast_batch
-from offload_jax.chains.costs import evaluate_terms, problem_terms
+from offload_jax.chains.costs import problem_terms
+from offload_jax.chains.evaluation import evaluate_terms
 from offload_jax.chains.exhaustive import unravel
 from offload_jax.chains.learned import LearnedPolicy
 from offload_jax.chains.problem import ChainProblem

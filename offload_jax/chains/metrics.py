@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from offload_jax.batching import without_explicit_axes
-from offload_jax.chains.costs import evaluate_source, validate_decision
+from offload_jax.chains.evaluation import evaluate_source, validate_decision
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.solve import solve
 from offload_jax.objectives import LATENCY, Objective

@@ -11,7 +11,8 @@ import numpy as np
 
 from offload_jax.chains import dynamic_programming, exhaustive, label_setting
 from offload_jax.chains.constraints import Limits, SideConstraints, check_limits
-from offload_jax.chains.costs import ChainCosts, evaluate_decision, validate_costs
+from offload_jax.chains.costs import ChainCosts, validate_costs
+from offload_jax.chains.evaluation import evaluate_decision
 from offload_jax.chains.problem import ChainProblem, validate, validate_shapes
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.solution import Solution
