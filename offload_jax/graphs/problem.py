@@ -17,6 +17,7 @@ from offload_jax.validation import (
     as_float_array,
     broadcast_shapes,
     check_kind,
+    check_unmasked,
     check_values,
     is_traced,
 )
@@ -120,6 +121,7 @@ def as_bool_array(name: str, value: Any) -> Any:
         isinstance(value, (bool, int, list, tuple, np.ndarray)) or hasattr(value, "__array__")
     ):
         return value
+    check_unmasked(name, value)
     array = np.asarray(value)
     if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
         raise ValueError(f"{name}: must hold booleans, got dtype {array.dtype}")
