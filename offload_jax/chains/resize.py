@@ -25,7 +25,7 @@ from offload_jax.chains.costs import CostTerms, problem_terms
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.summary import summarize
-from offload_jax.validation import check_class, check_whole
+from offload_jax.validation import check_class, check_integer
 
 
 class Resized(NamedTuple):
@@ -82,7 +82,7 @@ def resize_with_segments(
     """`resize`, and the map that turns decisions back into ones for the original chain."""
     validate_shapes(problem)
     check_class("objective", objective, Objective)
-    check_whole("num_subtasks", num_subtasks)
+    check_integer("num_subtasks", num_subtasks)
     if num_subtasks >= problem.num_subtasks:
         return _insert(problem, num_subtasks)
     return _merge(problem, objective, num_subtasks=num_subtasks)
