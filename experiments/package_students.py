@@ -12,8 +12,9 @@ from absl import flags
 import offload_jax as oj
 from experiments.graphs.presets import STUDENT
 from experiments.reporting import command_line
-from offload_jax.chains import packaged as chains
-from offload_jax.graphs import packaged as graphs
+from offload_jax.chains import learned as chains
+from offload_jax.graphs._jax import policy as graphs
+from offload_jax.learning import policies
 
 FAMILIES: dict[str, tuple[Any, Any]] = {
     "kd_dil": (oj.policies.load, chains),
@@ -28,7 +29,7 @@ def main(values: flags.FlagValues) -> None:
         raise ValueError(f"{checkpoints}: holds neither {' nor '.join(FAMILIES)}")
     for name in found:
         load, family = FAMILIES[name]
-        family.write(load(checkpoints / name), family.STUDENT)
+        policies.write(family.STUDENT, load(checkpoints / name))
         print(f"{checkpoints / name} -> {family.STUDENT}")
 
 

@@ -22,6 +22,7 @@ from offload_jax.chains import lowering
 from offload_jax.chains.costs import ChainCosts, validate_costs
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective, energy_of
+from offload_jax.validation import as_float64
 
 if TYPE_CHECKING:
     import offload_jax.chains.learned
@@ -51,36 +52,7 @@ def exact(*, objective: Objective = LATENCY) -> Decide:
     prices = lowering.prices(objective)
     from offload_jax.chains._numba import dynamic_programming
 
-    kernel = dynamic_programming.exact
-
-    def decide(
-        cycles: Any,
-        data: Any,
-        device_speed: Any,
-        edge_speed: Any,
-        device_edge_bandwidth: Any,
-        edge_cloud_bandwidth: Any,
-    ) -> np.ndarray:
-        try:
-            # Copies: of whatever layout the arguments are, the compiled loop sees one.
-            decision = kernel(
-                np.array(cycles, np.float64),
-                np.array(data, np.float64),
-                float(device_speed),
-                float(edge_speed),
-                float(device_edge_bandwidth),
-                float(edge_cloud_bandwidth),
-                prices,
-            )
-        except (TypeError, ValueError):
-            decision = _INVALID
-        if not len(decision):
-            _raise(
-                cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
-            )
-        return decision
-
-    return decide
+    return _decider(dynamic_programming.exact, prices)
 
 
 DecideTable = Callable[[Any, Any], np.ndarray]
@@ -103,7 +75,7 @@ def table() -> DecideTable:
     def decide(execution: Any, transfer: Any) -> np.ndarray:
         decision = _INVALID
         try:
-            costs, moves = np.array(execution, np.float64), np.array(transfer, np.float64)
+            costs, moves = as_float64("execution", execution), as_float64("transfer", transfer)
             if costs.ndim == 2 and costs.size and moves.shape == _moves(costs):
                 decision = kernel(costs, moves)
         except (TypeError, ValueError):
@@ -148,50 +120,31 @@ def within(*, objective: Objective = LATENCY) -> Callable[..., np.ndarray | None
 
     def decide(
         cycles: Any,
-        data: Any,
-        device_speed: Any,
-        edge_speed: Any,
-        device_edge_bandwidth: Any,
-        edge_cloud_bandwidth: Any,
+        data: Any = None,
+        device_speed: Any = None,
+        edge_speed: Any = None,
+        device_edge_bandwidth: Any = None,
+        edge_cloud_bandwidth: Any = None,
         *,
         max_latency: float = math.inf,
         max_energy: float = math.inf,
     ) -> np.ndarray | None:
-        if not (max_latency >= 0 and max_energy >= 0):
-            name, limit = (
-                ("max_energy", max_energy)
-                if max_latency >= 0
-                else (
-                    "max_latency",
-                    max_latency,
-                )
-            )
-            raise ValueError(f"{name} = {limit}: must not be negative or NaN")
+        for name, limit in (("max_latency", max_latency), ("max_energy", max_energy)):
+            if not (limit if type(limit) in _NUMBERS else as_float64(name, limit)) >= 0:
+                raise ValueError(f"{name} = {limit}: must not be negative or NaN")
+        p1, p2, b1, b2 = device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
         decision = _INVALID
         try:
+            if not type(p1) is type(p2) is type(b1) is type(b2) is float:
+                p1, p2, b1, b2 = _floats(p1, p2, b1, b2)
             if len(cycles) <= longest:
-                decision = kernel(
-                    np.array(cycles, np.float64),
-                    np.array(data, np.float64),
-                    float(device_speed),
-                    float(edge_speed),
-                    float(device_edge_bandwidth),
-                    float(edge_cloud_bandwidth),
-                    prices,
-                    np.array([math.inf, max_latency * slack, max_energy * slack]),
-                )
+                most = np.array([math.inf, max_latency * slack, max_energy * slack])
+                amounts = as_float64("cycles", cycles), as_float64("data", data)
+                decision = kernel(*amounts, p1, p2, b1, b2, prices, most)
         except (TypeError, ValueError):
             pass
         if not len(decision):
-            _raise(
-                cycles,
-                data,
-                device_speed,
-                edge_speed,
-                device_edge_bandwidth,
-                edge_cloud_bandwidth,
-                longest=longest,
-            )
+            _raise(cycles, data, p1, p2, b1, b2, longest=longest)
         return decision if decision[0] >= 0 else None
 
     return decide
@@ -249,53 +202,61 @@ def learned(policy: Any, *, best_of: int | None = None, seed: int = 0) -> "Decid
     lowering.check_supported(config, "one decision at a time")
     from offload_jax.chains._numba import features, network
 
-    kernel = network.decide
     weights, sizes, num_networks = _flat(lowering.layers(config, policy.params))
     low, factor = lowering.raw_ranges(config.scenario)
     physical = config.feature_set == "physical"
     feature_set = features.PHYSICAL if physical else features.RAW
-    num_subtasks = config.num_subtasks
+    return _decider(
+        network.decide,
+        feature_set,
+        low,
+        factor,
+        sizes,
+        num_networks,
+        weights,
+        num_subtasks=config.num_subtasks,
+    )
+
+
+def _decider(kernel: Callable[..., np.ndarray], *rest: Any, num_subtasks: int = 0) -> Decide:
+    """A `Decide` by a compiled loop that takes the fields of a request and then `rest`."""
 
     def decide(
         cycles: Any,
-        data: Any,
-        device_speed: Any,
-        edge_speed: Any,
-        device_edge_bandwidth: Any,
-        edge_cloud_bandwidth: Any,
+        data: Any = None,
+        device_speed: Any = None,
+        edge_speed: Any = None,
+        device_edge_bandwidth: Any = None,
+        edge_cloud_bandwidth: Any = None,
     ) -> np.ndarray:
+        p1, p2, b1, b2 = device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
         decision = _INVALID
         try:
-            if len(cycles) == num_subtasks:
+            if not type(p1) is type(p2) is type(b1) is type(b2) is float:
+                p1, p2, b1, b2 = _floats(p1, p2, b1, b2)
+            if not num_subtasks or len(cycles) == num_subtasks:
+                # Copies: of whatever layout the arguments are, the compiled loop sees one.
                 decision = kernel(
-                    np.array(cycles, np.float64),
-                    np.array(data, np.float64),
-                    float(device_speed),
-                    float(edge_speed),
-                    float(device_edge_bandwidth),
-                    float(edge_cloud_bandwidth),
-                    feature_set,
-                    low,
-                    factor,
-                    sizes,
-                    num_networks,
-                    weights,
+                    as_float64("cycles", cycles), as_float64("data", data), p1, p2, b1, b2, *rest
                 )
         except (TypeError, ValueError):
             pass
         if not len(decision):
-            _raise(
-                cycles,
-                data,
-                device_speed,
-                edge_speed,
-                device_edge_bandwidth,
-                edge_cloud_bandwidth,
-                num_subtasks=num_subtasks,
-            )
+            _raise(cycles, data, p1, p2, b1, b2, num_subtasks=num_subtasks)
         return decision
 
     return decide
+
+
+# Classes of numbers that need no further look.
+_NUMBERS = frozenset({float, int, np.float64})
+
+
+def _floats(a: Any, b: Any, c: Any, d: Any) -> tuple[float, float, float, float]:
+    """Speeds and bandwidths as a compiled loop takes them."""
+    if not type(a) is type(b) is type(c) is type(d) in _NUMBERS:
+        a, b, c, d = (x if type(x) in _NUMBERS else as_float64("rate", x) for x in (a, b, c, d))
+    return float(a), float(b), float(c), float(d)
 
 
 _INVALID = np.empty(0, np.int8)
@@ -311,8 +272,10 @@ def _raise_table(execution: Any, transfer: Any) -> None:
     )
 
 
-def _raise(*fields: Any, num_subtasks: int | None = None, longest: int | None = None) -> None:
+def _raise(*fields: Any, num_subtasks: int = 0, longest: int | None = None) -> None:
     """Says what is wrong with a request that the compiled loop refused."""
+    if isinstance(fields[0], ChainProblem):
+        raise ValueError("cycles: takes the six fields of a ChainProblem, got the problem itself")
     problem = ChainProblem(*fields)
     for field in dataclasses.fields(problem):
         value = getattr(problem, field.name)
@@ -323,7 +286,7 @@ def _raise(*fields: Any, num_subtasks: int | None = None, longest: int | None = 
                 f" {value.shape}; solve takes batches"
             )
     validate(problem)
-    if num_subtasks is not None:
+    if num_subtasks:
         from offload_jax.chains.imitation_network import check_num_subtasks
 
         check_num_subtasks(num_subtasks, problem)

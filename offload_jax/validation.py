@@ -6,6 +6,7 @@ and greater than 0`.
 
 import functools
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,9 @@ else:
     # JAX rebuilds pytrees with whatever it likes in place of their arrays, such as `object()`, and
     # a run-time checker of annotations has to bear that.
     Array = ArrayLike = Number = Any
+
+
+FLOAT64 = np.dtype(np.float64)
 
 
 class Rule(NamedTuple):
@@ -47,6 +51,43 @@ def is_traced(*trees: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
+def check_class(name: str, value: Any, *classes: type) -> None:
+    """Refuses an argument of another class, such as one of two that were swapped.
+
+    Raises:
+      ValueError: names the argument, what it must be and what it is, and for a request what takes
+        it.
+    """
+    if not isinstance(value, classes):
+        names = ("None" if each is type(None) else each.__name__ for each in classes)
+        wanted = " or ".join(names)
+        article = "an" if wanted[0] in "AEIO" else "a"
+        taken_by = getattr(value, "taken_by", None)
+        instead = f" (taken by {taken_by})" if taken_by else ""
+        raise ValueError(f"{name}: must be {article} {wanted}, got {type(value).__name__}{instead}")
+
+
+def check_integer(name: str, value: Any, *, least: int = 1) -> None:
+    """Refuses what is no integer, or below `least`.
+
+    Raises:
+      ValueError: names the argument and the rule.
+    """
+    if not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{name} = {value!r:.60}: must be an integer of at least {least}")
+
+
+def check_unmasked(name: str, value: Any) -> None:
+    """Refuses an array with masked entries: NumPy would read what lies under the mask.
+
+    Raises:
+      ValueError: names the field and the first masked index.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        missing = np.ma.getmaskarray(value)
+        require(name, np.where(missing, "masked", "given"), ~missing, "no entry may be masked")
+
+
 def as_float_array(name: str, value: Any) -> Any:
     """Converts what NumPy can convert; leaves JAX arrays, tracers and pytree sentinels alone.
 
@@ -60,16 +101,36 @@ def as_float_array(name: str, value: Any) -> Any:
     convertible = isinstance(value, (bool, int, float, list, tuple, np.ndarray, np.generic))
     if isinstance(value, jax.Array) or not (convertible or hasattr(value, "__array__")):
         return value
+    check_unmasked(name, value)
     try:
         array = np.asarray(value)
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and array.itemsize <= 8:
             return array
-        # Integers become floats here because JAX would otherwise wrap them at 32 bits.
-        if array.dtype.kind in "iu":
-            return array.astype(np.float64)
+        # Integers become floats here because JAX would otherwise wrap them at 32 bits; it knows
+        # nothing longer than float64.
+        if array.dtype.kind in "fiu":
+            with np.errstate(over="ignore"):  # what becomes `inf` is refused with its index
+                return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: cannot be converted to an array of numbers: {error}") from None
     raise ValueError(f"{name}: must hold real numbers, got dtype {array.dtype}")
+
+
+def as_float64(name: str, value: Any) -> np.ndarray:
+    """A copy in float64 of real numbers; quick for float64, since single requests wait for it.
+
+    Raises:
+      ValueError: names the field.
+    """
+    if type(value) is np.ndarray and value.dtype is FLOAT64:
+        return value.copy()
+    if type(value) is list or type(value) is float:
+        value = np.array(value)
+        if value.dtype is FLOAT64:
+            return value
+    value = as_float_array(name, value)
+    check_kind(name, value)
+    return np.array(value, np.float64, order="C")
 
 
 def check_kind(name: str, value: Any) -> None:
@@ -79,7 +140,7 @@ def check_kind(name: str, value: Any) -> None:
       ValueError: names the field.
     """
     if not hasattr(value, "shape"):
-        raise ValueError(f"{name}: must be an array of numbers, got {value!r}")
+        raise ValueError(f"{name}: must be an array of numbers, got {value!r:.60}")
     if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
         raise ValueError(f"{name}: must hold real numbers, got dtype {value.dtype}")
 

@@ -164,3 +164,16 @@ def wide_problem(rng, num_subtasks=6, batch=()):
         as_float32(rng.uniform(1e5, 2e6, batch)),
         as_float32(rng.uniform(1e5, 3e6, batch)),
     )
+
+
+# Six of what NumPy would make numbers of.
+NO_NUMBERS = [
+    ["1"] * 6,
+    [b"1"] * 6,
+    [True] * 6,
+    np.full(6, 1 + 1j),
+    np.full(6, 2020, "datetime64[Y]"),
+    np.full(6, 1, "timedelta64[s]"),
+    np.ma.array(np.ones(6), mask=[True, *[False] * 5]),
+    np.ma.array(np.ones(6), mask=True),
+]

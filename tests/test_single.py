@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -142,6 +143,7 @@ def test_long_tables_and_lists() -> None:
         ([[1.0, 1.0]], np.zeros((3, 2, 2)), "transfer: needs shape"),
         (np.zeros((0, 2)), np.zeros((1, 2, 2)), "execution: needs shape"),
         (np.zeros((4, 1, 2)), np.zeros((4, 2, 2, 2)), "no batch dimensions"),
+        *((values[:1], np.zeros((2, 1, 1)), "^execution") for values in cases.NO_NUMBERS),
         ([["a"]], np.zeros((2, 1, 1)), "execution: cannot be converted|must hold real numbers"),
     ],
 )
@@ -285,6 +287,8 @@ GOOD = {
         {"device_edge_bandwidth": -1e-3},
         {"edge_cloud_bandwidth": float("nan")},
         {"edge_cloud_bandwidth": None},
+        *({"cycles": amounts} for amounts in cases.NO_NUMBERS),
+        *({"edge_speed": amounts[0]} for amounts in cases.NO_NUMBERS),
     ],
 )
 def test_bad_requests_raise_what_validate_raises(make, bad: dict) -> None:
@@ -304,6 +308,27 @@ def test_batches_are_refused(make) -> None:
         decide(**{**GOOD, "cycles": [[1e9] * 6] * 6})
     with pytest.raises(ValueError, match="edge_speed: one request"):
         decide(**{**GOOD, "edge_speed": [1e9, 2e9]})
+
+
+@pytest.mark.parametrize(
+    "make", [oj.single.exact, oj.single.within, lambda: oj.single.learned(student())]
+)
+def test_numbers_of_any_class_are_taken_and_problems_are_not(make) -> None:
+    decide = make()
+    expected = decide(**GOOD)
+    for kind in (int, np.float32, np.float64, np.longdouble, np.int64, np.ma.array, jnp.float32):
+        fields = {
+            name: kind(value) if np.isscalar(value) else [kind(v) for v in value]
+            for name, value in GOOD.items()
+        }
+        np.testing.assert_array_equal(decide(**fields), expected)
+        np.testing.assert_array_equal(
+            decide(**{**GOOD, "edge_speed": fields["edge_speed"]}), expected
+        )
+    with pytest.raises(ValueError, match="^cycles: takes the six fields of a ChainProblem"):
+        decide(oj.ChainProblem(**GOOD))
+    with pytest.raises(ValueError, match="^data: must be an array of numbers, got None"):
+        decide(GOOD["cycles"])
 
 
 def test_learned_names_both_lengths() -> None:

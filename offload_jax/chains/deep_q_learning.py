@@ -20,13 +20,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from offload_jax.batching import broadcast_batch
-from offload_jax.chains.costs import evaluate_terms, problem_terms
+from offload_jax.chains.costs import problem_terms
+from offload_jax.chains.evaluation import evaluate_terms
 from offload_jax.chains.exhaustive import unravel
-from offload_jax.chains.learned import LearnedPolicy, model_data
+from offload_jax.chains.learned import LearnedPolicy
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.q_network import QNetworkConfig, action_values
 from offload_jax.learning import deep_q_learning
 from offload_jax.learning.loop import OnEpoch
+from offload_jax.learning.policies import model_data
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 

@@ -14,11 +14,12 @@ from offload_jax.batching import broadcast_batch
 from offload_jax.chains.augmentation import Variations, recombine, reverse_half
 from offload_jax.chains.costs import problem_terms, stack_terms
 from offload_jax.chains.imitation_network import ImitationConfig, log_probabilities, logits
-from offload_jax.chains.learned import LearnedPolicy, model_data
+from offload_jax.chains.learned import LearnedPolicy
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.learning import imitation, losses
 from offload_jax.learning.distillation import soften
 from offload_jax.learning.loop import OnEpoch
+from offload_jax.learning.policies import model_data
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 

@@ -1,7 +1,7 @@
 """Imitation networks of chains: one categorical distribution over places per subtask."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,8 @@ class ImitationConfig:
     symmetric: bool = False
     scenario: Scenario = WIDE
     objective: Objective = LATENCY
+
+    network: ClassVar[str] = "imitation"
 
     def __post_init__(self) -> None:
         num_features(self.feature_set, self.num_subtasks)

@@ -4,24 +4,20 @@ import dataclasses
 import functools
 import math
 from pathlib import Path
-from typing import Any
 
 import jax
 from jaxtyping import Array, Int8
 
-from offload_jax import configs
 from offload_jax.batching import is_known, map_chunks
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.chains.q_network import QNetworkConfig
+from offload_jax.learning import policies
 from offload_jax.learning.parameters import Parameters
 
 PolicyConfig = ImitationConfig | QNetworkConfig
 
-_MODELS: dict[str, type[PolicyConfig]] = {
-    "imitation": ImitationConfig,
-    "q_network": QNetworkConfig,
-}
+STUDENT = Path(__file__).parent / "student.npz"
 
 # Rows that a CPU decides at once: what the layers of so many rows hold stays in its cache.
 _CHUNK_ROWS = 8192
@@ -55,35 +51,14 @@ class LearnedPolicy:
         return _decide(self.params, problem, config=self.config)
 
 
-def model_data(model: PolicyConfig) -> dict[str, Any]:
-    """What a checkpoint stores as "model": the fields, and which kind of network they are of."""
-    (kind,) = (name for name, kind in _MODELS.items() if kind is type(model))
-    return {"network": kind, **configs.as_data(model)}
-
-
 def load(path: Path) -> LearnedPolicy:
-    """The policy of the newest checkpoint in a folder.
-
-    Raises:
-      CheckpointError: there is none, or it is damaged or of another architecture than it says.
-    """
-    from offload_jax.learning import checkpoints
-    from offload_jax.learning.parameters import abstract_parameters
-
-    stored, params = checkpoints.load(path, lambda stored: abstract_parameters(_model(stored)))
-    return LearnedPolicy(_model(stored), params)
+    """The policy of the newest checkpoint in a folder; see `learning.policies.load`."""
+    return LearnedPolicy(*policies.load(path, ImitationConfig, QNetworkConfig))
 
 
-def _model(stored: dict[str, Any]) -> PolicyConfig:
-    """The inverse of `model_data`; ValueError if it is not one."""
-    try:
-        fields = dict(stored["model"])
-        kind = fields.pop("network")
-        if kind not in _MODELS:
-            raise ValueError(f"network {kind!r} is none for chains")
-        return configs.from_data(fields, _MODELS[kind])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"unknown model configuration ({error})") from error
+def student() -> LearnedPolicy:
+    """The one that comes with the package."""
+    return LearnedPolicy(*policies.read(STUDENT, ImitationConfig))
 
 
 @functools.partial(jax.jit, static_argnames=("config",))

@@ -1,7 +1,7 @@
 """Duelling Q-network whose actions are whole decisions."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int8
@@ -37,6 +37,8 @@ class QNetworkConfig:
     hidden: tuple[int, ...] = (256,) * 3
     scenario: Scenario = WIDE
     objective: Objective = LATENCY
+
+    network: ClassVar[str] = "q_network"
 
     def __post_init__(self) -> None:
         num_features(self.feature_set, self.num_subtasks)

@@ -9,7 +9,7 @@ from offload_jax import configs
 from offload_jax.chains import lowering
 from offload_jax.chains.features import HIGHEST, LOWEST, TINY, num_features
 from offload_jax.export.parts import Program, array, numbers
-from offload_jax.learning.digests import digest
+from offload_jax.learning.parameters import digest
 from offload_jax.objectives import Objective
 
 _PRICES = ("computing", "sending", "receiving", "waiting", "joules")

@@ -10,7 +10,7 @@ from offload_jax import configs
 from offload_jax.export.parts import Program, array, numbers
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 from offload_jax.graphs.columns import LIMIT, NUM_TASK, PLACE, STEP, TASK
-from offload_jax.learning.digests import digest
+from offload_jax.learning.parameters import digest
 
 _LAYERS = ("task_in", "place_in", "place_middle", "mean_middle", "place_out")
 _ORDER_LAYERS = ("order_in", "order_middle", "order_out")

@@ -13,7 +13,7 @@ from offload_jax.chains import lowering
 from offload_jax.chains.features import HIGHEST, LOWEST, TINY
 from offload_jax.extras import needs
 from offload_jax.files import replace_file
-from offload_jax.learning.digests import digest
+from offload_jax.learning.parameters import digest
 from offload_jax.network import Place
 
 # The first with Gelu; old enough for runtimes of years ago.

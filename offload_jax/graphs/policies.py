@@ -117,9 +117,9 @@ def load(path: str | os.PathLike[str]) -> "offload_jax.graphs._jax.policy.Learne
 
 def student() -> "offload_jax.graphs._jax.policy.LearnedGraphPolicy":
     """The small network that comes with the package, trained on `scenarios.layered`."""
-    from offload_jax.graphs import packaged
+    from offload_jax.graphs._jax import policy
 
-    return packaged.read()
+    return policy.student()
 
 
 def heft(problem: Request) -> Decision:

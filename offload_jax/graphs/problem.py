@@ -17,6 +17,7 @@ from offload_jax.validation import (
     as_float_array,
     broadcast_shapes,
     check_kind,
+    check_unmasked,
     check_values,
     is_traced,
 )
@@ -77,6 +78,7 @@ class GraphProblem(Batched):
     send_once: bool = dataclasses.field(metadata={"static": True})
 
     own_axes: ClassVar[dict[str, int]] = AXES
+    taken_by: ClassVar[str] = "the functions of oj.graphs"
 
     def __init__(
         self,
@@ -120,6 +122,7 @@ def as_bool_array(name: str, value: Any) -> Any:
         isinstance(value, (bool, int, list, tuple, np.ndarray)) or hasattr(value, "__array__")
     ):
         return value
+    check_unmasked(name, value)
     array = np.asarray(value)
     if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
         raise ValueError(f"{name}: must hold booleans, got dtype {array.dtype}")

@@ -20,7 +20,6 @@ from offload_jax.graphs._jax.policy import (
     LearnedGraphPolicy,
     SampledSchedule,
     draw,
-    model_data,
     rollout,
     sample_schedule,
 )
@@ -33,6 +32,7 @@ from offload_jax.graphs.problem import GraphProblem
 from offload_jax.learning import imitation
 from offload_jax.learning.distillation import soften
 from offload_jax.learning.loop import OnEpoch
+from offload_jax.learning.policies import model_data
 
 _NEVER = -1e9
 

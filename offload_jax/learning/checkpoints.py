@@ -24,7 +24,7 @@ import jax
 from offload_jax import configs
 from offload_jax.extras import needs
 from offload_jax.files import LOCK_NAME, locked
-from offload_jax.learning.digests import digest
+from offload_jax.learning.parameters import digest
 
 with needs("learn"):
     import orbax.checkpoint as ocp
@@ -166,16 +166,6 @@ def load(path: Path | str, like: Callable[[dict[str, Any]], Any]) -> tuple[dict[
         return content["config"], params
 
     return _read_newest(Path(path), read)
-
-
-def stored_config(path: Path | str) -> dict[str, Any]:
-    """The configuration of the newest checkpoint in a folder, and "epoch".
-
-    Raises:
-      CheckpointError: there is none, or it cannot be read.
-    """
-    _, content = _newest_content(Path(path))
-    return {**content["config"], "epoch": content["epoch"]}
 
 
 def _this_process() -> ocp.options.MultiprocessingOptions:

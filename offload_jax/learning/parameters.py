@@ -4,11 +4,13 @@ Deciding needs the arrays alone; making and counting them needs Flax.
 """
 
 import functools
+import hashlib
 import math
 from collections.abc import Hashable
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import numpy as np
 
 from offload_jax.extras import needs
 
@@ -46,3 +48,13 @@ def abstract_parameters(config: ModelConfig) -> Parameters:
 def num_parameters(config: ModelConfig) -> int:
     """How many numbers the network has."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_parameters(config)))
+
+
+def digest(tree: Any) -> str:
+    """SHA-256 over shapes, types and bytes of all leaves: what identifies parameters."""
+    total = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = np.asarray(leaf)
+        total.update(f"{array.shape}{array.dtype}".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()

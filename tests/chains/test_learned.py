@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.chains import imitation_network, packaged
+from offload_jax.chains import imitation_network
 from offload_jax.chains.exhaustive import unravel
 from offload_jax.chains.features import FEATURE_SETS, features, num_features
 from offload_jax.chains.imitation_network import ImitationConfig
-from offload_jax.chains.learned import LearnedPolicy, model_data
+from offload_jax.chains.learned import LearnedPolicy
 from offload_jax.chains.q_network import QNetworkConfig
 from offload_jax.chains.symmetry import reverse
-from offload_jax.learning import checkpoints
+from offload_jax.learning import checkpoints, policies
 from offload_jax.learning.networks import duelling, separate_networks
 from offload_jax.learning.parameters import abstract_parameters, initialize, num_parameters
 
@@ -239,7 +239,7 @@ CONFIGS = [
 def save(path, config):
     """A checkpoint with made-up weights, and the weights."""
     params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.5), abstract_parameters(config))
-    with checkpoints.training_folder(path, {"model": model_data(config)}) as folder:
+    with checkpoints.training_folder(path, {"model": policies.model_data(config)}) as folder:
         folder.save([jnp.zeros(1)], params=params, epoch=1)
     return params
 
@@ -257,7 +257,7 @@ def test_policies_come_back_from_a_checkpoint(config, tmp_path):
     [
         (
             {"network": "transformer"},
-            r"epoch_00000001: unknown model .* \(network 'transformer' is none for chains",
+            r"epoch_00000001: unknown model .* \(network 'transformer', known here are ",
         ),
         ({"hidden": 7}, "hidden: must be tuple"),
         ({"colour": 1}, "no such field: colour"),
@@ -278,18 +278,15 @@ def test_checkpoints_of_other_networks_are_refused(change, message, tmp_path):
 def test_the_student_of_the_package_is_read_as_it_was_written(tmp_path):
     config = ImitationConfig(hidden=(8, 8), sharing="shared", feature_set="times")
     params = initialize(config, jax.random.key(5))
-    packaged.write(LearnedPolicy(config, params), tmp_path / "student.npz")
-    read = packaged.read(tmp_path / "student.npz")
-    assert read.config == config
-    for written, stored in zip(jax.tree.leaves(params), jax.tree.leaves(read.params), strict=True):
+    policies.write(tmp_path / "student.npz", LearnedPolicy(config, params))
+    read, found = policies.read(tmp_path / "student.npz", ImitationConfig)
+    assert read == config
+    for written, stored in zip(jax.tree.leaves(params), jax.tree.leaves(found), strict=True):
         assert stored.dtype == jnp.float32
         np.testing.assert_allclose(stored, written, rtol=1e-3, atol=1e-6)
     energy = dataclasses.replace(config, objective=oj.ENERGY)
     with pytest.raises(ValueError, match=r"objective\.latency_weight: only 1.0 .*got 0.0"):
-        packaged.write(LearnedPolicy(energy, params), tmp_path / "energy.npz")
-    with pytest.raises(ValueError, match="config: only an imitation network can be packaged"):
-        network = LearnedPolicy(QNetworkConfig(), {})
-        packaged.write(network, tmp_path / "q.npz")
+        policies.write(tmp_path / "energy.npz", LearnedPolicy(energy, params))
     assert {path.name for path in tmp_path.iterdir()} == {"student.npz"}
 
 

@@ -17,8 +17,8 @@ from experiments.paper import evaluation, presets, training
 from experiments.paper.presets import PRESETS
 from experiments.reporting import command_line
 from experiments.studies import real_tasks
-from offload_jax.chains import packaged
-from offload_jax.graphs import packaged as graph_packaged
+from offload_jax.chains import learned
+from offload_jax.graphs._jax import policy as graph_policy
 from offload_jax.learning.parameters import num_parameters
 from tests.experiments.conftest import TINY
 
@@ -288,11 +288,11 @@ def test_metrics_of_trainings_are_json_lines(finished):
 
 
 def test_the_student_of_a_run_can_be_packaged(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(packaged, "STUDENT", tmp_path / "student.npz")
-    monkeypatch.setattr(graph_packaged, "STUDENT", tmp_path / "graph_student.npz")
+    monkeypatch.setattr(learned, "STUDENT", tmp_path / "student.npz")
+    monkeypatch.setattr(graph_policy, "STUDENT", tmp_path / "graph_student.npz")
     workdir = finished.settings.workdir
     package_students.main(types.SimpleNamespace(workdir=workdir))
-    shipped = packaged.read(tmp_path / "student.npz")
+    shipped = oj.policies.student()
     kept = oj.policies.load(workdir / "checkpoints" / "kd_dil")
     assert shipped.config == kept.config
     bias = kept.params["networks"]["layer_0"]["bias"]

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 
 import offload_jax as oj
-from offload_jax.graphs import packaged, training
+from offload_jax.graphs import training
 from offload_jax.graphs._jax import task_features
 from offload_jax.graphs._jax.network import GraphPolicyConfig
-from offload_jax.graphs._jax.policy import LearnedGraphPolicy, dependency_order, load, model_data
+from offload_jax.graphs._jax.policy import LearnedGraphPolicy, dependency_order, load
 from offload_jax.graphs._jax.simulator import platform_of
 from offload_jax.graphs.columns import LIMIT
-from offload_jax.learning import checkpoints
+from offload_jax.learning import checkpoints, policies
 from offload_jax.learning.parameters import abstract_parameters, num_parameters
 from tests import oracle
 from tests.graphs import cases
@@ -354,7 +354,7 @@ def test_softened_answers_of_a_teacher_are_what_is_learnt(lesson: training.Lesso
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path) -> None:
-    assert model_data(MODEL)["network"] == "graph_policy"
+    assert policies.model_data(MODEL)["network"] == "graph_policy"
     with checkpoints.training_folder(tmp_path, {"model": {"network": "q_network"}}) as folder:
         folder.save({"a": jnp.zeros(1)}, params={"a": jnp.zeros(1)}, epoch=1)
     with pytest.raises(checkpoints.CheckpointError, match="q_network"):
@@ -368,12 +368,12 @@ def test_sizes_must_be_positive(field: str) -> None:
 
 
 def test_packaged_weights_are_those_that_were_written(tmp_path) -> None:
-    packaged.write(POLICY, tmp_path / "weights.npz")
-    read = packaged.read(tmp_path / "weights.npz")
-    assert read.config == MODEL
+    policies.write(tmp_path / "weights.npz", POLICY)
+    config, params = policies.read(tmp_path / "weights.npz", GraphPolicyConfig)
+    assert config == MODEL
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6),
-        read.params,
+        params,
         POLICY.params,
     )
 

@@ -11,6 +11,7 @@ import offload_jax as oj
 from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs._numba import decide as loops
 from tests import oracle
+from tests.cases import NO_NUMBERS
 from tests.graphs import cases
 from tests.graphs.test_learned import random_policy
 
@@ -155,6 +156,10 @@ def test_bad_requests_raise_what_validate_raises(name: str) -> None:
         ("edge_cloud_bandwidth", math.nan),
         ("edge_servers", 0),
         ("release", [0.0, -1.0, 0.0]),
+        *(("cycles", amounts[:3]) for amounts in NO_NUMBERS),
+        *(("edge_speed", amounts[0]) for amounts in NO_NUMBERS),
+        ("depends", np.ma.array(GOOD["depends"], mask=GOOD["depends"])),
+        ("depends", jax.numpy.asarray(GOOD["depends"], float)),
     ]:
         bad = {**GOOD, field: value}
         with pytest.raises(ValueError) as expected:
@@ -164,6 +169,8 @@ def test_bad_requests_raise_what_validate_raises(name: str) -> None:
         assert str(error.value) == str(expected.value)
     with pytest.raises(ValueError, match="no batch dimensions"):
         decide(**{**GOOD, "cycles": np.ones((2, 3))})
+    with pytest.raises(ValueError, match="^cycles: takes the fields of a GraphProblem"):
+        decide(oj.graphs.GraphProblem(**GOOD))
 
 
 def test_any_layout_of_arguments() -> None:

@@ -5,7 +5,7 @@ parameters fits graphs of any size on any number of places, however they are num
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,8 @@ class GraphPolicyConfig:
     order_hidden: int = 24
     rounds: int = 0
     message: int = 16
+
+    network: ClassVar[str] = "graph_policy"
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

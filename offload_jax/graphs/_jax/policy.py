@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from offload_jax import configs
 from offload_jax.graphs._jax.few_shapes import in_few_shapes
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
 from offload_jax.graphs._jax.observation import Observation, deliver, observe, step_features
@@ -24,7 +23,10 @@ from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
 from offload_jax.graphs.costs import GraphCosts, check_source
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
+from offload_jax.learning import policies
 from offload_jax.validation import ArrayLike
+
+STUDENT = Path(__file__).parents[1] / "student.npz"
 
 # Bits of a word.
 _WORD = 32
@@ -298,31 +300,11 @@ def rollout(
     return by_task(state.place, order), makespan, stacked
 
 
-def model_data(model: GraphPolicyConfig) -> dict[str, Any]:
-    """What a checkpoint stores as "model"."""
-    return {"network": "graph_policy", **configs.as_data(model)}
-
-
 def load(path: Path) -> LearnedGraphPolicy:
-    """The policy of the newest checkpoint in a folder.
-
-    Raises:
-      CheckpointError: there is none, or it is damaged or of another architecture than it says.
-    """
-    from offload_jax.learning import checkpoints
-    from offload_jax.learning.parameters import abstract_parameters
-
-    stored, params = checkpoints.load(path, lambda stored: abstract_parameters(_model(stored)))
-    return LearnedGraphPolicy(_model(stored), params)
+    """The policy of the newest checkpoint in a folder; see `learning.policies.load`."""
+    return LearnedGraphPolicy(*policies.load(path, GraphPolicyConfig))
 
 
-def _model(stored: dict[str, Any]) -> GraphPolicyConfig:
-    """The inverse of `model_data`; ValueError if it is not one."""
-    try:
-        fields = dict(stored["model"])
-        kind = fields.pop("network")
-        if kind != "graph_policy":
-            raise ValueError(f"network {kind!r} is none for task graphs")
-        return configs.from_data(fields, GraphPolicyConfig)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"unknown model configuration ({error})") from error
+def student() -> LearnedGraphPolicy:
+    """The one that comes with the package."""
+    return LearnedGraphPolicy(*policies.read(STUDENT, GraphPolicyConfig))

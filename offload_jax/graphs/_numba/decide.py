@@ -23,9 +23,9 @@ from offload_jax.graphs._numba.rules import greedy
 from offload_jax.graphs._numba.simulator import compiled, inner, new_state, plain, reset, simulate
 from offload_jax.graphs._numba.task_features import task_features
 from offload_jax.graphs.decision import Decision
-from offload_jax.graphs.problem import GraphProblem, as_bool_array, validate
+from offload_jax.graphs.problem import GraphProblem, as_bool_array, check_booleans, validate
 from offload_jax.network import Place
-from offload_jax.validation import ArrayLike
+from offload_jax.validation import ArrayLike, as_float64
 
 if TYPE_CHECKING:
     from offload_jax.graphs._jax.policy import LearnedGraphPolicy
@@ -236,38 +236,44 @@ def _decider(kernel: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Callable[.
 
     def decide(
         cycles: ArrayLike,
-        data: ArrayLike,
-        depends: ArrayLike,
-        input: ArrayLike,
-        output: ArrayLike,
-        device_speed: ArrayLike,
-        edge_speed: ArrayLike,
-        device_edge_bandwidth: ArrayLike,
-        edge_cloud_bandwidth: ArrayLike,
+        data: ArrayLike | None = None,
+        depends: ArrayLike | None = None,
+        input: ArrayLike | None = None,
+        output: ArrayLike | None = None,
+        device_speed: ArrayLike | None = None,
+        edge_speed: ArrayLike | None = None,
+        device_edge_bandwidth: ArrayLike | None = None,
+        edge_cloud_bandwidth: ArrayLike | None = None,
         edge_servers: int = 1,
         release: ArrayLike = 0.0,
         send_once: bool = False,
     ) -> Decision:
         rates = device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
-        fields = cycles, data, depends, input, output, *rates, edge_servers, release, send_once
+        fields: Any = cycles, data, depends, input, output, *rates, edge_servers, release, send_once
         try:
             if not (isinstance(edge_servers, int | np.integer) and edge_servers >= 1):
                 raise ValueError("edge_servers")
             # Copies: of whatever layout the arguments are, the compiled loop sees one.
-            amounts = [np.array(v, np.float64, order="C") for v in (cycles, data, input, output)]
-            needs = np.array(depends, order="C")
-            if needs.dtype != bool:
+            amounts = [as_float64("amounts", value) for value in (cycles, data, input, output)]
+            needs: Any = depends
+            if type(needs) is not np.ndarray or needs.dtype != bool:
                 needs = as_bool_array("depends", needs)
-            times = np.array(release, np.float64, order="C")
+                check_booleans("depends", needs)
+            needs, times = np.array(needs, order="C"), as_float64("release", release)
             if times.size == 1:
                 times = np.full(amounts[0].shape, times)
-            arrays = [*amounts[:2], needs, *amounts[2:], np.array(rates, np.float64), times]
+            speeds = [v if type(v) is float else as_float64("rates", v) for v in rates]
+            arrays = [*amounts[:2], needs, *amounts[2:], np.array(speeds, np.float64), times]
             if [array.ndim for array in arrays] != [1, 2, 2, 1, 1, 1, 1]:
                 raise ValueError("batch dimensions")
             place, order = kernel(*arrays[:-1], int(edge_servers), times, bool(send_once))
         except (TypeError, ValueError):
             place = np.empty(0, np.int8)
         if not len(place):
+            if isinstance(cycles, GraphProblem):
+                raise ValueError(
+                    "cycles: takes the fields of a GraphProblem, got the problem itself"
+                )
             validate(GraphProblem(*fields))
             raise ValueError("one request at a time: the fields must have no batch dimensions")
         return Decision(place, order)
