@@ -84,6 +84,27 @@ def check_kind(name: str, value: Any) -> None:
         raise ValueError(f"{name}: must hold real numbers, got dtype {value.dtype}")
 
 
+def check_type(name: str, value: Any, *kinds: type) -> None:
+    """Refuses an argument of another type, as when two are swapped.
+
+    Raises:
+      ValueError: names the argument and the types.
+    """
+    if not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"{name}: must be a {wanted}, got {value!r:.60}")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuses what is no whole number of at least 1.
+
+    Raises:
+      ValueError: names the field.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} = {value}: must be an integer of at least 1")
+
+
 def broadcast_shapes(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     """The common batch shape of fields.
 
