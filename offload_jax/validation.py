@@ -6,6 +6,7 @@ and greater than 0`.
 
 import functools
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,6 +73,17 @@ def as_float_array(name: str, value: Any) -> Any:
     raise ValueError(f"{name}: must hold real numbers, got dtype {array.dtype}")
 
 
+def float64_array(name: str, value: Any) -> np.ndarray:
+    """A copy on the host in float64.
+
+    Raises:
+      ValueError: no real numbers can be made of the value.
+    """
+    array = as_float_array(name, value)
+    check_kind(name, array)
+    return np.array(array, np.float64)
+
+
 def check_kind(name: str, value: Any) -> None:
     """Refuses what is no array of real numbers.
 
@@ -92,7 +104,7 @@ def check_type(name: str, value: Any, *kinds: type) -> None:
     """
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"{name}: must be a {wanted}, got {value!r:.60}")
+        raise ValueError(f"{name}: must be of type {wanted}, got {value!r:.60}")
 
 
 def check_count(name: str, value: Any) -> None:
@@ -103,6 +115,17 @@ def check_count(name: str, value: Any) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} = {value}: must be an integer of at least 1")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuses what is no finite number above 0.
+
+    Raises:
+      ValueError: names the argument.
+    """
+    real = isinstance(value, numbers.Real)
+    if not real or not 0 < value < math.inf:
+        raise ValueError(f"{name} = {value}: must be finite and greater than 0")
 
 
 def broadcast_shapes(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ says what a hop takes. Staying, and 0 bytes, cost nothing.
 """
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +17,7 @@ from offload_jax.chains.costs import ChainCosts
 from offload_jax.measured import MeasuredTask
 from offload_jax.network import Network
 from offload_jax.objectives import LATENCY, Objective, is_zero
-from offload_jax.validation import ArrayLike, as_float_array, check_type
+from offload_jax.validation import ArrayLike, as_float_array, check_positive, check_type
 
 
 @runtime_checkable
@@ -150,10 +149,8 @@ def _execution(
 ) -> tuple[list[Any], list[Any]]:
     """Seconds and joules `[..., A]` of the subtasks, by place."""
     measured = task if isinstance(task, MeasuredTask) else None
-    if measured is None and not (
-        isinstance(flops_per_cycle, numbers.Real) and 0 < flops_per_cycle < math.inf
-    ):
-        raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
+    if measured is None:
+        check_positive("flops_per_cycle", flops_per_cycle)
     if measured is None or not is_zero(objective.energy_weight):
         why = "a task without measured times" if measured is None else "energy"
         network.require_device_speed(why)
