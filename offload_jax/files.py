@@ -1,6 +1,7 @@
-"""Files written whole or not at all, and folders that one process at a time writes to."""
+"""Text read, files written whole or not at all, folders that one process at a time writes to."""
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -9,6 +10,39 @@ from typing import Any
 
 LOCK_NAME = ".lock"
 _SUFFIX = ".partial"
+# What a file that is no text begins with.
+_SIGNATURES = {b"\x1f\x8b": "gzip", b"PK": "zip", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark.
+
+    Raises:
+      ValueError: naming `path`; the file is in another encoding, compressed or binary.
+      OSError: the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        kind = _SIGNATURES.get(path.read_bytes()[:2], "binary or in another encoding")
+        raise ValueError(f"{path}: must be text in UTF-8, but is {kind}")
+    return text
+
+
+def parse_json(text: str) -> Any:
+    """The content of a JSON document, every number a float.
+
+    Raises:
+      ValueError: names the line where the text is no JSON.
+    """
+    try:
+        return json.loads(text, parse_int=float)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}: no JSON: {error.msg}") from None
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply to read") from None
 
 
 def replace_file(path: Path, content: Any) -> None:

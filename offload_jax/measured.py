@@ -20,7 +20,7 @@ A time of `inf` (`Infinity` in JSON) says that the place cannot run the subtask.
 
 import csv
 import dataclasses
-import json
+import io
 import math
 import os
 import pathlib
@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from offload_jax.validation import require
+from offload_jax.files import parse_json, read_text
+from offload_jax.validation import as_float64, require
 
 _FIRST_COLUMNS = ("subtask", "output_bytes")
 
@@ -56,9 +57,11 @@ class MeasuredTask:
         num_subtasks, num_places = len(self.subtask_names), len(self.place_names)
         if num_subtasks == 0 or num_places == 0:
             raise ValueError(f"{self.name}: needs at least one subtask and one place")
+        if len(set(self.place_names)) < num_places:
+            raise ValueError(f"{self.name}: places must differ, got {', '.join(self.place_names)}")
         shapes = {"seconds": (num_subtasks, num_places), "data": (num_subtasks + 1,)}
         for field, shape in shapes.items():
-            values = np.asarray(getattr(self, field), np.float64)
+            values = as_float64(field, getattr(self, field))
             if values.shape != shape:
                 raise ValueError(f"{field}: must have shape {shape}, got {values.shape}")
             good = (values >= 0) & ((values < math.inf) | (field == "seconds"))
@@ -99,53 +102,52 @@ def read_measured_task(path: str | os.PathLike[str]) -> MeasuredTask:
     """
     path = pathlib.Path(path)
     if path.suffix.lower() == ".csv":
-        return _read_csv(path)
+        return _read_csv(path, read_text(path))
     if path.suffix.lower() == ".json":
-        return _read_json(path)
+        return _read_json(path, read_text(path))
     raise ValueError(f"{path}: the name must end in .csv or .json")
 
 
-def _read_csv(path: pathlib.Path) -> MeasuredTask:
+def _read_csv(path: pathlib.Path, text: str) -> MeasuredTask:
     names, rows, data = [], [], []
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.reader(file)
-        header = [cell.strip() for cell in next(reader, [])]
-        places = tuple(header[2:])
-        first = f"{path}:1"
-        if tuple(header[:2]) != _FIRST_COLUMNS or not places or not all(places):
-            raise ValueError(
-                f"{first}: the header must be subtask,output_bytes,<place>,..., got {header}"
-            )
-        if len(set(places)) != len(places):
-            raise ValueError(f"{first}: places must differ, got {', '.join(places)}")
-        for cells in reader:
-            where = f"{path}:{reader.line_num}"
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                raise ValueError(f"{where}: must have {len(header)} columns, got {len(cells)}")
-            data.append(_number(cells[1], f"{where}: output_bytes", finite=True))
-            if len(data) == 1:
-                if any(cell.strip() for cell in cells[2:]):
-                    raise ValueError(f"{where}: the first row is the input and has no times")
-                continue
-            names.append(cells[0].strip())
-            rows.append(
-                [
-                    _number(cell, f"{where}: {place}") / 1e3
-                    for place, cell in zip(places, cells[2:], strict=True)
-                ]
-            )
+    reader = csv.reader(io.StringIO(text))
+    header = [cell.strip() for cell in next(reader, [])]
+    places = tuple(header[2:])
+    first = f"{path}:1"
+    if tuple(header[:2]) != _FIRST_COLUMNS or not places or not all(places):
+        raise ValueError(
+            f"{first}: the header must be subtask,output_bytes,<place>,..., got {header}"
+        )
+    if len(set(places)) != len(places):
+        raise ValueError(f"{first}: places must differ, got {', '.join(places)}")
+    for cells in reader:
+        where = f"{path}:{reader.line_num}"
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise ValueError(f"{where}: must have {len(header)} columns, got {len(cells)}")
+        data.append(_number(cells[1], f"{where}: output_bytes", finite=True))
+        if len(data) == 1:
+            if any(cell.strip() for cell in cells[2:]):
+                raise ValueError(f"{where}: the first row is the input and has no times")
+            continue
+        names.append(cells[0].strip())
+        rows.append(
+            [
+                _number(cell, f"{where}: {place}") / 1e3
+                for place, cell in zip(places, cells[2:], strict=True)
+            ]
+        )
     if not rows:
         raise ValueError(f"{first}: needs a row for the input and one for each subtask")
     return MeasuredTask(path.stem, tuple(names), places, np.asarray(rows), np.asarray(data))
 
 
-def _read_json(path: pathlib.Path) -> MeasuredTask:
+def _read_json(path: pathlib.Path, text: str) -> MeasuredTask:
     try:
-        content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+        content = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     subtasks = _entry(content, "subtasks", f"{path}", list)
     data = [_number(_entry(content, "input_bytes", f"{path}"), f"{path}: input_bytes", finite=True)]
     if not subtasks:

@@ -3,6 +3,13 @@
 The paper's requests have three places, a cloud that computes for free and links that carry both
 ways at one rate. A `Network` has any number of places, each with a speed, and links between any two
 of them.
+
+A hop takes, on chains and on task graphs alike,
+
+    data / bandwidth + round_trip_time / 2
+
+seconds, so going to a place and coming back costs a whole round trip. 0 bytes arrive at once
+wherever they go, even where links are down.
 """
 
 import dataclasses
@@ -13,7 +20,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.validation import FINITE, ArrayLike, Rule, is_traced, require
+from offload_jax.validation import (
+    FINITE,
+    POSITIVE,
+    ArrayLike,
+    Rule,
+    as_float_array,
+    broadcast_shapes,
+    check_class,
+    check_integer,
+    check_kind,
+    is_traced,
+    require,
+)
 
 
 class Place(enum.IntEnum):
@@ -25,6 +44,7 @@ class Place(enum.IntEnum):
 
 
 _SPEED = Rule(lambda v: v > 0, "must be greater than 0")
+_BANDWIDTH = Rule(lambda v: v >= 0, "must not be negative or NaN (0 is a dead link)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +53,8 @@ class Processor:
 
     Attributes:
       name: how links and measured tables refer to it.
-      speed: `[...]` cycles per second; `inf` computes for free, as the paper's cloud.
+      speed: `[...]` cycles per second; `inf` computes for free, as the paper's cloud. The device,
+        the first place of a network, needs a finite one unless its times were measured.
       servers: how many tasks of a task graph it runs at a time; None is any number.
     """
 
@@ -42,8 +63,9 @@ class Processor:
     servers: int | None = 1
 
     def __post_init__(self) -> None:
-        if self.servers is not None and self.servers < 1:
-            raise ValueError(f"servers of {self.name!r} = {self.servers}: must be at least 1")
+        check_class("name of a processor", self.name, str)
+        if self.servers is not None:
+            check_integer(f"servers of {self.name!r}", self.servers)
         _check(f"speed of {self.name!r}", self.speed, _SPEED)
 
 
@@ -54,7 +76,8 @@ class Link:
     Attributes:
       source: the name of one end.
       target: the name of the other end.
-      bandwidth: `[...]` bytes per second from source to target; 0 is a link that is down.
+      bandwidth: `[...]` bytes per second from source to target; 0 is a link that is down, `inf`
+        one that only delays.
       reverse_bandwidth: bytes per second from target to source; None is `bandwidth`.
       round_trip_time: seconds for going there and back, without data.
       serial: whether each direction carries one transfer of a task graph at a time.
@@ -68,13 +91,15 @@ class Link:
     serial: bool = True
 
     def __post_init__(self) -> None:
+        for end in (self.source, self.target):
+            check_class("end of a link", end, str)
         if self.source == self.target:
             raise ValueError(f"link {self.source!r} to itself: the ends must differ")
         where = f"link {self.source!r} to {self.target!r}"
-        for name in ("bandwidth", "reverse_bandwidth", "round_trip_time"):
-            value = getattr(self, name)
-            if value is not None:
-                _check(f"{where}: {name}", value, FINITE)
+        _check(f"{where}: bandwidth", self.bandwidth, _BANDWIDTH)
+        if self.reverse_bandwidth is not None:
+            _check(f"{where}: reverse_bandwidth", self.reverse_bandwidth, _BANDWIDTH)
+        _check(f"{where}: round_trip_time", self.round_trip_time, FINITE)
 
 
 class Hop(NamedTuple):
@@ -106,6 +131,10 @@ class Network:
     links: Sequence[Link]
 
     def __post_init__(self) -> None:
+        for field, kind in (("places", Processor), ("links", Link)):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+            for index, item in enumerate(getattr(self, field)):
+                check_class(f"{field}[{index}]", item, kind)
         names = self.place_names
         if not names:
             raise ValueError("places: a network needs at least the device")
@@ -120,6 +149,12 @@ class Network:
             if ends in seen:
                 raise ValueError(f"links: two between {link.source!r} and {link.target!r}")
             seen.add(ends)
+        shapes = {f"speed of {place.name!r}": np.shape(place.speed) for place in self.places}
+        for hop in self.hops():
+            where = f"{names[hop.source]!r} to {names[hop.target]!r}"
+            shapes[f"bandwidth of {where}"] = np.shape(hop.bandwidth)
+            shapes[f"round_trip_time of {where}"] = np.shape(hop.round_trip_time)
+        broadcast_shapes(shapes)
 
     @property
     def place_names(self) -> tuple[str, ...]:
@@ -135,7 +170,22 @@ class Network:
             yield Hop(*ends, link.bandwidth, link.round_trip_time)
             yield Hop(*ends[::-1], back, link.round_trip_time)
 
+    def require_device_speed(self, why: str) -> None:
+        """Refuses a device that computes for free, where its times do not come from elsewhere.
+
+        Args:
+          why: what needs the speed, for the message.
+
+        Raises:
+          ValueError: the speed of the first place is `inf`.
+        """
+        device = self.places[0]
+        rule = POSITIVE._replace(wording=f"{why} needs the finite speed of the device")
+        _check(f"speed of {device.name!r}", device.speed, rule)
+
 
 def _check(what: str, value: ArrayLike, rule: Rule) -> None:
-    if not is_traced(value):
-        require(what, value, rule.holds(np.asarray(value)), rule.wording)
+    array = as_float_array(what, value)
+    check_kind(what, array)
+    if not is_traced(array):
+        require(what, array, rule.holds(np.asarray(array)), rule.wording)

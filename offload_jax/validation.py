@@ -73,7 +73,8 @@ def check_integer(name: str, value: Any, *, least: int = 1) -> None:
     Raises:
       ValueError: names the argument and the rule.
     """
-    if not isinstance(value, numbers.Integral) or value < least:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < least:
         raise ValueError(f"{name} = {value!r:.60}: must be an integer of at least {least}")
 
 
@@ -143,6 +144,17 @@ def check_kind(name: str, value: Any) -> None:
         raise ValueError(f"{name}: must be an array of numbers, got {value!r:.60}")
     if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
         raise ValueError(f"{name}: must hold real numbers, got dtype {value.dtype}")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuses what is no finite number above 0.
+
+    Raises:
+      ValueError: names the argument.
+    """
+    real = isinstance(value, numbers.Real)
+    if not real or not 0 < value < math.inf:
+        raise ValueError(f"{name} = {value}: must be finite and greater than 0")
 
 
 def broadcast_shapes(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:

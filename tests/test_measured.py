@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
+from tests.typecheck import unchecked
 
 CSV = """subtask,output_bytes,device,edge,cloud
 input,1000000,,,
@@ -98,7 +99,8 @@ def _changed(change: object) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"name":\n oops}', r"bad.json:2: not JSON"),
+        ('{"name":\n oops}', r"bad.json: line 2: no JSON"),
+        ("[" * 100_000, r"bad.json: JSON that is nested too deeply"),
         ("[]", r"bad.json: must be an object with 'subtasks'"),
         (_changed(lambda c: c.update(subtasks=3)), "'subtasks' must be a list"),
         (_changed(lambda c: c.update(subtasks=[])), "subtasks: needs at least one"),
@@ -115,11 +117,24 @@ def _changed(change: object) -> str:
             _changed(lambda c: c["subtasks"][0].update(output_bytes=True)),
             r"subtasks\[0\].output_bytes: must be a number",
         ),
+        (
+            _changed(lambda c: c["subtasks"][0].update(output_bytes=10**400)),
+            r"subtasks\[0\].output_bytes: must be finite and not negative, got inf",
+        ),
     ],
 )
 def test_malformed_json_is_refused(text: str, message: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match=message):
         oj.read_measured_task(_write(tmp_path / "bad.json", text))
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path: pathlib.Path) -> None:
+    for name, text in (("tiny.csv", CSV), ("tiny.json", json.dumps(JSON))):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert oj.read_measured_task(tmp_path / name).subtask_names == ("conv", "classifier")
+        (tmp_path / name).write_text(text, encoding="utf-16")
+        with pytest.raises(ValueError, match=f"{name}: must be text in UTF-8, but is UTF-16"):
+            oj.read_measured_task(tmp_path / name)
 
 
 def test_other_files_are_refused(tmp_path: pathlib.Path) -> None:
@@ -135,3 +150,11 @@ def test_arrays_are_checked() -> None:
         oj.MeasuredTask(*good, np.array([[math.nan]]), np.ones(2))
     with pytest.raises(ValueError, match=r"data: must have shape \(2,\), got \(3,\)"):
         oj.MeasuredTask(*good, np.array([[1.0]]), np.ones(3))
+    make = unchecked(oj.MeasuredTask)
+    with pytest.raises(ValueError, match="seconds: cannot be converted to an array of numbers"):
+        make("t", ("a", "b"), ("device",), [[1.0], [1.0, 2.0]], [0, 0, 0])
+    with pytest.raises(ValueError, match="data: must be an array of numbers, got None"):
+        make(*good, [[1.0]], None)
+    with pytest.raises(ValueError, match="t: places must differ, got device, device"):
+        make("t", ("a",), ("device", "device"), [[1.0, 2.0]], [0, 0])
+    np.testing.assert_array_equal(make(*good, [[1]], [1, 2]).data, [1.0, 2.0])

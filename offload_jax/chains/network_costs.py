@@ -1,15 +1,10 @@
 """Chain costs of a task on any network of places.
 
-Data travels the fastest route there is, over as many hops as that takes. One hop takes
-
-    data / bandwidth + round_trip_time / 2
-
-seconds; half a round trip also where there are no bytes, since control has to get there too. So
-going to a place and coming back costs a whole round trip. Staying costs nothing.
+Data travels the fastest route there is for its bytes, over as many hops as that takes; `network`
+says what a hop takes. Staying, and 0 bytes, cost nothing.
 """
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,7 +17,7 @@ from offload_jax.chains.costs import ChainCosts
 from offload_jax.measured import MeasuredTask
 from offload_jax.network import Network
 from offload_jax.objectives import LATENCY, Objective, is_zero
-from offload_jax.validation import ArrayLike, check_class, is_traced, require
+from offload_jax.validation import ArrayLike, as_float_array, check_class, check_positive
 
 
 @runtime_checkable
@@ -64,7 +59,8 @@ def network_costs(
       are up lead nowhere, or a measured time says so.
 
     Raises:
-      ValueError: the task has no times for a place, or energy needs a device speed that is `inf`.
+      ValueError: the task has no times for a place, or times or energy need the speed of the
+        device, which is `inf`.
     """
     check_class("task", task, ProfiledTask, MeasuredTask)
     check_class("network", network, Network)
@@ -76,7 +72,7 @@ def network_costs(
 
     def of_chain(value: ArrayLike) -> Any:
         """`[...]` to `[..., 1]` of full rank."""
-        return lift(library.asarray(value), rank)[..., None]
+        return lift(library.asarray(as_float_array("network", value)), rank)[..., None]
 
     def chain(values: Any) -> Any:
         return library.asarray(np.asarray(values, np.float64).reshape((1,) * rank + (-1,)))
@@ -85,20 +81,25 @@ def network_costs(
     power = objective.power
     num_places = len(network.places)
     data = chain(task.data)
-    never = library.full(data.shape, math.inf)
     still = library.zeros(data.shape)
+
+    def if_sent(possible: Any, amount: Any) -> Any:
+        """`[..., A + 1]`: nothing to send takes nothing, even where nothing could be sent."""
+        return library.where(data > 0, library.where(possible, amount, math.inf), still)
+
+    never = if_sent(False, still)
     time = [[still if j == k else never for k in range(num_places)] for j in range(num_places)]
     spent = [list(row) for row in time]
     for j, k, bandwidth, round_trip_time in network.hops():
         watts = power.idle_watts
         if j == 0 or k == 0:
             watts = power.transmit_watts if j == 0 else power.receive_watts
-        moving = _moving(data, of_chain(bandwidth), library)
+        alive = of_chain(bandwidth) > 0
+        moving = data / library.where(alive, of_chain(bandwidth), 1.0)
+        alive = alive & (moving < math.inf)
         waiting = of_chain(round_trip_time) / 2
-        time[j][k] = moving + waiting
-        alive = moving < math.inf
-        used = library.where(alive, moving, 0.0) * watts + waiting * power.idle_watts
-        spent[j][k] = library.where(alive, used, math.inf)
+        time[j][k] = if_sent(alive, moving + waiting)
+        spent[j][k] = if_sent(alive, moving * watts + waiting * power.idle_watts)
     _take_fastest_routes(time, spent, library)
 
     def cost(seconds: Any, joules: Any) -> Any:
@@ -122,13 +123,6 @@ def network_costs(
             axis=-2,
         ),
     )
-
-
-def _moving(data: Any, bandwidth: Any, library: Any) -> Any:
-    """data / bandwidth `[..., A + 1]`: nothing takes no time, a dead link for ever."""
-    alive = bandwidth > 0
-    seconds = data / library.where(alive, bandwidth, 1.0)
-    return library.where(data > 0, library.where(alive, seconds, math.inf), 0.0)
 
 
 def _take_fastest_routes(time: list[list[Any]], spent: list[list[Any]], library: Any) -> None:
@@ -156,10 +150,11 @@ def _execution(
 ) -> tuple[list[Any], list[Any]]:
     """Seconds and joules `[..., A]` of the subtasks, by place."""
     measured = task if isinstance(task, MeasuredTask) else None
-    if measured is None and not (
-        isinstance(flops_per_cycle, numbers.Real) and 0 < flops_per_cycle < math.inf
-    ):
-        raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
+    if measured is None:
+        check_positive("flops_per_cycle", flops_per_cycle)
+    if measured is None or not is_zero(objective.energy_weight):
+        why = "a task without measured times" if measured is None else "energy"
+        network.require_device_speed(why)
     seconds, joules = [], []
     for number, place in enumerate(network.places):
         speed = of_chain(place.speed)
@@ -169,13 +164,6 @@ def _execution(
             run = chain(task.flops) / flops_per_cycle / speed
         watts: Any = objective.power.idle_watts
         if number == 0 and not is_zero(objective.energy_weight):
-            if not is_traced(place.speed):
-                require(
-                    f"speed of {place.name!r}",
-                    place.speed,
-                    np.isfinite(place.speed),
-                    "energy needs the finite speed of the device",
-                )
             watts = objective.power.switched_capacitance * speed * speed * speed
         library: Any = jnp if isinstance(run, jax.Array) else np
         possible = run < math.inf

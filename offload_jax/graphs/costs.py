@@ -18,7 +18,7 @@ from offload_jax.graphs.problem import (
     check_booleans,
     data_on_edges,
     validate,
-    validate_depends,
+    validate_edges,
 )
 from offload_jax.validation import (
     COST,
@@ -26,6 +26,7 @@ from offload_jax.validation import (
     Array,
     ArrayLike,
     as_float_array,
+    check_integer,
     check_kind,
     check_values,
     is_traced,
@@ -230,8 +231,8 @@ def validate_costs(costs: GraphCosts) -> None:
     if len(costs.servers) != num_places:
         raise ValueError(f"servers: needs {num_places} entries, got {len(costs.servers)}")
     for place, number in enumerate(costs.servers):
-        if number is not None and number < 1:
-            raise ValueError(f"servers[{place}] = {number}: must be at least 1, or None")
+        if number is not None:
+            check_integer(f"servers[{place}]", number)
     if len(costs.routes) != num_places or any(len(row) != num_places for row in costs.routes):
         raise ValueError(f"routes: needs {num_places} rows of {num_places} routes")
     for j, row in enumerate(costs.routes):
@@ -253,4 +254,4 @@ def validate_costs(costs: GraphCosts) -> None:
         home = np.asarray(costs.home)
         good = (home >= 0) & (home < num_places)
         require("home", home, good, f"places are 0..{num_places - 1}")
-    validate_depends(costs.depends)
+    validate_edges(costs.depends, fields["data"], costs.send_once)

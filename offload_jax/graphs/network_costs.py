@@ -7,7 +7,7 @@ import numpy as np
 from offload_jax.graphs.costs import GraphCosts, Route
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.network import Network
-from offload_jax.validation import ArrayLike
+from offload_jax.validation import ArrayLike, check_class
 
 
 def network_costs(
@@ -16,9 +16,12 @@ def network_costs(
     """Writes a task graph on a network as what solvers work on, in float64 on the host.
 
     Every link of the network becomes two, one for each direction. A place runs as many tasks at a
-    time as its processor has servers; at infinite speed tasks take no time, and so need none. Data
-    takes the route of least seconds per byte, among equals the one of fewest hops. Half a round
-    trip follows each hop without occupying the link; 0 bytes do not pay it.
+    time as its processor has servers; at infinite speed tasks take no time, and so need none.
+
+    All data between two places takes one route: the one that is fastest, round trips included, for
+    as many bytes as the graph moves at a time on average (over its inputs, edges and outputs that
+    are not 0), among equals the one of fewest hops. Half a round trip follows each hop without
+    occupying the link.
 
     Args:
       task: cycles and bytes.
@@ -28,17 +31,26 @@ def network_costs(
         of many users who share an edge are one graph.
 
     Returns:
-      Costs with the batch shape of the network.
+      Costs with the batch shape of the network. Their `routes` say which way data takes: number 2i
+      is `network.links[i]` from its source to its target, 2i + 1 the same back.
 
     Raises:
-      ValueError: bandwidths make rows of the batch take different routes; solve those apart.
+      ValueError: rows of the batch would take different routes, solve those apart; or the device
+        computes for free.
     """
-    num_tasks, num_places = len(task.names), len(network.places)
+    check_class("task", task, TaskGraph)
+    check_class("network", network, Network)
+    network.require_device_speed("a task graph")
+    num_places = len(network.places)
     speeds = _stacked([place.speed for place in network.places])
     hops = list(network.hops())
     bandwidth = _stacked([hop.bandwidth for hop in hops])
     rate = np.full_like(bandwidth, math.inf)
     np.divide(1.0, bandwidth, out=rate, where=bandwidth > 0)
+    startup = _stacked([hop.round_trip_time for hop in hops]) / 2
+    sizes = np.concatenate([task.input, task.data, task.output])
+    mean = sizes.mean(where=sizes > 0) if sizes.any() else 1.0
+    ends = [(hop.source, hop.target) for hop in hops]
     depends, data = task.dense()
     return GraphCosts(
         seconds=task.cycles[:, None] / speeds[..., None, :],
@@ -46,15 +58,26 @@ def network_costs(
         data=data,
         input=task.input,
         output=task.output,
-        release=np.broadcast_to(release, (*np.shape(release)[:-1], num_tasks)),
-        home=np.broadcast_to(home, (*np.shape(home)[:-1], num_tasks)),
+        release=_of_each_task("release", release, task),
+        home=_of_each_task("home", home, task),
         seconds_per_byte=rate,
-        startup=_stacked([hop.round_trip_time for hop in hops]) / 2,
-        routes=_routes([(hop.source, hop.target) for hop in hops], rate, num_places),
+        startup=startup,
+        routes=_routes(ends, mean * rate + startup, num_places),
         servers=tuple(place.servers for place in network.places),
         serial=tuple(link.serial for link in network.links for _ in range(2)),
         send_once=task.send_once,
     )
+
+
+def _of_each_task(name: str, value: ArrayLike, task: TaskGraph) -> np.ndarray:
+    """`[..., N]` of that or of one value for all tasks."""
+    shape = np.shape(value)
+    if shape and shape[-1] not in (1, task.num_tasks):
+        raise ValueError(
+            f"{name}: must be one value or one for each of {task.num_tasks} tasks,"
+            f" got shape {shape}"
+        )
+    return np.broadcast_to(value, (*shape[:-1], task.num_tasks))
 
 
 def _stacked(values: list[ArrayLike]) -> np.ndarray:
@@ -65,31 +88,31 @@ def _stacked(values: list[ArrayLike]) -> np.ndarray:
 
 
 def _routes(
-    ends: list[tuple[int, int]], rate: np.ndarray, num_places: int
+    ends: list[tuple[int, int]], seconds: np.ndarray, num_places: int
 ) -> tuple[tuple[Route, ...], ...]:
-    """Routes that are the same for all rows of `rate` `[..., L]`."""
-    rows = rate.reshape(-1, rate.shape[-1]) if rate.size else np.zeros((1, 0))
+    """Routes that are the same for all rows of `seconds` `[..., L]`, what each hop takes."""
+    rows = seconds.reshape(-1, len(ends)) if seconds.size else np.zeros((1, len(ends)))
     routes = _routes_of_row(ends, rows[0], num_places)
     for number, row in enumerate(rows[1:], 1):
         if _routes_of_row(ends, row, num_places) != routes:
             raise ValueError(
-                f"bandwidth: row {number} of the batch has other routes than row 0; routes are the"
+                f"network: row {number} of the batch has other routes than row 0; routes are the"
                 " same for a batch, so make costs for each apart"
             )
     return routes
 
 
 def _routes_of_row(
-    ends: list[tuple[int, int]], rate: np.ndarray, num_places: int
+    ends: list[tuple[int, int]], seconds: np.ndarray, num_places: int
 ) -> tuple[tuple[Route, ...], ...]:
-    """Floyd and Warshall's all-pairs shortest paths by (dead hops, seconds per byte, hops)."""
+    """Floyd and Warshall's all-pairs shortest paths by (dead hops, seconds, hops)."""
     best: list[list[tuple[int, float, int, Route]]] = [
         [(0, 0.0, 0, ()) if j == k else (num_places, 0.0, 0, None) for k in range(num_places)]
         for j in range(num_places)
     ]
     for link, (j, k) in enumerate(ends):
-        dead = int(rate[link] == math.inf)
-        best[j][k] = min(best[j][k], (dead, 0.0 if dead else float(rate[link]), 1, (link,)))
+        dead = int(seconds[link] == math.inf)
+        best[j][k] = min(best[j][k], (dead, 0.0 if dead else float(seconds[link]), 1, (link,)))
     for middle in range(num_places):
         for j in range(num_places):
             for k in range(num_places):

@@ -16,10 +16,12 @@ from offload_jax.validation import (
     ArrayLike,
     as_float_array,
     broadcast_shapes,
+    check_integer,
     check_kind,
     check_unmasked,
     check_values,
     is_traced,
+    require,
 )
 
 # Trailing axes of each field; N stands for the number of tasks.
@@ -145,7 +147,7 @@ def validate(problem: GraphProblem) -> None:
     fields = {name: getattr(problem, name) for name in AXES if name != "depends"}
     fields["data"] = data_on_edges(problem.depends, problem.data)
     check_values(fields, rules)
-    validate_depends(problem.depends)
+    validate_edges(problem.depends, fields["data"], problem.send_once)
 
 
 def data_on_edges(depends: Any, data: Any) -> Any:
@@ -169,9 +171,7 @@ def validate_shapes(problem: GraphProblem) -> None:
             check_kind(name, getattr(problem, name))
     check_booleans("depends", problem.depends)
     check_axes(problem, {name: ("N",) * axes for name, axes in AXES.items()}, {})
-    whole = isinstance(problem.edge_servers, (int, np.integer))
-    if not whole or problem.edge_servers < 1:
-        raise ValueError(f"edge_servers = {problem.edge_servers}: must be an integer of at least 1")
+    check_integer("edge_servers", problem.edge_servers)
 
 
 def check_axes(source: Batched, axes: dict[str, tuple[str, ...]], sizes: dict[str, int]) -> None:
@@ -198,11 +198,16 @@ def check_axes(source: Batched, axes: dict[str, tuple[str, ...]], sizes: dict[st
     broadcast_shapes(source.batch_shapes)
 
 
-def validate_depends(depends: Any) -> None:
+def validate_edges(depends: Any, data: Any, send_once: bool) -> None:
     """Refuses edges from a task to itself or to an earlier one, and so every cycle.
 
+    Args:
+      depends: bool `[..., N, N]`.
+      data: `[..., N, N]`, 0 where no edge is.
+      send_once: whether bytes must be equal on all edges out of a task.
+
     Raises:
-      ValueError: names the first such edge.
+      ValueError: names the first bad edge.
     """
     if is_traced(depends):
         return
@@ -216,3 +221,9 @@ def validate_depends(depends: Any) -> None:
             " that each needs only earlier ones (which also rules out cycles);"
             " TaskGraph.from_edges sorts them"
         )
+    if send_once and not is_traced(data):
+        data = np.asarray(data)
+        array = np.broadcast_to(array, data.shape)
+        first = np.take_along_axis(data, array.argmax(-1)[..., None], -1)
+        good = ~array | (data == first)
+        require("data", data, good, "with send_once all edges out of a task carry the same bytes")

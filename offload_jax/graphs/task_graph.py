@@ -45,7 +45,7 @@ class TaskGraph:
     taken_by: ClassVar[str] = "oj.graphs.network_costs"
 
     def __post_init__(self) -> None:
-        names = tuple(str(name) for name in self.names)
+        names = _name_tuple(self.names)
         object.__setattr__(self, "names", names)
         num_tasks = len(names)
         if num_tasks == 0:
@@ -57,7 +57,7 @@ class TaskGraph:
                     raise ValueError(
                         f"names[{index}] = {name!r}: task {first[name]} has that name already"
                     )
-        edges = _edge_array(self.edges)
+        edges = _edge_array(self.edges, names)
         object.__setattr__(self, "edges", edges)
         self._check_edges()
         for field, length in (
@@ -95,7 +95,7 @@ class TaskGraph:
             )
 
     def _checked(self, field: str, length: int) -> np.ndarray:
-        values = np.array(validation.as_float_array(field, getattr(self, field)), np.float64)
+        values = validation.as_float64(field, getattr(self, field))
         if values.shape != (length,):
             per = "edge" if field == "data" else "task"
             raise ValueError(
@@ -152,12 +152,12 @@ class TaskGraph:
         Raises:
           ValueError: names the field and the first bad index, or the tasks of a cycle.
         """
-        num_tasks = len(cycles)
-        if names is None:
-            names = [str(index) for index in range(num_tasks)]
+        cycles = validation.as_float64("cycles", cycles)
+        num_tasks = cycles.size
+        names = _name_tuple(map(str, range(num_tasks)) if names is None else names)
         if len(names) != num_tasks:
             raise ValueError(f"cycles: must have one value for each of {len(names)} tasks")
-        pairs = _edge_array(_numbers(edges, names))
+        pairs = _edge_array(edges, names)
         order = topological_order(pairs, names)
         number = np.empty(num_tasks, np.int64)
         number[order] = np.arange(num_tasks)
@@ -165,11 +165,11 @@ class TaskGraph:
         by_edge = np.lexsort((pairs[:, 1], pairs[:, 0]))
         return cls(
             names=tuple(names[task] for task in order),
-            cycles=_permuted(cycles, order),
+            cycles=_permuted("cycles", cycles, order),
             edges=pairs[by_edge],
-            data=_permuted(data, by_edge),
-            input=_permuted(input, order),
-            output=_permuted(output, order),
+            data=_permuted("data", data, by_edge),
+            input=_permuted("input", input, order),
+            output=_permuted("output", output, order),
             send_once=send_once,
         )
 
@@ -310,33 +310,38 @@ def _describe_cycle(successors: list[list[int]], missing: list[int], names: Sequ
     return f"edges: tasks form a cycle: {' -> '.join([*shown, *dots, cycle[0]])}"
 
 
-def _edge_array(edges: Any) -> np.ndarray:
-    array = np.asarray(edges)
-    if array.size == 0:
+def _name_tuple(names: Any) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ValueError(f"names: must be a list of strings, got {names!r:.60}")
+    names = tuple(names)
+    for index, name in enumerate(names):
+        validation.check_class(f"names[{index}]", name, str)
+    return names
+
+
+def _edge_array(edges: Any, names: Sequence[str]) -> np.ndarray:
+    """`[M, 2]` numbers of pairs of numbers or, where any is a name, of pairs of names."""
+    validation.check_class("edges", edges, Iterable)
+    pairs = np.asarray(edges) if hasattr(edges, "shape") else np.array(list(edges), object)
+    if pairs.size == 0:
         return np.zeros((0, 2), np.int64)
-    if array.dtype.kind not in "iu":
-        raise ValueError(f"edges: must hold numbers of tasks, got dtype {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(f"edges: must have shape (M, 2), got {array.shape}")
-    return np.array(array, np.int64)
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"edges: must be pairs, of shape (M, 2), got {pairs.shape}")
+    if any(isinstance(end, str) for end in pairs.flat):
+        number = {name: index for index, name in enumerate(names)}
+        for index, pair in enumerate(pairs.tolist()):
+            for end in pair:
+                if end not in number:
+                    raise ValueError(f"edges[{index}] = {tuple(pair)}: unknown task {end!r}")
+        pairs = np.array([number[end] for end in pairs.flat]).reshape(-1, 2)
+    numbers = np.array(pairs.tolist())
+    if numbers.dtype.kind not in "iu":
+        raise ValueError(f"edges: must hold numbers or names of tasks, got dtype {numbers.dtype}")
+    return numbers.astype(np.int64)
 
 
-def _numbers(edges: Any, names: Sequence[str]) -> Any:
-    if isinstance(edges, np.ndarray):
-        return edges
-    pairs = list(edges) if isinstance(edges, Iterable) else edges
-    number = {name: index for index, name in enumerate(names)}
-    if not any(isinstance(end, str) for pair in pairs for end in pair):
-        return pairs
-    for index, pair in enumerate(pairs):
-        for end in pair:
-            if end not in number:
-                raise ValueError(f"edges[{index}] = {tuple(pair)}: unknown task {end!r}")
-    return [[number[u], number[v]] for u, v in pairs]
-
-
-def _permuted(values: Any, order: Any) -> np.ndarray:
-    array = np.asarray(values)
+def _permuted(name: str, values: Any, order: Any) -> np.ndarray:
+    array = validation.as_float64(name, values)
     if array.ndim == 0:
         return np.full(len(order), array)
     # A wrong length is left for the constructor to name.

@@ -20,7 +20,6 @@ TASK = oj.graphs.TaskGraph.from_edges(
     input=[2, 0, 0, 0],
     output=[0, 1, 0, 4],
 )
-CYCLES = (8.0, 4.0, 16.0, 8.0)
 
 
 def agree(costs: oj.graphs.GraphCosts, graph: oracle.Graph) -> None:
@@ -98,19 +97,48 @@ def test_what_goes_beyond_the_paper_by_hand() -> None:
 
 
 def test_of_equally_fast_routes_the_one_of_fewest_hops() -> None:
-    """With a delay on every hop, the direct link of the same rate is seen to be taken."""
-    delay = {"round_trip_time": 2.0}
     network = Network(
         (Processor("device", 1.0), Processor("a", 2.0), Processor("b", 4.0)),
-        (
-            Link("device", "a", 2.0, **delay),
-            Link("a", "b", 2.0, **delay),
-            Link("device", "b", 1.0, **delay),
-        ),
+        (Link("device", "a", 2.0), Link("a", "b", 2.0), Link("device", "b", 1.0)),
     )
     costs = oj.graphs.network_costs(TASK, network)
-    start = oj.graphs.simulate(costs, [2, 2, 2, 2], [0, 1, 2, 3]).start
-    assert float(start[0]) == 2 / 1 + 1
+    assert costs.routes == (((), (0,), (4,)), ((1,), (), (2,)), ((5,), (3,), ()))
+
+
+def test_routes_are_the_fastest_for_the_mean_transfer() -> None:
+    """By satellite a byte is faster and a small file is not: 1.4 s there and back, or 0.031 s."""
+    network = Network(
+        [Processor("device", 1e9), Processor("edge", 1e10), Processor("satellite", 1e3)],
+        [
+            Link("device", "edge", 1e6, round_trip_time=0.02),
+            Link("device", "satellite", 5e6, round_trip_time=0.6),
+            Link("satellite", "edge", 5e6, round_trip_time=0.6),
+        ],
+    )
+
+    def graph(size: float) -> oj.graphs.TaskGraph:
+        return oj.graphs.TaskGraph.from_edges([1e9, 0], [(0, 1)], 0.0, input=[size, 0], output=1e3)
+
+    small = oj.graphs.network_costs(graph(1e4), network)
+    assert small.routes[0][1] == (0,)
+    # Up 0.01 + 0.01 s, 0.1 s of work, 1 kB twice down 0.001 s each and 0.01 s of the second.
+    makespan = oj.graphs.simulate(small, [1, 1], [0, 1]).makespan
+    assert float(makespan) == pytest.approx(0.132)
+    large = oj.graphs.network_costs(graph(1e7), network)
+    assert large.routes[0][1] == (2, 4)
+    # The mean of 10 MB, 1 kB and 1 kB takes 3.3 s over the link of 1 MB/s, 1.9 s by satellite.
+    assert large.routes[1][0] == (5, 3)
+    with pytest.raises(ValueError, match="network: row 1 of the batch has other routes than row 0"):
+        links = [dataclasses.replace(network.links[0], bandwidth=[1e6, 1e3]), *network.links[1:]]
+        oj.graphs.network_costs(graph(1e4), dataclasses.replace(network, links=links))
+
+
+def test_values_of_the_wrong_length_are_refused() -> None:
+    network = Network((Processor("device", 1.0),), ())
+    for name in ("home", "release"):
+        message = rf"{name}: must be one value or one for each of 4 tasks, got shape \(3,\)"
+        with pytest.raises(ValueError, match=message):
+            oj.graphs.network_costs(TASK, network, **{name: [0, 0, 0]})
 
 
 def test_results_sent_once() -> None:

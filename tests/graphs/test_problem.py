@@ -87,6 +87,23 @@ def test_bytes_are_not_read_where_no_edge_is() -> None:
     np.testing.assert_array_equal(*makespans)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+def test_a_result_that_is_sent_once_has_one_size(kind: Any) -> None:
+    """What would be sent of 5 and 1 bytes depends on who reads first, here in the second row."""
+    depends = DEPENDS.copy()
+    depends[:, 0, 2] = True
+    data = np.zeros((NUM_BATCH, N, N), np.float32)
+    data[:, 0] = [9, 5, 5]
+    even = {"data": kind(data.copy()), "depends": kind(depends), "send_once": True}
+    data[1, 0, 1] = 1
+    uneven = even | {"data": kind(data)}
+    oj.graphs.validate(changed(**even))
+    oj.graphs.validate(changed(**uneven | {"send_once": False}))
+    message = r"data\[1, 0, 2\] = 5.0: with send_once all edges out of a task carry the same bytes"
+    refuse(changed(**uneven), message)
+    refuse(oj.graphs.graph_costs(changed(**uneven)), message)
+
+
 @pytest.mark.parametrize("edge", [(1, 0), (2, 0), (1, 1)])
 def test_cycles(edge: tuple[int, int]) -> None:
     """An edge backwards or to itself, in the second row only."""
@@ -196,7 +213,10 @@ def entry(name: str, index: tuple[int, ...], value: float) -> oj.graphs.GraphCos
         (entry("data", (0, 1), -2), r"data\[0, 1\] = -2.0: must be finite"),
         (entry("home", (2,), 3), r"home\[2\] = 3: places are 0..2"),
         (dataclasses.replace(COSTS, servers=(1, 1)), "servers: needs 3 entries, got 2"),
-        (dataclasses.replace(COSTS, servers=(1, 0, None)), r"servers\[1\] = 0: must be at least 1"),
+        (
+            dataclasses.replace(COSTS, servers=(1, 0, None)),
+            r"servers\[1\] = 0: must be an integer of",
+        ),
         (
             dataclasses.replace(COSTS, routes=(((), (7,), (0, 2)), *COSTS.routes[1:])),
             r"routes\[0\]\[1\]: unknown link 7",

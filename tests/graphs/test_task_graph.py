@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.problem import validate
 from offload_jax.graphs.task_graph import MAX_DENSE_TASKS, TaskGraph
+from tests.typecheck import unchecked
 
 RATES: dict[str, Any] = {
     "device_speed": 1e9,
@@ -24,15 +25,13 @@ RATES: dict[str, Any] = {
 def _diamond(**changes: Any) -> TaskGraph:
     fields: dict[str, Any] = {
         "names": ("a", "b", "c", "d"),
-        "cycles": [1.0, 2.0, 3.0, 4.0],
-        "edges": [[0, 1], [0, 2], [1, 3], [2, 3]],
-        "data": [10.0, 10.0, 20.0, 30.0],
-        "input": [5.0, 0.0, 0.0, 0.0],
-        "output": [0.0, 0.0, 0.0, 7.0],
+        "cycles": np.array([1.0, 2.0, 3.0, 4.0]),
+        "edges": np.array([[0, 1], [0, 2], [1, 3], [2, 3]]),
+        "data": np.array([10.0, 10.0, 20.0, 30.0]),
+        "input": np.array([5.0, 0.0, 0.0, 0.0]),
+        "output": np.array([0.0, 0.0, 0.0, 7.0]),
     }
-    fields = {**fields, **changes}
-    arrays = ("cycles", "edges", "data", "input", "output")
-    return TaskGraph(**{k: np.array(v) if k in arrays else v for k, v in fields.items()})
+    return unchecked(TaskGraph)(**fields | changes)
 
 
 @st.composite
@@ -232,6 +231,12 @@ def test_problem_is_the_dense_form() -> None:
         ({"cycles": [1.0, -2.0, 3.0, 4.0]}, r"cycles\[1\] = -2.0: .*not negative \(task 'b'\)"),
         ({"cycles": [1.0, 2.0]}, r"cycles: must have shape \(4,\)"),
         ({"cycles": ["x", 2.0, 3.0, 4.0]}, "cycles: must hold real numbers"),
+        ({"cycles": None}, "cycles: must be an array of numbers, got None"),
+        ({"cycles": 1.0}, r"cycles: must have shape \(4,\), one for each task, got \(\)"),
+        ({"input": "raw"}, "input: must be an array of numbers, got 'raw'"),
+        ({"names": "abcd"}, "names: must be a list of strings, got 'abcd'"),
+        ({"names": None}, "names: must be a list of strings, got None"),
+        ({"names": (1, 2, 3, 4)}, r"names\[0\]: must be a str, got int"),
         ({"data": [1.0, 1.0, np.nan, 1.0]}, r"data\[2\] = nan: .* \(task 'b' to 'd'\)"),
         ({"data": [1.0]}, r"data: must have shape \(4,\), one for each edge"),
         ({"input": [0.0, 0.0, np.inf, 0.0]}, r"input\[2\] = inf: .*task 'c'"),
@@ -239,8 +244,10 @@ def test_problem_is_the_dense_form() -> None:
         ({"edges": [[0, 1], [0, 4], [1, 3], [2, 3]]}, r"edges\[1\] = \(0, 4\): unknown task"),
         ({"edges": [[0, 1], [0, 2], [3, 1], [2, 3]]}, r"edges\[2\] = \(3, 1\), 'd' to 'b'"),
         ({"edges": [[0, 1], [0, 2], [2, 3], [2, 3]]}, r"edges\[3\] = .*'c' to 'd'.*twice"),
-        ({"edges": [[0.5, 1], [0, 2], [1, 3], [2, 3]]}, "edges: must hold numbers of tasks"),
-        ({"edges": [0, 1, 2, 3]}, r"edges: must have shape \(M, 2\)"),
+        ({"edges": [[0.5, 1], [0, 2], [1, 3], [2, 3]]}, "edges: must hold numbers or names"),
+        ({"edges": [0, 1, 2, 3]}, r"edges: must be pairs, of shape \(M, 2\), got \(4,\)"),
+        ({"edges": [(0, 1), (1,)]}, r"edges: must be pairs, of shape \(M, 2\), got \(2,\)"),
+        ({"edges": None}, "edges: must be an Iterable, got NoneType"),
         (
             {"data": [10.0, 11.0, 20.0, 30.0], "send_once": True},
             r"data\[1\] = 11.0 but data\[0\] = 10.0, both out of task 'a'",
@@ -250,6 +257,15 @@ def test_problem_is_the_dense_form() -> None:
 def test_bad_graphs_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         _diamond(**changes)
+
+
+def test_lists_are_as_good_as_arrays() -> None:
+    graph = unchecked(TaskGraph)(["a", "b"], [1, 2], [[0, 1]], [3], [0, 0], [0, 0])
+    assert _tasks(graph) == {"a": (1, 0, 0), "b": (2, 0, 0)}
+    assert _bytes(graph) == {("a", "b"): 3}
+    for edges in ([("a", "b")], np.array([("a", "b")]), {("a", "b"): 0}, iter([["a", "b"]])):
+        again = TaskGraph.from_edges([1, 2], edges, [3], names=["a", "b"])
+        np.testing.assert_array_equal(again.edges, graph.edges)
 
 
 ONE_OF_THREE = "cycle: (b -> c -> d -> b|c -> d -> b -> c|d -> b -> c -> d)$"
@@ -262,6 +278,13 @@ ONE_OF_THREE = "cycle: (b -> c -> d -> b|c -> d -> b -> c|d -> b -> c -> d)$"
         ([("a", "a")], "cycle: a -> a"),
         ([("a", "b"), ("b", "x")], r"edges\[1\] = \('b', 'x'\): unknown task 'x'"),
         ([(0, 1), (1, 4)], r"edges\[1\] = \(1, 4\): unknown task"),
+        ([("a", 1)], r"edges\[0\] = \('a', 1\): unknown task 1"),
+        ([("a", "b", "c")], r"edges: must be pairs, of shape \(M, 2\), got \(1, 3\)"),
+        ([0, 1], r"edges: must be pairs, of shape \(M, 2\), got \(2,\)"),
+        ([(0, 1), (2,)], r"edges: must be pairs, of shape \(M, 2\), got \(2,\)"),
+        ([(0, 1.5)], "edges: must hold numbers or names of tasks, got dtype float64"),
+        ([(0, None)], "edges: must hold numbers or names of tasks, got dtype object"),
+        (3, "edges: must be an Iterable, got int"),
         ([(0, 1), (2, 3), (0, 1)], r"edges\[1\] = \(0, 1\), 'a' to 'b': is there twice"),
     ],
 )
@@ -276,3 +299,9 @@ def test_a_long_cycle_is_cut_short_in_the_message() -> None:
         TaskGraph.from_edges(np.ones(30), edges)
     with pytest.raises(ValueError, match="one value for each of 2 tasks"):
         TaskGraph.from_edges(np.ones(3), [], names=["a", "b"])
+    with pytest.raises(ValueError, match="names: a task graph needs at least one task"):
+        TaskGraph.from_edges([], [])
+    with pytest.raises(ValueError, match="data: cannot be converted to an array of numbers"):
+        TaskGraph.from_edges([1, 1], [(0, 1)], [[1], [1, 2]])
+    with pytest.raises(ValueError, match=r"names\[0\]: must be a str, got int"):
+        unchecked(TaskGraph.from_edges.__func__)(TaskGraph, [1], [], names=[7])

@@ -1,8 +1,8 @@
 """Task graphs in DOT, the language of Graphviz: as daggen writes them, or with weights.
 
 The part of the language that holds a graph is read: node and edge statements, chains of edges,
-attributes and their defaults, subgraphs as mere grouping, comments. A subgraph as the end of an
-edge and HTML strings are refused.
+attributes and their defaults, subgraphs as groups with defaults of their own, comments. A subgraph
+as the end of an edge and HTML strings are refused.
 """
 
 import dataclasses
@@ -53,17 +53,24 @@ def parse(text: str, reference_speed: float, cycles_per_byte: float) -> TaskGrap
     """
     parser = _Parser(text)
     parser.parse()
-    nodes, edges = parser.nodes, parser.edges
+    # Nodes that only edges name come last.
+    nodes = parser.nodes | {n: s for n, s in parser.named.items() if n not in parser.nodes}
     if not nodes:
         raise ValueError("the graph has no nodes")
-    for (u, v), statement in edges.items():
-        for end in (u, v):
-            if end not in nodes:
-                raise ValueError(f"line {statement.line}: edge {u} -> {v}: unknown task {end!r}")
     daggen = any("size" in statement.attributes for statement in nodes.values())
     key = "size" if daggen else "weight"
     work = {name: _value(node, key, f"node {name}") for name, node in nodes.items()}
-    data = {(u, v): _value(edge, key, f"edge {u} -> {v}") for (u, v), edge in edges.items()}
+    data: dict[tuple[str, str], float] = {}
+    line: dict[tuple[str, str], int] = {}
+    for ends, edge in parser.edges:
+        what = f"edge {' -> '.join(ends)}"
+        size = _value(edge, key, what)
+        if data.setdefault(ends, size) != size:
+            raise ValueError(
+                f"line {edge.line}: {what} is there twice, first in line {line[ends]} and with"
+                f" another {key}"
+            )
+        line.setdefault(ends, edge.line)
     if not daggen:
         return TaskGraph.from_edges(
             [seconds * reference_speed for seconds in work.values()],
@@ -71,7 +78,7 @@ def parse(text: str, reference_speed: float, cycles_per_byte: float) -> TaskGrap
             list(data.values()),
             names=list(nodes),
         )
-    senders, readers = {u for u, _ in edges}, {v for _, v in edges}
+    senders, readers = {u for u, _ in data}, {v for _, v in data}
     return TaskGraph.from_edges(
         [size * cycles_per_byte for size in work.values()],
         list(data),
@@ -103,12 +110,20 @@ def _value(statement: _Statement, key: str, what: str) -> float:
 
 
 class _Parser:
-    """Reads statements into `nodes` by name and `edges` by their ends, attributes in lower case."""
+    """Reads statements, attributes in lower case.
+
+    Attributes:
+      nodes: statements of their own, by name.
+      edges: pairs of names, in order.
+      named: every node as it was when first named, with the defaults of then.
+    """
 
     def __init__(self, text: str) -> None:
         self.nodes: dict[str, _Statement] = {}
-        self.edges: dict[tuple[str, str], _Statement] = {}
-        self._defaults: dict[str, dict[str, str]] = {"node": {}, "edge": {}, "graph": {}}
+        self.edges: list[tuple[tuple[str, str], _Statement]] = []
+        self.named: dict[str, _Statement] = {}
+        # Defaults of the graph and of each subgraph that is open; those end with it.
+        self._defaults: list[dict[str, dict[str, str]]] = [{"node": {}, "edge": {}, "graph": {}}]
         self._tokens = _tokens(text)
         self._next = 0
 
@@ -120,25 +135,25 @@ class _Parser:
         if self._peek().kind != "sign":
             self._name()
         self._expect("{")
-        depth = 1
-        while depth:
+        while self._defaults:
             if self._accept("}"):
-                depth -= 1
+                self._defaults.pop()
             elif self._accept("subgraph"):
                 if not self._at("{"):
                     self._name()
             elif self._accept("{"):
-                depth += 1
+                outer = self._defaults[-1]
+                self._defaults.append({kind: dict(values) for kind, values in outer.items()})
             elif not self._accept(";"):
                 self._statement()
         if self._peek().kind != "end":
             raise self._error("there is something after the end of the graph")
 
     def _statement(self) -> None:
-        first = self._peek()
-        if first.kind == "word" and first.text.lower() in self._defaults:
+        first, defaults = self._peek(), self._defaults[-1]
+        if first.kind == "word" and first.text.lower() in defaults:
             self._next += 1
-            self._defaults[first.text.lower()].update(self._attributes())
+            defaults[first.text.lower()].update(self._attributes())
             return
         names = [self._name()]
         if self._accept("="):
@@ -147,20 +162,18 @@ class _Parser:
         while self._accept("->"):
             names.append(self._name())
         attributes = self._attributes()
+        for name in names:
+            self.named.setdefault(name, _Statement(dict(defaults["node"]), first.line))
         for ends in itertools.pairwise(names):
-            if ends in self.edges:
-                raise ValueError(
-                    f"line {first.line}: edge {' -> '.join(ends)} is there twice, first in line"
-                    f" {self.edges[ends].line}"
-                )
-            self.edges[ends] = _Statement({**self._defaults["edge"], **attributes}, first.line)
+            edge = _Statement({**defaults["edge"], **attributes}, first.line)
+            self.edges.append((ends, edge))
         if len(names) == 1:
             if names[0] in self.nodes:
                 raise ValueError(
                     f"line {first.line}: node {names[0]} is there twice, first in line"
                     f" {self.nodes[names[0]].line}"
                 )
-            attributes = {**self._defaults["node"], **attributes}
+            attributes = {**self.named[names[0]].attributes, **attributes}
             self.nodes[names[0]] = _Statement(attributes, first.line)
 
     def _name(self) -> str:

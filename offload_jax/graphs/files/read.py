@@ -1,11 +1,12 @@
 """Task graphs from files: daggen's .gv, DOT, WfFormat and the Standard Task Graph Set."""
 
-import math
 import os
 from pathlib import Path
 
+from offload_jax.files import read_text
 from offload_jax.graphs.files import dot, stg, wfformat
 from offload_jax.graphs.task_graph import TaskGraph
+from offload_jax.validation import check_positive
 
 _FORMAT_OF_SUFFIX = {".gv": "dot", ".dot": "dot", ".json": "wfformat", ".stg": "stg"}
 
@@ -18,14 +19,15 @@ def read(
 ) -> TaskGraph:
     """Reads a task graph.
 
-    Of the four formats, suffixes .gv and .dot mean DOT, .json WfFormat and .stg STG; with any other
-    suffix the content decides.
+    Files are text in UTF-8, with or without a byte-order mark. Of the four formats, suffixes .gv
+    and .dot mean DOT, .json WfFormat and .stg STG; with any other suffix the content decides.
 
     - **daggen .gv** (DOT with `size` on nodes), as linkpark/metarl-offloading and
       linkpark/RLTaskOffloading hold it: `size` of a node is the bytes it works on, `size` of an
       edge the bytes that pass. A task without predecessors has its `size` as `input`, one without
       successors its `expect_size`, where it is given, as `output`. What a task hands on is one
       result (`send_once`) if all edges out of each task carry the same bytes, as daggen writes it.
+      It also writes some edges twice; copies of one size are one edge.
     - **DOT** with `Weight` on nodes and edges: seconds and bytes.
     - **WfFormat** 1.5 and 1.6 of WfCommons: see `wfformat.parse`.
     - **STG**: seconds and no bytes. The dummy entry and exit, which take no time, are left out.
@@ -45,14 +47,13 @@ def read(
       ValueError: the file is damaged, of no known format, or its tasks form a cycle; names the file
         and the line or the task. Or a keyword is no finite number above 0.
     """
+    check_positive("reference_speed", reference_speed)
     if cycles_per_byte is None:
         cycles_per_byte = reference_speed / 2**20
-    for name, value in (("reference_speed", reference_speed), ("cycles_per_byte", cycles_per_byte)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} = {value}: must be finite and greater than 0")
+    check_positive("cycles_per_byte", cycles_per_byte)
     path = Path(path)
+    text = read_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
         kind = _FORMAT_OF_SUFFIX.get(path.suffix.lower()) or _sniff(text)
         if kind == "dot":
             return dot.parse(text, reference_speed, cycles_per_byte)
@@ -64,7 +65,7 @@ def read(
 
 
 def _sniff(text: str) -> str:
-    start = text.lstrip()
+    start = text.lstrip().lower()
     if start.startswith("{"):
         return "wfformat"
     if start[:1].isdigit():

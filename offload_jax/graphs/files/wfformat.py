@@ -1,12 +1,12 @@
 """Executions of scientific workflows in WfFormat 1.5 and 1.6 (WfCommons)."""
 
-import json
 import math
 from collections import defaultdict
 from typing import Any
 
 import numpy as np
 
+from offload_jax.files import parse_json
 from offload_jax.graphs.task_graph import TaskGraph, topological_order
 
 
@@ -29,12 +29,9 @@ def parse(text: str, reference_speed: float) -> TaskGraph:
     Raises:
       ValueError: names the line where it is no JSON, and the task otherwise.
     """
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {error.lineno}: no JSON: {error.msg}") from None
+    document = parse_json(text)
     workflow = _get(document, "workflow", dict, "the document")
-    if "specification" not in workflow and "tasks" in workflow:
+    if "specification" not in workflow:
         raise ValueError(
             f"workflow has no specification, schema {document.get('schemaVersion')}: only 1.5 and"
             " 1.6 are read, and WfFormat has a tool that migrates"
@@ -48,7 +45,8 @@ def parse(text: str, reference_speed: float) -> TaskGraph:
     if len(number) < len(names):
         twice = next(name for index, name in enumerate(names) if number[name] != index)
         raise ValueError(f"task {twice!r}: is there twice")
-    seconds = _seconds(workflow)
+    execution = _get(workflow, "execution", dict, "workflow")
+    seconds = _numbers(execution, "tasks", "runtimeInSeconds", "workflow.execution")
     missing = next((name for name in names if name not in seconds), None)
     if missing is not None:
         raise ValueError(f"task {missing!r}: workflow.execution.tasks has no runtimeInSeconds")
@@ -84,24 +82,21 @@ def _add_files(
     specification: Any, tasks: list[Any], names: list[str], edges: dict[tuple[int, int], float]
 ) -> tuple[list[float], list[float]]:
     """Puts the bytes of files on edges; returns input and output bytes of the tasks."""
-    sizes = {}
-    files = _get({"files": [], **specification}, "files", list, "workflow.specification")
-    for position, file in enumerate(files):
-        where = f"workflow.specification.files[{position}]"
-        sizes[_get(file, "id", str, where)] = _number(file, "sizeInBytes", where)
+    specification = {"files": [], **specification}
+    sizes = _numbers(specification, "files", "sizeInBytes", "workflow.specification")
     reads: list[dict[str, float]] = []
     writes: list[dict[str, float]] = []
     writers = defaultdict(list)
     for index, (task, name) in enumerate(zip(tasks, names, strict=True)):
         for kind, into in (("inputFiles", reads), ("outputFiles", writes)):
-            files = _strings({kind: [], **task}, kind, f"task {name!r}")
-            unknown = next((file for file in files if file not in sizes), None)
+            listed = _strings({kind: [], **task}, kind, f"task {name!r}")
+            unknown = next((file for file in listed if file not in sizes), None)
             if unknown is not None:
                 raise ValueError(
                     f"task {name!r}: {kind} has {unknown!r}, of which"
                     " workflow.specification.files has no sizeInBytes"
                 )
-            into.append({file: sizes[file] for file in files})
+            into.append({file: sizes[file] for file in listed})
         for file in writes[index]:
             writers[file].append(index)
 
@@ -125,13 +120,17 @@ def _add_files(
     return input_bytes, output_bytes
 
 
-def _seconds(workflow: Any) -> dict[str, float]:
-    execution = _get(workflow, "execution", dict, "workflow")
-    seconds = {}
-    for position, task in enumerate(_get(execution, "tasks", list, "workflow.execution")):
-        name = _get(task, "id", str, f"workflow.execution.tasks[{position}]")
-        seconds[name] = _number(task, "runtimeInSeconds", f"task {name!r}")
-    return seconds
+def _numbers(holder: Any, kind: str, key: str, where: str) -> dict[str, float]:
+    """A number of each entry of a list, by the entry's id."""
+    numbers: dict[str, float] = {}
+    for position, entry in enumerate(_get(holder, kind, list, where)):
+        name = _get(entry, "id", str, f"{where}.{kind}[{position}]")
+        value = _number(entry, key, f"{where}.{kind}[{position}] {name!r}")
+        if numbers.setdefault(name, value) != value:
+            raise ValueError(
+                f"{where}.{kind}: {name!r} is there twice, {key} = {numbers[name]} and {value}"
+            )
+    return numbers
 
 
 _JSON_NAMES: dict[type, str] = {dict: "object", list: "array", str: "string"}
@@ -156,8 +155,8 @@ def _strings(holder: Any, key: str, where: str) -> list[str]:
 
 def _number(holder: Any, key: str, where: str) -> float:
     value = holder.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, float):
         raise ValueError(f"{where}: has no number {key}")
     if not 0 <= value < math.inf:
         raise ValueError(f"{where}: {key} = {value} must be finite and not negative")
-    return float(value)
+    return value
