@@ -4,6 +4,7 @@ An error names the field, the rule and the first bad index: `device_speed[3] = -
 and greater than 0`.
 """
 
+import contextlib
 import functools
 import math
 import numbers
@@ -126,9 +127,10 @@ def as_float64(name: str, value: Any) -> np.ndarray:
     if type(value) is np.ndarray and value.dtype is FLOAT64:
         return value.copy()
     if type(value) is list or type(value) is float:
-        value = np.array(value)
-        if value.dtype is FLOAT64:
-            return value
+        with contextlib.suppress(ValueError):  # ragged lists, which as_float_array names
+            array = np.array(value)
+            if array.dtype is FLOAT64:
+                return array
     value = as_float_array(name, value)
     check_kind(name, value)
     return np.array(value, np.float64, order="C")
