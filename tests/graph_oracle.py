@@ -20,9 +20,11 @@ __all__ = [
     "faults",
     "graph_energy",
     "joint_optimum",
+    "least_serial_latency",
     "longest_path",
     "rate_seconds",
     "route_seconds",
+    "serial_latency",
     "simulate_graph",
     "table",
     "three_places",
@@ -260,6 +262,33 @@ def route_seconds(graph, num_bytes, source, target):
     if route is None:
         return math.inf
     return sum(num_bytes * graph.seconds_per_byte[link] + graph.startup[link] for link in route)
+
+
+def serial_latency(graph, place):
+    """Seconds of all tasks and transfers of a placement, one after the other.
+
+    A result that is sent once crosses each link at most once.
+    """
+    total, crossed = 0.0, set()
+    for v in graph.tasks:
+        total += graph.seconds[v][place[v]]
+        total += route_seconds(graph, graph.input[v], graph.home[v], place[v])
+        total += route_seconds(graph, graph.output[v], place[v], graph.home[v])
+    for (u, v), num_bytes in graph.edges.items():
+        if not graph.send_once:
+            total += route_seconds(graph, num_bytes, place[u], place[v])
+        elif num_bytes > 0:
+            for link in graph.routes[place[u]][place[v]]:
+                if (u, link) not in crossed:
+                    crossed.add((u, link))
+                    total += num_bytes * graph.seconds_per_byte[link] + graph.startup[link]
+    return total
+
+
+def least_serial_latency(graph):
+    """That of the best placement, by looking at all."""
+    every = itertools.product(graph.places, repeat=len(graph.tasks))
+    return min(serial_latency(graph, place) for place in every)
 
 
 class _Operation(NamedTuple):

@@ -158,7 +158,15 @@ def test_back_ends_are_known_inside_their_family(family: str) -> None:
 @pytest.mark.parametrize(
     ("package", "modules"),
     [
-        ("ortools", {f"{LIBRARY}.cpsat", f"{CHAINS}.cpsat", f"{GRAPHS}._cpsat.model"}),
+        (
+            "ortools",
+            {
+                f"{LIBRARY}.cpsat",
+                f"{CHAINS}.cpsat",
+                f"{GRAPHS}._cpsat.model",
+                f"{GRAPHS}._flow.maximum_flow",
+            },
+        ),
         ("orbax", {f"{LEARNING}.checkpoints"}),
         ("numba", {module for module in FILES if "._numba." in module}),
     ],

@@ -26,7 +26,7 @@ from offload_jax.graphs.decision import GraphSolution
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.scenarios import Scenario, sample
 
-METHODS = ("search", "greedy", "heft", "cpop", "peft", "cpsat")
+METHODS = ("search", "greedy", "heft", "cpop", "peft", "cut", "cpsat")
 STATUSES = ("NOT ASKED", "OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNKNOWN")
 _SHARD_ENTRIES = 4_000_000  # about 20 MB a shard
 _SLOW_SHARD_SIZE = 1_000
@@ -81,7 +81,7 @@ class DatasetConfig(Config):
     @property
     def packages(self) -> dict[str, str]:  # type: ignore[override]
         """What solves."""
-        if self.method == "greedy":
+        if self.method in ("greedy", "cut"):
             return {}
         return {"numba": "single"} | ({"ortools": "cpsat"} if self.method == "cpsat" else {})
 

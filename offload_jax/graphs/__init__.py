@@ -16,11 +16,13 @@ from offload_jax.graphs.energy import energy
 from offload_jax.graphs.files.read import read
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.network_costs import network_costs
+from offload_jax.graphs.objectives import SERIAL_LATENCY
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.graphs.solve import solve
 from offload_jax.graphs.task_graph import TaskGraph
 
 __all__ = [
+    "SERIAL_LATENCY",
     "Decision",
     "GraphCosts",
     "GraphProblem",

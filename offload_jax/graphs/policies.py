@@ -20,6 +20,7 @@ import numpy as np
 from offload_jax.graphs._jax import rules
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.objectives import SERIAL_LATENCY
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.solve import solve
 from offload_jax.network import Place
@@ -120,6 +121,12 @@ def student() -> "offload_jax.graphs._jax.policy.LearnedGraphPolicy":
     from offload_jax.graphs._jax import policy
 
     return policy.student()
+
+
+def cut(problem: Request) -> Decision:
+    """The places of least serial latency, exactly, by decreasing upward rank; see `solve`."""
+    found = solve(problem, method="cut", objective=SERIAL_LATENCY)
+    return Decision(found.place, found.order)
 
 
 def heft(problem: Request) -> Decision:

@@ -5,6 +5,7 @@ and ties are everywhere; "rough" ones have plain random numbers, rounded to floa
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +43,21 @@ LAYOUTS = {
 }
 NUM_TASKS = 5
 BATCH = 48
+
+
+def in_a_row(order: Sequence[int], *, send_once: bool = False, servers: int = 1) -> Layout:
+    """Places joined to neighbours in `order`: link 2 i leads on from the i-th, 2 i + 1 back."""
+    position = {place: i for i, place in enumerate(order)}
+
+    def route(j: int, k: int) -> tuple[int, ...]:
+        here, there = position[j], position[k]
+        return tuple(
+            [2 * i for i in range(here, there)] + [2 * i + 1 for i in range(there, here)][::-1]
+        )
+
+    places = range(len(order))
+    routes = tuple(tuple(route(j, k) for k in places) for j in places)
+    return Layout(routes, (servers,) * len(order), (True,) * (2 * len(order) - 2), send_once)
 
 
 def random_graph(

@@ -13,7 +13,7 @@ from tests import oracle
 from tests.graphs import cases
 
 policies = oj.graphs.policies
-NAMES = ("local", "edge", "cloud", "random", "greedy", "heft", "cpop", "peft", "perturbed")
+NAMES = ("local", "edge", "cloud", "random", "greedy", "heft", "cpop", "peft", "cut", "perturbed")
 TRACED = ("local", "edge", "cloud", "random", "greedy", "perturbed")
 
 

@@ -15,7 +15,7 @@ from tests.graphs import cases
 METHODS = ("greedy", "heft", "cpop", "peft", "search")
 
 
-@pytest.mark.parametrize("method", ["auto", *METHODS])
+@pytest.mark.parametrize("method", ["auto", "cut", *METHODS])
 def test_cost_is_the_makespan_of_the_decision(method: str) -> None:
     rng = np.random.default_rng(41)
     problem = cases.as_problem([cases.random_request(rng, exact=False) for _ in range(4)])
@@ -49,7 +49,7 @@ def test_the_bound_is_worth_something() -> None:
     assert (np.asarray(solution.lower_bound) > 0).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["cut", *METHODS])
 def test_leading_dimensions_broadcast(method: str) -> None:
     rng = np.random.default_rng(44)
     problem = cases.as_problem(cases.random_request(rng, exact=False))
@@ -80,7 +80,7 @@ def test_greedy_inside_jit_and_vmap() -> None:
         np.testing.assert_allclose(solution.cost, plain.cost, rtol=1e-6)
 
 
-@pytest.mark.parametrize("method", ["heft", "cpop", "peft", "search"])
+@pytest.mark.parametrize("method", ["cut", "heft", "cpop", "peft", "search"])
 def test_host_methods_cannot_be_traced(method: str) -> None:
     rng = np.random.default_rng(46)
     problem = cases.as_problem(cases.random_request(rng, exact=False))

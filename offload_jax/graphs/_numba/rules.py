@@ -14,6 +14,7 @@ from offload_jax.graphs._numba.ranks import (
     upward_ranks,
 )
 from offload_jax.graphs._numba.simulator import (
+    compiled,
     copy_queues,
     inner,
     new_state,
@@ -23,7 +24,7 @@ from offload_jax.graphs._numba.simulator import (
 )
 
 
-@inner
+@compiled
 @typing.no_type_check
 def rank_order(request):
     """int `[N]` tasks by decreasing upward rank."""

@@ -1,0 +1,88 @@
+"""Minimum cuts for the rows of a batch."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from offload_jax.extras import is_installed
+from offload_jax.graphs._flow.bound import lower_bound
+from offload_jax.graphs._flow.cut import Bytes, Layers, Prices
+from offload_jax.graphs._flow.row import find_row
+from offload_jax.graphs._jax import rules
+from offload_jax.graphs._numba.request import unpack_rows
+from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.decision import Decision
+
+
+class Cuts(NamedTuple):
+    """Placements of least serial latency, by upward rank.
+
+    Attributes:
+      decision: places and order.
+      cost: `[...]` their serial latency.
+      lower_bound: `[...]` no placement has less.
+    """
+
+    decision: Decision
+    cost: Array
+    lower_bound: Array
+
+
+def cut(costs: GraphCosts) -> Cuts:
+    """Minimises the serial latency of each row.
+
+    Args:
+      costs: concrete, leading dimensions free.
+
+    Raises:
+      ValueError: the places are not in a row.
+    """
+    row, found = find_row(costs.routes), []
+    for request in unpack_rows(costs):
+        layers = Layers(Bytes.of(request), row)
+        prices = Prices(request.seconds, request.seconds_per_byte, request.startup)
+        found.append(layers.cut(layers.charges(prices)))
+    place = np.array([one.place for one in found], np.int8).reshape(-1, costs.num_tasks)
+    cost, least = (
+        jnp.asarray([getattr(one, name) for one in found], float).reshape(costs.batch_shape)
+        for name in ("cost", "lower_bound")
+    )
+    return Cuts(_by_rank(costs, place), cost, jnp.minimum(least, cost))
+
+
+def _by_rank(costs: GraphCosts, place: np.ndarray) -> Decision:
+    """Places `[R, N]` of the rows, in upward-rank order; empty tasks last and at place 0."""
+    shape = (*costs.batch_shape, costs.num_tasks)
+    if not is_installed("numba"):
+        places = rules.place_filled(costs, jnp.asarray(place.reshape(shape)))
+        return Decision(places, rules.rank_order(costs))
+    from offload_jax.graphs._numba.ranks import empty_last
+    from offload_jax.graphs._numba.rules import rank_order
+
+    order, place = np.empty(place.shape, np.int64), place.astype(np.int64)
+    for i, request in enumerate(unpack_rows(costs)):
+        order[i] = rank_order(request)
+        empty_last(request, place[i], order[i])
+    return Decision(
+        jnp.asarray(place.reshape(shape), jnp.int8), jnp.asarray(order.reshape(shape), jnp.int32)
+    )
+
+
+def lower_bounds(costs: GraphCosts, makespan: Array | np.ndarray) -> Array:
+    """Lower bounds on makespans, by loads and longest paths.
+
+    Args:
+      costs: concrete, leading dimensions free.
+      makespan: `[...]` of known schedules, in JAX's precision.
+
+    Returns:
+      `[...]`, at most the makespans.
+    """
+    eps = float(jnp.finfo(makespan.dtype).eps)
+    # Rounding may have made a makespan a little shorter than it is.
+    horizons = np.ravel(np.asarray(makespan, float)) * (1 + 8 * costs.num_tasks * eps)
+    rows = zip(unpack_rows(costs), horizons.tolist(), strict=True)
+    bounds = np.reshape([lower_bound(*row, costs) for row in rows], makespan.shape) * (1 - eps)
+    return jnp.minimum(jnp.asarray(bounds, makespan.dtype), makespan)
