@@ -18,7 +18,7 @@ from absl import flags
 import offload_jax as oj
 from experiments.reporting import command_line, tables
 from offload_jax.graphs._numba import simulator
-from offload_jax.graphs._numba.request import unpack_rows
+from offload_jax.graphs.request import unpack_rows
 
 _ROUNDS = 7
 

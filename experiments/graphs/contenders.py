@@ -14,10 +14,10 @@ from experiments.reporting import own_policies as own
 from experiments.reporting.stage import Settings
 from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
-from offload_jax.graphs._numba.request import Request, unpack_rows
 from offload_jax.graphs._numba.search import search_request
 from offload_jax.graphs.decision import check_decision
 from offload_jax.graphs.problem import AXES
+from offload_jax.graphs.request import Request, unpack_rows
 
 Problem = oj.graphs.GraphProblem
 

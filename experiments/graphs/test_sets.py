@@ -82,8 +82,8 @@ def makespans(costs: oj.graphs.GraphCosts, place: Any, order: Any) -> np.ndarray
     By the compiled loop: JAX would take seconds to compile `simulate` for each number of graphs and
     of tasks.
     """
-    from offload_jax.graphs._numba.request import unpack_rows
     from offload_jax.graphs._numba.simulator import makespan_of
+    from offload_jax.graphs.request import unpack_rows
 
     requests = list(unpack_rows(costs))
     shape = (len(requests), costs.num_tasks)

@@ -63,7 +63,8 @@ class GraphProblem(Batched):
       edge_servers: CPUs of the edge, the same for the batch.
       release: `[..., N]` seconds before which a task and its input are not there.
       send_once: False, every edge moves bytes of its own. True, row u of `data` is one result,
-        equal on all its edges; it goes to a place once, and later readers there wait for that copy.
+        equal on all its edges; it crosses each link at most once in each direction, and is then
+        where it has passed: a reader there or beyond takes the copy furthest along its route.
     """
 
     cycles: Array

@@ -149,7 +149,7 @@ def _run_list_scheduling(
     costs: GraphCosts, time_limit: float | None, *, method: str
 ) -> GraphSolution:
     from offload_jax.graphs._numba import list_scheduling
-    from offload_jax.graphs._numba.request import unpack_rows
+    from offload_jax.graphs.request import unpack_rows
 
     del time_limit
     number = getattr(list_scheduling, method)
@@ -205,7 +205,7 @@ def _scored(costs: GraphCosts, decisions: Iterable[Any]) -> GraphSolution:
     than the method by orders of magnitude.
     """
     from offload_jax.graphs._numba.lower_bound import score
-    from offload_jax.graphs._numba.request import unpack_rows
+    from offload_jax.graphs.request import unpack_rows
 
     batch, num_tasks = costs.batch_shape, costs.num_tasks
     chosen = np.array([*decisions], np.int64).reshape(-1, 2, num_tasks)

@@ -31,7 +31,7 @@ class TaskGraph:
       input: `[N]` float64, bytes that the device holds and the task needs before it starts.
       output: `[N]` float64, bytes of the task's result that must reach the device.
       send_once: False: every edge moves its own bytes. True: the bytes are equal on all edges out
-        of a task because they are one result, which goes to a place once and is shared there.
+        of a task because they are one result, which crosses each link at most once.
     """
 
     names: tuple[str, ...]

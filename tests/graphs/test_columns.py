@@ -19,8 +19,8 @@ from offload_jax.graphs._jax.task_features import task_features
 from offload_jax.graphs._numba import observation as compiled_observation
 from offload_jax.graphs._numba import simulator as compiled_simulator
 from offload_jax.graphs._numba import task_features as compiled_features
-from offload_jax.graphs._numba.request import unpack_rows
 from offload_jax.graphs.columns import LIMIT, NUM_PLACE, NUM_STEP, NUM_TASK, PLACE, STEP, TASK
+from offload_jax.graphs.request import unpack_rows
 from tests.export import compiled
 from tests.export.test_c_graphs import FLAT, NUM_TASKS, inputs_of, requests
 from tests.graphs import cases

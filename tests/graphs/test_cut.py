@@ -11,7 +11,7 @@ from offload_jax.graphs._flow import maximum_flow
 from offload_jax.graphs._flow.bound import lower_bound
 from offload_jax.graphs._flow.cut import Bytes, Cut, Layers, Prices
 from offload_jax.graphs._flow.row import find_row
-from offload_jax.graphs._numba.request import unpack_rows
+from offload_jax.graphs.request import unpack_rows
 from tests import oracle
 from tests.graphs import cases
 from tests.graphs.test_simulate import chain_as_graph

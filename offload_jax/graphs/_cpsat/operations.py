@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs._numba.request import Request, unpack_rows
 from offload_jax.graphs.costs import GraphCosts, Route
 from offload_jax.graphs.decision import Schedule, Transfers
+from offload_jax.graphs.request import Request, unpack_rows
 
 Key = tuple[str, int, int, int]
 """What an operation is: ("task", v, 0, 0), or ("input", v, v, link), ("data", u, v, link) or

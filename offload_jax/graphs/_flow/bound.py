@@ -20,8 +20,8 @@ import numpy as np
 
 from offload_jax.graphs._flow.cut import Bytes, Layers, Prices
 from offload_jax.graphs._flow.row import find_row
-from offload_jax.graphs._numba.request import Request
 from offload_jax.graphs.costs import GraphCosts, Route
+from offload_jax.graphs.request import Request
 
 # A handful of cuts comes within the gap, relative, of the best that weights can do.
 _MOST_CUTS, _GAP = 50, 1e-4

@@ -30,8 +30,8 @@ import numpy as np
 
 from offload_jax.graphs._flow import maximum_flow
 from offload_jax.graphs._flow.row import Row
-from offload_jax.graphs._numba.request import Request
 from offload_jax.graphs.costs import Route
+from offload_jax.graphs.request import Request
 
 # A unit that float64 divides by without loss.
 _LEAST_EXPONENT = -1000

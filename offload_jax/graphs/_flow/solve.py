@@ -11,9 +11,9 @@ from offload_jax.graphs._flow.bound import lower_bound
 from offload_jax.graphs._flow.cut import Bytes, Layers, Prices
 from offload_jax.graphs._flow.row import find_row
 from offload_jax.graphs._jax import rules
-from offload_jax.graphs._numba.request import unpack_rows
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.request import unpack_rows
 
 
 class Cuts(NamedTuple):

@@ -17,7 +17,6 @@ from offload_jax.graphs._numba.ranks import (
     pair_costs,
     upward_ranks,
 )
-from offload_jax.graphs._numba.request import Request
 from offload_jax.graphs._numba.rules import greedy_places
 from offload_jax.graphs._numba.simulator import (
     State,
@@ -29,6 +28,7 @@ from offload_jax.graphs._numba.simulator import (
     run_task,
     simulate,
 )
+from offload_jax.graphs.request import Request
 
 # Shares of steps that change the place alone, and of those that also move the task.
 _PLACE_ALONE, _BOTH = 0.5, 0.15

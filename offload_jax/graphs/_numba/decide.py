@@ -18,12 +18,12 @@ from offload_jax.graphs._numba.network import (
 )
 from offload_jax.graphs._numba.observation import new_observation, observe, place_task, start
 from offload_jax.graphs._numba.ranks import empty_last, ready_order
-from offload_jax.graphs._numba.request import Request
 from offload_jax.graphs._numba.rules import greedy
 from offload_jax.graphs._numba.simulator import compiled, inner, new_state, plain, reset, simulate
 from offload_jax.graphs._numba.task_features import task_features
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem, as_bool_array, check_booleans, validate
+from offload_jax.graphs.request import Request
 from offload_jax.network import Place
 from offload_jax.validation import ArrayLike, as_float64
 

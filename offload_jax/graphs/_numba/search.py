@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from offload_jax.graphs._jax.rules import RANK_NOISE, RATE_NOISE
-from offload_jax.graphs._numba.request import Request, unpack_rows
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.request import Request, unpack_rows
 
 NUM_SIMULATIONS = 20_000
 NUM_STARTS = 64
