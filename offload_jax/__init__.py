@@ -1,6 +1,9 @@
-"""Exact and learned decisions about where the subtasks of a chain run: device, edge or cloud."""
+"""Exact and learned decisions about where parts of a program run: device, edge or cloud.
 
-from offload_jax import datasets, export, graphs, single
+Chains of subtasks are here; task graphs, whose tasks share processors and links, are in `graphs`.
+"""
+
+from offload_jax import datasets, export, graphs, single, workloads
 from offload_jax.chains import metrics, policies, scenarios
 from offload_jax.chains.constraints import SideConstraints
 from offload_jax.chains.costs import ChainCosts, chain_costs
@@ -58,4 +61,5 @@ __all__ = [
     "single",
     "solve",
     "validate",
+    "workloads",
 ]

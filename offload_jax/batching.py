@@ -22,9 +22,11 @@ class Batched:
 
     Attributes:
       own_axes: how many trailing axes of each field are its own, by name in the order of fields.
+      taken_by: which functions take it, for the errors of those that do not.
     """
 
     own_axes: ClassVar[Mapping[str, int]]
+    taken_by: ClassVar[str]
 
     @property
     def batch_shapes(self) -> dict[str, tuple[int, ...]]:

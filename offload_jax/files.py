@@ -37,7 +37,7 @@ def replace_file(path: Path, content: Any) -> None:
             os.close(folder)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError):  # the name of the temporary file says nothing to anybody
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 

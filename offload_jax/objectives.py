@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from offload_jax.validation import FINITE, Number, require
+from offload_jax.validation import FINITE, Number, check_class, require
 
 
 def is_zero(weight: Any) -> bool:
@@ -89,4 +89,5 @@ ENERGY = Objective(latency_weight=0.0, energy_weight=1.0)
 
 def energy_of(power: PowerModel | None = None) -> Objective:
     """The energy alone, by a power model; the default one if None."""
+    check_class("power", power, PowerModel, type(None))
     return ENERGY if power is None else dataclasses.replace(ENERGY, power=power)

@@ -59,21 +59,22 @@ def check_class(name: str, value: Any, *classes: type) -> None:
         it.
     """
     if not isinstance(value, classes):
-        wanted = " or ".join(each.__name__ for each in classes)
+        names = ("None" if each is type(None) else each.__name__ for each in classes)
+        wanted = " or ".join(names)
         article = "an" if wanted[0] in "AEIO" else "a"
         taken_by = getattr(value, "taken_by", None)
         instead = f" (taken by {taken_by})" if taken_by else ""
         raise ValueError(f"{name}: must be {article} {wanted}, got {type(value).__name__}{instead}")
 
 
-def check_whole(name: str, value: Any, *, least: int = 1) -> None:
-    """Refuses what is no whole number, or below `least`.
+def check_integer(name: str, value: Any, *, least: int = 1) -> None:
+    """Refuses what is no integer, or below `least`.
 
     Raises:
       ValueError: names the argument and the rule.
     """
     if not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(f"{name} = {value!r:.60}: must be a whole number of at least {least}")
+        raise ValueError(f"{name} = {value!r:.60}: must be an integer of at least {least}")
 
 
 def check_unmasked(name: str, value: Any) -> None:
@@ -108,7 +109,8 @@ def as_float_array(name: str, value: Any) -> Any:
         # Integers become floats here because JAX would otherwise wrap them at 32 bits; it knows
         # nothing longer than float64.
         if array.dtype.kind in "fiu":
-            return array.astype(np.float64)
+            with np.errstate(over="ignore"):  # what becomes `inf` is refused with its index
+                return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: cannot be converted to an array of numbers: {error}") from None
     raise ValueError(f"{name}: must hold real numbers, got dtype {array.dtype}")

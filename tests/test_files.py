@@ -32,6 +32,12 @@ def test_a_failing_write_leaves_what_was_there(
     assert [(e.name, e.read_bytes()) for e in tmp_path.iterdir()] == [("file.txt", b"one")]
 
 
+def test_the_error_names_the_file_and_not_a_temporary_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        replace_file(tmp_path / "missing" / "file.txt", b"one")
+    assert error.value.filename == str(tmp_path / "missing" / "file.txt")
+
+
 def test_what_a_killed_write_leaves_is_known(tmp_path: Path) -> None:
     program = (
         "import os, pathlib, runpy, sys\n"

@@ -8,17 +8,21 @@ these are the same thing: an additive table and the most that it may add up to.
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from offload_jax.chains.costs import ChainCosts
+from offload_jax.chains.costs import ChainCosts, validate_costs
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.objectives import LATENCY, Objective, PowerModel, energy_of
 from offload_jax.validation import (
     FINITE,
     Array,
+    ArrayLike,
+    as_float64,
+    as_float_array,
     broadcast_shapes,
+    check_class,
     check_kind,
     is_traced,
     require,
@@ -38,49 +42,102 @@ class Limits(NamedTuple):
     Attributes:
       latency: `[...]` seconds, end to end.
       energy: `[...]` joules of the device.
+      total: `[...]` what the costs of `table` may add up to.
+      table: further costs of the same chains.
     """
 
     latency: Array | None = None
     energy: Array | None = None
+    total: Array | None = None
+    table: ChainCosts | None = None
 
     @property
     def is_empty(self) -> bool:
         """True if nothing is limited."""
-        return self.latency is None and self.energy is None
+        return not self.by_name
+
+    @property
+    def by_name(self) -> dict[str, Array]:
+        """The limits that there are, by the arguments of `solve`."""
+        given = {"max_latency": self.latency, "max_energy": self.energy, "limit": self.total}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """The broadcast shape of the limits."""
-        return np.broadcast_shapes(*(np.shape(value) for value in self if value is not None))
+        table = () if self.table is None else self.table.batch_shape
+        return np.broadcast_shapes(table, *map(np.shape, self.by_name.values()))
 
-    def by_quantity(self, power: PowerModel) -> list[tuple[Objective, Array]]:
-        """What is limited, energy by `power`, each with its limit."""
-        pairs = ((LATENCY, self.latency), (energy_of(power), self.energy))
-        return [(quantity, limit) for quantity, limit in pairs if limit is not None]
+    def by_quantity(
+        self, source: ChainProblem | ChainCosts, power: PowerModel
+    ) -> list[tuple[Any, Objective, Array]]:
+        """Whose costs are limited, under which objective, energy by `power`, and to what."""
+        limited = (
+            (source, LATENCY, self.latency),
+            (source, energy_of(power), self.energy),
+            (self.table, LATENCY, self.total),
+        )
+        return [each for each in limited if each[-1] is not None]  # type: ignore[misc]
 
 
 NO_LIMITS = Limits()
 
 
-def check_limits(limits: Limits, batch_shape: tuple[int, ...]) -> None:
-    """Checks limits against the batch they go with.
+def limits_of(
+    source: ChainProblem | ChainCosts,
+    max_latency: ArrayLike | None,
+    max_energy: ArrayLike | None,
+    limit: tuple[ChainCosts, ArrayLike] | None,
+) -> Limits:
+    """The limits that `solve` was given.
 
     Args:
-      limits: the limits; values are looked at unless they are traced.
-      batch_shape: the batch shape of the problem.
+      source: what they go with.
+      max_latency, max_energy, limit: see `solve`; values are looked at unless they are traced.
 
     Raises:
-      ValueError: a limit is negative, NaN, no number, or does not broadcast with the batch; names
-        the limit and its first bad index. `inf` is a legal limit that nothing exceeds.
+      ValueError: a limit is not for such a source, negative, NaN, no number, or does not broadcast
+        with the batch; names the limit and its first bad index. `inf` is a legal limit that nothing
+        exceeds.
     """
-    given = {"max_latency": limits.latency, "max_energy": limits.energy}
-    shapes = {name: np.shape(value) for name, value in given.items() if value is not None}
-    for name in shapes:
-        check_kind(name, given[name])
-    broadcast_shapes({"problem": batch_shape, **shapes})
+    table, total = None, None
+    if limit is not None:
+        if isinstance(source, ChainProblem):
+            raise ValueError(
+                "limit: for tables of costs; a ChainProblem has max_latency and max_energy"
+            )
+        if not (isinstance(limit, tuple) and len(limit) == 2 and limit[1] is not None):
+            raise ValueError(
+                "limit: must be a pair, a ChainCosts and the most that it may add up to"
+            )
+        table, total = limit
+        validate_costs(table, "limit[0]")
+        if table.execution.shape[-2:] != source.execution.shape[-2:]:
+            raise ValueError(
+                f"limit[0]: execution {table.execution.shape} is of other subtasks or places than"
+                f" {source.execution.shape}, that of the costs"
+            )
+    limits = Limits(
+        as_float_array("max_latency", max_latency),
+        as_float_array("max_energy", max_energy),
+        as_float_array("limit", total),
+        table,
+    )
+    given = limits.by_name
+    if isinstance(source, ChainCosts) and given.keys() - {"limit"}:
+        raise ValueError(
+            "max_latency, max_energy: a table says nothing of latency and energy; give a"
+            " ChainProblem, or limit=(table, most) with the table of what is limited"
+        )
     for name, value in given.items():
-        if value is not None and not is_traced(value):
+        check_kind(name, value)
+    tables = {} if table is None else {"limit[0]": table.batch_shape}
+    shapes = {name: np.shape(value) for name, value in given.items()}
+    broadcast_shapes({"problem": source.batch_shape, **tables, **shapes})
+    for name, value in given.items():
+        if not is_traced(value):
             require(name, value, np.asarray(value) >= 0, "a limit must not be negative or NaN")
+    return limits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,10 +156,15 @@ class SideConstraints:
     forbidden: Mapping[int, Iterable[int]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("max_subtasks", "max_cycles", "forbidden"):
+            check_class(name, getattr(self, name), Mapping)
         for name in ("max_subtasks", "max_cycles"):
             for place, limit in getattr(self, name).items():
-                require(f"{name}[{int(place)}]", limit, FINITE.holds(limit), FINITE.wording)
-        frozen = {t: tuple(int(k) for k in places) for t, places in self.forbidden.items()}
+                most = as_float64(f"{name}[{place}]", limit)
+                require(f"{name}[{place}]", most, FINITE.holds(most), FINITE.wording)
+        for t, places in self.forbidden.items():
+            check_class(f"forbidden[{t}]", places, Iterable)
+        frozen = {t: tuple(places) for t, places in self.forbidden.items()}
         object.__setattr__(self, "forbidden", frozen)
 
     def budgets(self, source: ChainProblem | ChainCosts) -> list[tuple[ChainCosts, float]]:
@@ -135,7 +197,7 @@ class SideConstraints:
         if self.forbidden:
             banned = np.zeros((num_subtasks, num_places))
             for t, places in self.forbidden.items():
-                banned[t, list(places)] = 1.0
+                banned[int(t), [int(place) for place in places]] = 1.0
             add(banned, 0.0)
         return found
 
@@ -147,12 +209,12 @@ class SideConstraints:
         }
         for name, places in named.items():
             for place in places:
-                if not 0 <= place < num_places:
+                if place not in range(num_places):
                     raise ValueError(
-                        f"{name}: unknown place {place}, places are 0..{num_places - 1}"
+                        f"{name}: unknown place {place!r}, places are 0..{num_places - 1}"
                     )
         for t in self.forbidden:
-            if not 0 <= t < num_subtasks:
+            if t not in range(num_subtasks):
                 raise ValueError(
-                    f"forbidden: unknown subtask {t}, subtasks are 0..{num_subtasks - 1}"
+                    f"forbidden: unknown subtask {t!r}, subtasks are 0..{num_subtasks - 1}"
                 )

@@ -21,6 +21,7 @@ from offload_jax.validation import (
     Number,
     as_float_array,
     broadcast_shapes,
+    check_class,
     check_kind,
     check_values,
 )
@@ -45,10 +46,15 @@ class ChainCosts(Batched):
     transfer: Array
 
     own_axes: ClassVar[dict[str, int]] = {"execution": 2, "transfer": 3}
+    taken_by: ClassVar[str] = (
+        "oj.solve, oj.evaluate, oj.pareto_front_of_costs, oj.policies.optimal, greedy, local and"
+        " random, and oj.single.table"
+    )
 
     def __init__(self, execution: ArrayLike, transfer: ArrayLike) -> None:
         for name, value in (("execution", execution), ("transfer", transfer)):
-            if isinstance(value, (list, tuple, np.ndarray)):  # a number may be an axis for `vmap`
+            # A number may be an axis for `vmap`.
+            if isinstance(value, (list, tuple)) or hasattr(value, "__array__"):
                 value = as_float_array(name, value)
             object.__setattr__(self, name, value)
 
@@ -228,6 +234,7 @@ def chain_costs(problem: ChainProblem, objective: Objective = LATENCY) -> ChainC
       ValueError: the shapes do not fit; names the field.
     """
     validate_shapes(problem)
+    check_class("objective", objective, Objective)
     return _chain_costs(problem, objective, weightless=objective.weightless)
 
 
@@ -281,12 +288,30 @@ def lift_batch(value: Any, rank: int) -> Any:
     return value.reshape(value.shape[:1] + (1,) * (rank + 1 - value.ndim) + value.shape[1:])
 
 
-def validate_costs(costs: ChainCosts) -> None:
+def validate_source(source: ChainProblem | ChainCosts) -> None:
+    """Checks the shapes of a problem, or shapes and, on concrete arrays, values of a table.
+
+    Raises:
+      ValueError: it is neither, or names the field, the rule and the first bad index.
+    """
+    check_class("problem", source, ChainProblem, ChainCosts)
+    if isinstance(source, ChainProblem):
+        validate_shapes(source)
+    else:
+        validate_costs(source)
+
+
+def validate_costs(costs: ChainCosts, name: str = "costs") -> None:
     """Checks the shapes and, on concrete arrays, the values of a table.
+
+    Args:
+      costs: the table.
+      name: the argument, for the error that it is none.
 
     Raises:
       ValueError: names the field, the rule and the first bad index.
     """
+    check_class(name, costs, ChainCosts)
     for name, value in vars(costs).items():
         check_kind(name, value)
     execution, transfer = costs.execution.shape, costs.transfer.shape

@@ -26,7 +26,6 @@ from offload_jax.extras import needs
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.processes import run_all
 from offload_jax.solution import Solution
-from offload_jax.validation import ArrayLike
 
 with needs("cpsat"):
     import joblib
@@ -76,7 +75,7 @@ def solve_batch(
     Args:
       source: problem or table with concrete arrays, any leading dimensions.
       objective: what to minimise; ignored for a table.
-      limits: on latency and energy, broadcasting with the batch; problems only.
+      limits: they broadcast with the batch.
       side_constraints: what every decision must keep to.
       time_limit: seconds for each chain; unlimited if None.
       progress: whether to show a bar; on a terminal only if None.
@@ -87,11 +86,11 @@ def solve_batch(
       proved that none exists (cost `inf`, decision all 0), and False where the time limit came
       first. Among equal costs any decision may be returned.
     """
-    limited: list[tuple[ChainProblem | ChainCosts, Objective, ArrayLike]] = [
-        (source, quantity, limit) for quantity, limit in limits.by_quantity(objective.power)
-    ]
+    limited = limits.by_quantity(source, objective.power)
     if side_constraints is not None:
-        limited += [(table, LATENCY, limit) for table, limit in side_constraints.budgets(source)]
+        limited += [
+            (table, LATENCY, np.asarray(limit)) for table, limit in side_constraints.budgets(source)
+        ]
     batch = np.broadcast_shapes(source.batch_shape, limits.batch_shape)
     size = math.prod(batch)
 

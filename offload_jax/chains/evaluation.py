@@ -13,7 +13,7 @@ from offload_jax.chains.costs import ChainCosts, CostTerms, lift_batch, terms_of
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective, PowerModel, energy_of
-from offload_jax.validation import Array, ArrayLike, is_traced, require
+from offload_jax.validation import Array, ArrayLike, check_class, check_unmasked, is_traced, require
 
 
 def evaluate_terms(terms: CostTerms, decision: ArrayLike) -> Float[jax.Array, "..."]:
@@ -122,6 +122,7 @@ def evaluate(costs: ChainCosts, decision: ArrayLike) -> Float[jax.Array, "..."]:
     Raises:
       ValueError: the decision does not fit the table, or names a place that does not exist.
     """
+    check_class("costs", costs, ChainCosts)
     validate_decision(decision, costs.num_subtasks, costs.num_places)
     return evaluate_source(costs, decision, LATENCY)
 
@@ -190,6 +191,7 @@ def _evaluate(
 
 def validate_decision(decision: ArrayLike, num_subtasks: int, num_places: int) -> None:
     """Checks shape, type and, on concrete arrays, values of a decision."""
+    check_unmasked("decision", decision)
     decision = decision if isinstance(decision, jax.Array) else np.asarray(decision)
     if not jnp.issubdtype(decision.dtype, jnp.integer):
         raise ValueError(f"decision: must hold integers, got dtype {decision.dtype}")

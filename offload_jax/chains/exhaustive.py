@@ -93,12 +93,12 @@ def minimize(
       ValueError: the decision space is too large.
     """
     check_size(source.num_subtasks, source.num_places)
-    limited = limits.by_quantity(objective.power)
-    bounds = [jnp.asarray(limit) * (1 + RELATIVE_TOLERANCE) for _, limit in limited]
+    limited = limits.by_quantity(source, objective.power)
+    bounds = [jnp.asarray(limit) * (1 + RELATIVE_TOLERANCE) for *_, limit in limited]
 
     def select(chunk: ChainProblem | ChainCosts, *bounds: Array) -> tuple[Array, Array]:
         scores = score_batch(terms_of(chunk, objective))
-        for (quantity, _), bound in zip(limited, bounds, strict=True):
+        for (_, quantity, _), bound in zip(limited, bounds, strict=True):
             spent = score_batch(terms_of(chunk, quantity))
             bound = bound.reshape((1,) * (spent.ndim - 1) + (-1,))
             scores = jnp.where(spent <= bound, scores, math.inf)

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float64, Int8
 
 from offload_jax.chains.constraints import RELATIVE_TOLERANCE, Limits
-from offload_jax.chains.costs import CostTerms, host_terms
+from offload_jax.chains.costs import ChainCosts, CostTerms, host_terms
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.objectives import LATENCY, Objective, energy_of
 
@@ -120,34 +120,37 @@ def _decisions(
 
 
 def minimize(
-    problem: ChainProblem, objective: Objective, limits: Limits
+    source: ChainProblem | ChainCosts, objective: Objective, limits: Limits
 ) -> tuple[Int8[np.ndarray, "*batch A"], Float64[np.ndarray, "*batch"]]:
     """Least-cost decision within the limits, from the Pareto front of latency and energy.
 
+    Of a table it is the front of the table and of the one that is limited.
+
     Args:
-      problem: concrete problem or batch, any A.
+      source: concrete problems or tables, any A.
       objective: what to minimise; its power model also measures the energy that is limited.
       limits: at least one; they broadcast with the batch of the problem.
 
     Returns:
       `[*batch, A]` decisions and `[*batch]` their costs; among the cheapest that fit the one of
-      least latency, then of least energy, then the lexicographically smallest. Where no decision
-      fits: all 0 and `inf`.
+      least latency, then of least energy or limited cost, then the lexicographically smallest.
+      Where no decision fits: all 0 and `inf`.
     """
-    batch = np.broadcast_shapes(problem.batch_shape, limits.batch_shape)
-    decision = np.zeros((math.prod(batch), problem.num_subtasks), np.int8)
+    batch = np.broadcast_shapes(source.batch_shape, limits.batch_shape)
+    decision = np.zeros((math.prod(batch), source.num_subtasks), np.int8)
     cost = np.full(math.prod(batch), math.inf)
     limit = [
         np.broadcast_to(math.inf if value is None else np.asarray(value, np.float64), batch).ravel()
         * (1 + RELATIVE_TOLERANCE)
-        for value in limits
+        for value in (limits.latency, limits.energy if limits.table is None else limits.total)
     ]
     # A front does not depend on the limits: each problem has one, however many limits it meets.
-    own = problem.batch_shape
-    seconds, joules = (
-        host_terms(problem, quantity, own) for quantity in (LATENCY, energy_of(objective.power))
-    )
-    fronts = [front(seconds.rows(i), joules.rows(i)) for i in range(math.prod(own))]
+    own, other = source.batch_shape, limits.table
+    if other is not None:
+        own = np.broadcast_shapes(own, other.batch_shape)
+    first = host_terms(source, LATENCY, own)
+    second = host_terms(source if other is None else other, energy_of(objective.power), own)
+    fronts = [front(first.rows(i), second.rows(i)) for i in range(math.prod(own))]
     which = np.broadcast_to(np.arange(len(fronts)).reshape(own), batch).ravel()
     for i, number in enumerate(which):
         points = fronts[number]
@@ -156,7 +159,7 @@ def minimize(
             scores = _weigh(objective, points.first[fits], points.second[fits])
             best = int(np.argmin(scores))
             decision[i], cost[i] = points.decision[fits[best]], scores[best]
-    return decision.reshape(*batch, problem.num_subtasks), cost.reshape(batch)
+    return decision.reshape(*batch, source.num_subtasks), cost.reshape(batch)
 
 
 def _weigh(objective: Objective, seconds: np.ndarray, joules: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import Scenario
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.validation import check_class
 
 
 def prices(objective: Objective) -> np.ndarray:
@@ -29,6 +30,7 @@ def prices(objective: Objective) -> np.ndarray:
     Raises:
       ValueError: the objective holds something else than numbers.
     """
+    check_class("objective", objective, Objective)
     power = objective.power
     try:
         seconds, joules = float(objective.latency_weight), float(objective.energy_weight)

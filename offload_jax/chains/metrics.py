@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from offload_jax.batching import without_explicit_axes
+from offload_jax.chains.costs import ChainCosts
 from offload_jax.chains.evaluation import evaluate_source, validate_decision
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.solve import solve
@@ -94,12 +95,12 @@ def _percentiles(values: Float[Array, " n"], percents: tuple[int, ...]) -> list[
 
 
 def normalized_latency(
-    problem: ChainProblem, decision: ArrayLike, *, objective: Objective = LATENCY
+    problem: ChainProblem | ChainCosts, decision: ArrayLike, *, objective: Objective = LATENCY
 ) -> NormalizedLatency:
     """Latency of decisions over the latency of the exact optimum.
 
     Args:
-      problem: problems with any batch shape.
+      problem: problems with any batch shape, or tables.
       decision: `[..., A]` decisions for them; leading dimensions broadcast with the problems'.
       objective: another cost than latency, on request.
 

@@ -22,7 +22,7 @@ from offload_jax.chains.costs import ChainCosts
 from offload_jax.measured import MeasuredTask
 from offload_jax.network import Network
 from offload_jax.objectives import LATENCY, Objective, is_zero
-from offload_jax.validation import ArrayLike, is_traced, require
+from offload_jax.validation import ArrayLike, check_class, is_traced, require
 
 
 @runtime_checkable
@@ -66,6 +66,9 @@ def network_costs(
     Raises:
       ValueError: the task has no times for a place, or energy needs a device speed that is `inf`.
     """
+    check_class("task", task, ProfiledTask, MeasuredTask)
+    check_class("network", network, Network)
+    check_class("objective", objective, Objective)
     values = [place.speed for place in network.places]
     values += [v for hop in network.hops() for v in (hop.bandwidth, hop.round_trip_time)]
     library: Any = jnp if any(isinstance(v, jax.Array) for v in values) else np

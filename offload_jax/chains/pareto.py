@@ -95,7 +95,7 @@ def pareto_front_of_costs(first: ChainCosts, second: ChainCosts) -> ParetoFront:
       ValueError: a table is invalid or a batch, or the two do not fit each other.
     """
     for name, costs in (("first", first), ("second", second)):
-        validate_costs(costs)
+        validate_costs(costs, name)
         if costs.batch_shape:
             raise ValueError(f"{name}: must be the costs of one chain, got {costs.batch_shape}")
     if first.execution.shape != second.execution.shape:

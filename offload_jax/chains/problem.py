@@ -17,6 +17,7 @@ from offload_jax.validation import (
     ArrayLike,
     as_float_array,
     broadcast_shapes,
+    check_class,
     check_kind,
     check_values,
 )
@@ -58,6 +59,7 @@ class ChainProblem(Batched):
         "device_edge_bandwidth": 0,
         "edge_cloud_bandwidth": 0,
     }
+    taken_by: ClassVar[str] = "oj.solve, oj.latency and oj.energy"
 
     def __init__(
         self,
@@ -122,6 +124,7 @@ def validate(problem: ChainProblem) -> None:
 
 def validate_shapes(problem: ChainProblem) -> None:
     """The part of `validate` that needs no values and so also works while tracing."""
+    check_class("problem", problem, ChainProblem)
     for name, value in vars(problem).items():
         check_kind(name, value)
     for name, needed in (("cycles", "A"), ("data", "A + 1")):

@@ -25,6 +25,7 @@ from offload_jax.chains.costs import CostTerms, problem_terms
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.summary import summarize
+from offload_jax.validation import check_class, check_integer
 
 
 class Resized(NamedTuple):
@@ -80,8 +81,8 @@ def resize_with_segments(
 ) -> Resized:
     """`resize`, and the map that turns decisions back into ones for the original chain."""
     validate_shapes(problem)
-    if not isinstance(num_subtasks, int) or num_subtasks < 1:
-        raise ValueError(f"num_subtasks = {num_subtasks}: must be an integer of at least 1")
+    check_class("objective", objective, Objective)
+    check_integer("num_subtasks", num_subtasks)
     if num_subtasks >= problem.num_subtasks:
         return _insert(problem, num_subtasks)
     return _merge(problem, objective, num_subtasks=num_subtasks)

@@ -1,14 +1,14 @@
 """Distributions of offloading requests, as data (Chen et al. 2020, sections 5.1 and 5.2)."""
 
 import dataclasses
-import math
 
 import jax
-import jax.numpy as jnp
 
 from offload_jax.chains.problem import ChainProblem
+from offload_jax.sampling import Range, check_ranges, check_request, draw
+from offload_jax.validation import check_integer
 
-Range = tuple[float, float]
+_QUANTITIES = tuple(ChainProblem.own_axes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,16 +39,8 @@ class Scenario:
     edge_cloud_bandwidth: Range
 
     def __post_init__(self) -> None:
-        if self.num_subtasks < 1:
-            raise ValueError(f"num_subtasks = {self.num_subtasks}: must be at least 1")
-        for field in dataclasses.fields(self):
-            if field.name in ("name", "num_subtasks"):
-                continue
-            low, high = getattr(self, field.name)
-            if not 0 <= low <= high < math.inf:
-                raise ValueError(f"{field.name} = ({low}, {high}): needs 0 <= low <= high < inf")
-            if field.name.endswith("speed") and low == 0:
-                raise ValueError(f"{field.name} = ({low}, {high}): speeds must be greater than 0")
+        check_integer("num_subtasks", self.num_subtasks)
+        check_ranges(self, _QUANTITIES)
 
     def with_bandwidth_floor(self, floor: float) -> "Scenario":
         """The same scenario with both bandwidths drawn from `floor` (bytes per second) upwards.
@@ -92,20 +84,9 @@ def sample(key: jax.Array, scenario: Scenario, num: int) -> ChainProblem:
       A `ChainProblem` with batch shape `[num]`.
 
     Raises:
-      ValueError: `num` is negative.
+      ValueError: `num` is negative or no integer, or the others are of another class.
     """
-    if num < 0:
-        raise ValueError(f"num = {num}: must not be negative")
-    shapes = {
-        "cycles": (num, scenario.num_subtasks),
-        "data": (num, scenario.num_subtasks + 1),
-    }
-    names = [field.name for field in dataclasses.fields(ChainProblem)]
-    keys = jax.random.split(key, len(names))
-
-    def draw(name: str, key: jax.Array) -> jax.Array:
-        low, high = getattr(scenario, name)
-        # uniform() rounds up to `high` at times, and below `low` never: both ends are legal.
-        return jax.random.uniform(key, shapes.get(name, (num,)), jnp.float32, low, high)
-
-    return ChainProblem(**{name: draw(name, k) for name, k in zip(names, keys, strict=True)})
+    check_request(key, scenario, Scenario, num)
+    keys = jax.random.split(key, len(_QUANTITIES))
+    axes = {"cycles": (scenario.num_subtasks,), "data": (scenario.num_subtasks + 1,)}
+    return ChainProblem(**draw(keys, scenario, num, _QUANTITIES, axes))

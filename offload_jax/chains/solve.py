@@ -2,6 +2,7 @@
 
 import functools
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from offload_jax.chains import dynamic_programming, exhaustive, label_setting
-from offload_jax.chains.constraints import Limits, SideConstraints, check_limits
-from offload_jax.chains.costs import ChainCosts, validate_costs
+from offload_jax.chains.constraints import Limits, SideConstraints, limits_of
+from offload_jax.chains.costs import ChainCosts, validate_source
 from offload_jax.chains.evaluation import evaluate_decision
-from offload_jax.chains.problem import ChainProblem, validate, validate_shapes
+from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.solution import Solution
-from offload_jax.validation import ArrayLike, as_float_array, is_traced
+from offload_jax.validation import ArrayLike, check_class, is_traced
 
 # Above this, "auto" leaves limits on concrete problems to label setting.
 _MAX_ENUMERATED = 60_000
@@ -29,6 +30,7 @@ def solve(
     objective: Objective = LATENCY,
     max_latency: ArrayLike | None = None,
     max_energy: ArrayLike | None = None,
+    limit: tuple[ChainCosts, ArrayLike] | None = None,
     side_constraints: SideConstraints | None = None,
     time_limit: float | None = None,
     progress: bool | None = None,
@@ -41,16 +43,17 @@ def solve(
     |---|---|---|---|---|
     | "dp" | any A and K, fastest; no limits | lexicographically smallest | that of JAX | yes |
     | "exhaustive" | K^A up to 2 000 000; limits | lexicographically smallest | that of JAX | yes |
-    | "label_setting" | any A; with limits only | least latency, then least energy, then \
-lexicographically smallest | float64, NumPy | yes, by a call back to the host, rounded to JAX's |
+    | "label_setting" | any A; with limits only | least latency, then least energy (of a table \
+least limited cost), then lexicographically smallest \
+| float64, NumPy | yes, by a call back to the host, rounded to JAX's |
     | "cpsat" | any A and K; limits, side constraints, `time_limit` | any | float64, NumPy; proven \
 up to 1e-9 of the cost | no |
 
     Lexicographic order is device < edge < cloud, first subtask most significant. Costs that differ
     by rounding are not equal, and rounding may make equal ones differ. "auto" takes "cpsat" for
-    side constraints; else "dp" without limits; with limits "exhaustive" for K^A up to 60 000 (for
-    all that it can enumerate while tracing), else "label_setting". "dp" and "exhaustive" also work
-    inside `shard_map` and on a mesh of explicit axes.
+    side constraints; else "dp" without limits; with limits on latency or energy "exhaustive" for
+    K^A up to 60 000 (for all that it can enumerate while tracing), else "label_setting". "dp" and
+    "exhaustive" also work inside `shard_map` and on a mesh of explicit axes.
 
     While tracing, values are unknown and cannot be validated: call `validate` before. The cost
     differentiates through its optimal decision, which is piecewise constant; limits have no
@@ -63,6 +66,8 @@ up to 1e-9 of the cost | no |
       max_latency: seconds; a number or an array that broadcasts with the batch. For problems, not
         tables. A limit counts as met up to a 1e-6 of it, for rounding.
       max_energy: joules of the device by `objective.power`, likewise.
+      limit: for tables, not problems: a second table of the same places and subtasks, in whatever
+        it counts, and the most that a decision may add up to there, likewise.
       side_constraints: limits on what a place may run, places forbidden to subtasks; with or
         without limits.
       time_limit: seconds per problem, after which "cpsat" gives the best that it has.
@@ -80,11 +85,9 @@ up to 1e-9 of the cost | no |
         decision space too large to enumerate, a limit that is negative or NaN, or options that do
         not go together.
     """
-    limits = Limits(
-        as_float_array("max_latency", max_latency), as_float_array("max_energy", max_energy)
-    )
+    _check(problem, objective, side_constraints, time_limit)
+    limits = limits_of(problem, max_latency, max_energy, limit)
     request = Request(problem, objective, limits, side_constraints, time_limit, progress)
-    _check(request)
     if method == "auto":
         method = _choose(request)
     _check_method(method, request)
@@ -110,13 +113,8 @@ class Request(NamedTuple):
     @property
     def options(self) -> list[str]:
         """The options that not every method takes, of those that were given."""
-        given = {
-            "max_latency": self.limits.latency,
-            "max_energy": self.limits.energy,
-            "side_constraints": self.side_constraints,
-            "time_limit": self.time_limit,
-        }
-        return [name for name, value in given.items() if value is not None]
+        given = {"side_constraints": self.side_constraints, "time_limit": self.time_limit}
+        return [*self.limits.by_name, *(n for n, value in given.items() if value is not None)]
 
 
 class Method(NamedTuple):
@@ -137,27 +135,15 @@ class Method(NamedTuple):
     finds_invalid: bool = False
 
 
-def _check(request: Request) -> None:
-    source, time_limit = request.source, request.time_limit
+def _check(source: Any, objective: Any, side_constraints: Any, time_limit: Any) -> None:
+    validate_source(source)
+    check_class("objective", objective, Objective)
+    check_class("side_constraints", side_constraints, SideConstraints, type(None))
+    check_class("time_limit", time_limit, numbers.Real, type(None))
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit = {time_limit}: must be greater than 0")
-    if isinstance(source, ChainCosts):
-        if not _is_latency(request.objective):
-            raise ValueError("objective: a table of costs already is one; give it a ChainProblem")
-        validate_costs(source)
-    elif not isinstance(source, ChainProblem):
-        raise ValueError(
-            f"problem: must be a ChainProblem or ChainCosts, got {type(source).__name__}"
-        )
-    else:
-        validate_shapes(source)
-    if not request.limits.is_empty:
-        if isinstance(source, ChainCosts):
-            raise ValueError(
-                "max_latency, max_energy: a table says nothing of latency and energy; give a"
-                " ChainProblem"
-            )
-        check_limits(request.limits, source.batch_shape)
+    if isinstance(source, ChainCosts) and not _is_latency(objective):
+        raise ValueError("objective: a table of costs already is one; give it a ChainProblem")
 
 
 def _check_values(source: ChainProblem | ChainCosts) -> None:
@@ -178,6 +164,8 @@ def _choose(request: Request) -> str:
         return "dp"
     largest = exhaustive.MAX_DECISIONS if request.is_traced else _MAX_ENUMERATED
     source = request.source
+    if request.limits.table is not None:
+        return "label_setting"
     small = source.num_subtasks * math.log(source.num_places) <= math.log(largest)
     return "exhaustive" if small else "label_setting"
 
@@ -220,7 +208,6 @@ def _run_dp(request: Request) -> Solution:
 def _run_label_setting(request: Request) -> Solution:
     if request.is_traced:
         return _run_by_jax(request, method="label_setting")
-    assert isinstance(request.source, ChainProblem)  # what has limits is one
     decision, cost = label_setting.minimize(request.source, request.objective, request.limits)
     return Solution(decision, cost, np.ones(cost.shape, bool))
 
@@ -239,12 +226,15 @@ def _run_cpsat(request: Request) -> Solution:
 
 
 _LIMITS = ("max_latency", "max_energy")
+_ALL_LIMITS = (*_LIMITS, "limit")
 
 METHODS = {
     "dp": Method(_run_dp, finds_invalid=True),
     "exhaustive": Method(functools.partial(_run_by_jax, method="exhaustive"), takes=_LIMITS),
-    "label_setting": Method(_run_label_setting, takes=_LIMITS, needs=_LIMITS),
-    "cpsat": Method(_run_cpsat, takes=(*_LIMITS, "side_constraints", "time_limit"), traces=False),
+    "label_setting": Method(_run_label_setting, takes=_ALL_LIMITS, needs=_ALL_LIMITS),
+    "cpsat": Method(
+        _run_cpsat, takes=(*_ALL_LIMITS, "side_constraints", "time_limit"), traces=False
+    ),
 }
 
 
@@ -310,13 +300,13 @@ def _with_derivative_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, ja
 
 
 def _call_label_setting(
-    problem: ChainProblem, objective: Objective, limits: Limits
+    source: ChainProblem | ChainCosts, objective: Objective, limits: Limits
 ) -> tuple[jax.Array, jax.Array]:
     """Label setting while tracing: a call back to the host when the program runs."""
-    batch = np.broadcast_shapes(problem.batch_shape, limits.batch_shape)
+    batch = np.broadcast_shapes(source.batch_shape, limits.batch_shape)
     dtype = jnp.result_type(float)
     shapes = (
-        jax.ShapeDtypeStruct((*batch, problem.num_subtasks), jnp.int8),
+        jax.ShapeDtypeStruct((*batch, source.num_subtasks), jnp.int8),
         jax.ShapeDtypeStruct(batch, dtype),
     )
 
@@ -325,4 +315,4 @@ def _call_label_setting(
         decision, cost = label_setting.minimize(*jax.tree.map(np.asarray, arguments))
         return decision, cost.astype(dtype)
 
-    return jax.pure_callback(on_host, shapes, problem, objective, limits, vmap_method="sequential")
+    return jax.pure_callback(on_host, shapes, source, objective, limits, vmap_method="sequential")

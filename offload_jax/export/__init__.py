@@ -38,7 +38,7 @@ def c(policy: Policy, path: str | os.PathLike[str]) -> None:
     """
     from offload_jax.export import sources
 
-    sources.write(policy, Path(path))
+    sources.write(policy, _path(path))
 
 
 def onnx(policy: Policy, path: str | os.PathLike[str]) -> None:
@@ -59,4 +59,12 @@ def onnx(policy: Policy, path: str | os.PathLike[str]) -> None:
     """
     from offload_jax.export import onnx_model
 
-    onnx_model.write(policy, Path(path))
+    onnx_model.write(policy, _path(path))
+
+
+def _path(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(
+            f"path: must be the name of a file, got {type(path).__name__}; the policy goes first"
+        )
+    return Path(path)

@@ -78,6 +78,7 @@ class GraphProblem(Batched):
     send_once: bool = dataclasses.field(metadata={"static": True})
 
     own_axes: ClassVar[dict[str, int]] = AXES
+    taken_by: ClassVar[str] = "the functions of oj.graphs"
 
     def __init__(
         self,

@@ -2,15 +2,14 @@
 
 import dataclasses
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from offload_jax.graphs.problem import GraphProblem
-
-Range = tuple[float, float]
+from offload_jax.sampling import Range, check_ranges, check_request, draw
+from offload_jax.validation import check_integer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,18 +50,12 @@ class Scenario:
 
     def __post_init__(self) -> None:
         for name in ("num_tasks", "edge_servers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
+            check_integer(name, getattr(self, name))
         for name in ("fatness", "density"):
             values = getattr(self, name)
             if not values or not all(0 <= value <= 1 for value in values):
                 raise ValueError(f"{name} = {values}: needs values between 0 and 1")
-        for field in dataclasses.fields(self)[4:-1]:
-            low, high = getattr(self, field.name)
-            if not 0 <= low <= high < math.inf:
-                raise ValueError(f"{field.name} = ({low}, {high}): needs 0 <= low <= high < inf")
-            if field.name.endswith("speed") and low == 0:
-                raise ValueError(f"{field.name} = ({low}, {high}): speeds must be greater than 0")
+        check_ranges(self, [field.name for field in dataclasses.fields(self)[4:-1]])
 
 
 LAYERED = Scenario("layered-20", 20)
@@ -86,26 +79,16 @@ def sample(key: Array, scenario: Scenario, num: int) -> GraphProblem:
       A `GraphProblem` with batch shape `[num]`.
 
     Raises:
-      ValueError: `num` is negative.
+      ValueError: `num` is negative or no integer, or the others are of another class.
     """
-    if num < 0:
-        raise ValueError(f"num = {num}: must not be negative")
+    check_request(key, scenario, Scenario, num)
     num_tasks = scenario.num_tasks
     graph_key, *keys = jax.random.split(key, 9)
     depends = _depends(graph_key, scenario, num)
-    shapes = {
-        "cycles": (num, num_tasks),
-        "data": (num, num_tasks, num_tasks),
-        "input": (num, num_tasks),
-        "output": (num, num_tasks),
-    }
-    names = (*shapes, "device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth")
-    drawn: dict[str, Any] = {}
-    for name, field_key in zip(names, keys, strict=True):
-        low, high = getattr(scenario, name)
-        drawn[name] = jax.random.uniform(
-            field_key, shapes.get(name, (num,)), jnp.float32, low, high
-        )
+    tasks = (num_tasks,)
+    axes = {"cycles": tasks, "data": (*tasks, num_tasks), "input": tasks, "output": tasks}
+    rates = "device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth"
+    drawn = draw(keys, scenario, num, (*axes, *rates), axes)
     drawn["data"] = jnp.where(depends, drawn["data"], 0.0)
     drawn["input"] = jnp.where(depends.any(axis=-2), 0.0, drawn["input"])
     drawn["output"] = jnp.where(depends.any(axis=-1), 0.0, drawn["output"])

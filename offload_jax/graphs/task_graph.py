@@ -3,7 +3,7 @@
 import dataclasses
 import heapq
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class TaskGraph:
     input: np.ndarray
     output: np.ndarray
     send_once: bool = False
+
+    taken_by: ClassVar[str] = "oj.graphs.network_costs"
 
     def __post_init__(self) -> None:
         names = tuple(str(name) for name in self.names)

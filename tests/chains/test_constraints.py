@@ -168,10 +168,67 @@ def test_bad_limits_are_refused(options: dict, message: str) -> None:
         oj.solve(problem, **options)
 
 
-def test_a_table_has_no_latency() -> None:
-    problem = _sample(0)
-    with pytest.raises(ValueError, match="give a ChainProblem"):
-        oj.solve(oj.chain_costs(problem), max_latency=1.0)
+def test_a_table_has_no_latency_but_a_second_table() -> None:
+    problem, costs = _sample(0), oj.chain_costs(_sample(0))
+    with pytest.raises(ValueError, match=r"give a ChainProblem, or limit=\(table, most\)"):
+        oj.solve(costs, max_latency=1.0)
+    with pytest.raises(ValueError, match="limit: for tables .* has max_latency and max_energy"):
+        oj.solve(problem, limit=(costs, 1.0))
+    with pytest.raises(ValueError, match="limit: must be a pair"):
+        oj.solve(costs, limit=(costs, None))
+    for limit, message in (
+        ((costs.subtask(0), 1.0), "^limit.0.: execution .* other subtasks or places"),
+        ((costs, -1.0), "^limit = -1.0: a limit must not be negative"),
+        ((costs, "soon"), "^limit: must hold real numbers|^limit: must be an array"),
+        ((costs, np.ones(5)), "^limit: batch dimensions"),
+        ((costs[:5], 1.0), "^limit.0.: batch dimensions"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            oj.solve(costs, limit=limit)
+    with pytest.raises(ValueError, match='only for "label_setting", "cpsat"'):
+        oj.solve(costs, method="exhaustive", limit=(costs, 1.0))
+
+
+@pytest.mark.parametrize("method", ["auto", "cpsat"])
+def test_least_of_a_table_within_another(method: str) -> None:
+    """Five places; the limits go from those that none meets to those that all do."""
+    rng = np.random.default_rng(2)
+    costs, other = (
+        oj.ChainCosts(rng.integers(0, 9, (2, 3, 5)), rng.integers(0, 9, (2, 4, 5, 5)))
+        for _ in range(2)
+    )
+    limits = np.array([[1.0], [14.0], [20.0], [math.inf]])
+    solution = oj.solve(costs, method=method, limit=(other, limits))
+    assert solution.cost.shape == (4, 2) and np.asarray(solution.optimal).all()
+    infeasible = 0
+    for row, limit in enumerate(limits[:, 0]):
+        for i in range(2):
+            scores = [
+                oracle.table_cost(costs.execution[i], costs.transfer[i], d)
+                for d in itertools.product(range(5), repeat=3)
+                if oracle.table_cost(other.execution[i], other.transfer[i], d) <= limit
+            ]
+            infeasible += not scores
+            assert float(solution.cost[row, i]) == min(scores, default=math.inf)
+            if scores:
+                found = np.asarray(solution.decision[row, i])
+                assert float(oj.evaluate(other[i], found)) <= limit
+                assert float(oj.evaluate(costs[i], found)) == min(scores)
+    assert 0 < infeasible < 4
+
+
+def test_a_limited_table_is_the_limited_problem_also_under_transformations() -> None:
+    problem = _sample(6, num=3)
+    seconds, joules = oj.chain_costs(problem), oj.chain_costs(problem, oj.ENERGY)
+    limits = 1.3 * oj.solve(problem).cost
+    expected = oj.solve(problem, objective=oj.ENERGY, max_latency=limits)
+
+    def least(joules: oj.ChainCosts, seconds: oj.ChainCosts, most: jax.Array) -> oj.Solution:
+        return oj.solve(joules, limit=(seconds, most))
+
+    for function in (least, jax.jit(least), jax.vmap(least)):
+        found = function(joules, seconds, limits)
+        np.testing.assert_allclose(found.cost, expected.cost, rtol=1e-5)
 
 
 def _long_chain(rng: np.random.Generator, num_subtasks: int) -> tuple[oracle.Chain, oracle.Power]:

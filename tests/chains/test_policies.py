@@ -100,3 +100,25 @@ def test_random_is_uniform_and_repeats_itself() -> None:
 def test_a_missing_checkpoint_is_named() -> None:
     with pytest.raises(ValueError, match="/nowhere/kd_dil"):
         oj.policies.load("/nowhere/kd_dil")
+
+
+@pytest.mark.parametrize("name", ["optimal", "optimal_by_enumeration", "greedy", "local", "random"])
+def test_a_table_is_decided_as_its_problem(name: str) -> None:
+    problem = cases.wide_problem(np.random.default_rng(5), 4, (3,))
+    costs = oj.chain_costs(problem)
+    np.testing.assert_array_equal(POLICIES[name](costs), POLICIES[name](problem))
+
+
+def test_greedy_decides_about_tables_of_other_places() -> None:
+    """As the oracle does that looks for the cheapest next step, five places."""
+    rng = np.random.default_rng(6)
+    costs = cases.random_table(rng, 7, 5)
+    place, expected = 0, []
+    for t in range(7):
+        place = int(np.argmin(costs.transfer[t, place] + costs.execution[t]))
+        expected.append(place)
+    assert oj.policies.greedy(costs).tolist() == expected
+    ratio = oj.metrics.normalized_latency(costs, expected).mean
+    least = oracle.shortest_path(costs.execution, costs.transfer)
+    cost = oracle.table_cost(costs.execution, costs.transfer, expected)
+    assert float(ratio) == pytest.approx(cost / least, rel=1e-5)

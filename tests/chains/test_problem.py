@@ -136,6 +136,21 @@ def test_what_cannot_be_converted_is_refused_at_once(name: str, value: list) -> 
         changed(**{name: value})
 
 
+@pytest.mark.parametrize("amounts", cases.NO_NUMBERS)
+def test_what_numpy_would_make_numbers_of_is_refused(amounts: Any) -> None:
+    with pytest.raises(ValueError, match="^cycles"):
+        changed(cycles=amounts)
+
+
+def test_what_is_longer_than_float64_is_narrowed_and_masks_without_effect_are_taken() -> None:
+    problem = changed(edge_speed=np.longdouble(3e9), device_speed=np.ma.array(2e9))
+    oj.validate(problem)
+    assert problem.edge_speed.dtype == np.float64 and problem.edge_speed == 3e9
+    assert type(problem.device_speed) is np.ndarray
+    with pytest.raises(ValueError, match="^edge_speed = inf: must be finite"):
+        oj.validate(changed(edge_speed=np.longdouble("1e4000")))
+
+
 def test_shapes_are_checked_while_tracing() -> None:
     problem = changed(data=np.ones((2, 3)))
     for function in (oj.solve, oj.chain_costs, oj.policies.greedy):

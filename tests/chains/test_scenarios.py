@@ -96,7 +96,7 @@ def test_bandwidth_floor() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"num_subtasks": 0}, "num_subtasks = 0: must be at least 1"),
+        ({"num_subtasks": 0}, "num_subtasks = 0: must be an integer of at least 1"),
         ({"cycles": (2.0, 1.0)}, r"cycles = \(2.0, 1.0\): needs 0 <= low <= high < inf"),
         ({"data": (-1.0, 1.0)}, "data = .*: needs 0 <= low"),
         ({"data": (0.0, math.inf)}, "data = .*: needs 0 <= low"),
@@ -110,7 +110,7 @@ def test_bad_scenarios(fields: dict, message: str) -> None:
 
 
 def test_bad_number_of_samples() -> None:
-    with pytest.raises(ValueError, match="^num = -1: must not be negative"):
+    with pytest.raises(ValueError, match="^num = -1: must be an integer of at least 0"):
         oj.scenarios.sample(jax.random.key(0), WIDE, -1)
 
 

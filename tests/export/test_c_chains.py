@@ -309,5 +309,6 @@ def test_parameters_must_be_finite(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="nowhere"):
+    with pytest.raises(FileNotFoundError) as error:
         oj.export.c(oj.policies.optimal, tmp_path / "nowhere" / "policy.c")
+    assert error.value.filename == str(tmp_path / "nowhere" / "policy.h")

@@ -12,7 +12,8 @@ from offload_jax import workloads
 def test_flax_is_imported_with_the_first_network() -> None:
     code = (
         "import sys\n"
-        "from offload_jax import workloads\n"
+        "import offload_jax as oj\n"
+        "workloads = oj.workloads\n"
         "workloads.markov_trace(0)\n"
         "assert 'flax' not in sys.modules\n"
         "workloads.vgg16\n"

@@ -1,8 +1,8 @@
 """The features of one request, compiled by numba, in float32: what `features` says, once more.
 
 `features` serves batches and gradients and is traced by JAX; a loop for one request cannot call it.
-This is its only restatement, for the two feature sets of the paper's networks, and a test holds the
-two against each other number by number.
+This restates the two feature sets of the paper's networks, as the C and ONNX programs of `export`
+do; tests hold each against `features`.
 """
 
 import typing
@@ -85,7 +85,7 @@ def write_features(cycles, data, values, feature_set, low, factor, inputs):
       data: `[A + 1]` bytes.
       values: `[4]` device speed, edge speed, both bandwidths.
       feature_set: `RAW` or `PHYSICAL`, the latter for latency.
-      low: `[6]` and `factor` `[6]`, see `outside_jax.raw_ranges`.
+      low: `[6]` and `factor` `[6]`, see `lowering.raw_ranges`.
       factor: see `low`.
       inputs: `[2 A + 5]`, written to.
     """

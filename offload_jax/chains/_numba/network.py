@@ -48,7 +48,7 @@ def decide(
       edge_speed: cycles/s.
       device_edge_bandwidth: bytes/s.
       edge_cloud_bandwidth: bytes/s.
-      feature_set: and `low`, `factor`, as `compiled_features.write_features` takes them.
+      feature_set: and `low`, `factor`, as `features.write_features` takes them.
       low: `[6]`.
       factor: `[6]`.
       sizes: widths of inputs, hidden layers and outputs of a network.

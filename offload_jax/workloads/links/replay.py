@@ -27,7 +27,7 @@ from offload_jax.chains.costs import ChainCosts, chain_costs
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.summary import summarize
-from offload_jax.validation import ArrayLike
+from offload_jax.validation import ArrayLike, check_class, check_integer
 from offload_jax.workloads.links.traces import BandwidthTrace
 
 ESTIMATORS = ("last", "moving_average", "harmonic_mean", "minimum")
@@ -41,6 +41,7 @@ class LinkClock:
     """
 
     def __init__(self, trace: BandwidthTrace) -> None:
+        check_class("trace", trace, BandwidthTrace)
         gaps = np.diff(trace.time)
         last = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0
         self.start = trace.time - trace.time[0]
@@ -119,8 +120,7 @@ def request_times(
     Raises:
       ValueError: an argument is out of range, or the trace is over before the first request.
     """
-    if num_requests < 1:
-        raise ValueError(f"num_requests = {num_requests}: must be at least 1")
+    check_integer("num_requests", num_requests)
     if not 0 < interval < math.inf:
         raise ValueError(f"interval = {interval}: must be finite and greater than 0")
     if at_end not in ("wrap", "stop"):
@@ -143,8 +143,7 @@ def recent_samples(
 
     Where fewer are over, the missing ones are NaN.
     """
-    if window < 1:
-        raise ValueError(f"window = {window}: must be at least 1")
+    check_integer("window", window)
     newest = LinkClock(trace).sample(np.asarray(time, float)) - 1
     number = newest[:, None] - np.arange(window - 1, -1, -1)
     values = trace.bandwidth[number % len(trace.bandwidth)]
@@ -295,6 +294,7 @@ def replay(
     Raises:
       ValueError: the problem is invalid or a batch, or an argument is out of range.
     """
+    validate(problem)
     start = np.asarray(start, float)
     samples = recent_samples(trace, start, window=window)
     estimate = estimate_bandwidth(samples, estimator=estimator)

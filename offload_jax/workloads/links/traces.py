@@ -8,14 +8,20 @@ import pathlib
 import numpy as np
 
 from offload_jax.summary import summarize
+from offload_jax.validation import FINITE, ArrayLike, as_float64, require
 from offload_jax.workloads.links.conditions import BYTES_PER_MEGABIT
 
+# What the errors about other formats end with.
+_OTHERWISE = (
+    "of another format, give its columns to BandwidthTrace(name, time, bandwidth), in seconds and"
+    " bytes per second"
+)
 _DOCUMENTS = frozenset({"readme", "license", "licence", "copying", "notice"})
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class BandwidthTrace:
-    """The bandwidth of a link as it was recorded.
+    """The bandwidth of a link as it was recorded; lists and the like become float64 arrays.
 
     Attributes:
       name: the file name, or the path below the directory the trace was found in.
@@ -27,6 +33,20 @@ class BandwidthTrace:
     time: np.ndarray
     bandwidth: np.ndarray
 
+    def __init__(self, name: str, time: ArrayLike, bandwidth: ArrayLike) -> None:
+        object.__setattr__(self, "name", name)
+        for name, given in (("time", time), ("bandwidth", bandwidth)):
+            value = as_float64(name, given)
+            object.__setattr__(self, name, value)
+            if value.ndim != 1 or not value.size:
+                raise ValueError(f"{name}: needs a list of samples, [n], got shape {value.shape}")
+            require(name, value, np.isfinite(value), "must be finite")
+        if self.time.size != self.bandwidth.size:
+            raise ValueError(f"bandwidth: {self.bandwidth.size} for {self.time.size} times")
+        later = np.append(True, self.time[1:] >= self.time[:-1])
+        require("time", self.time, later, "must not decrease")
+        require("bandwidth", self.bandwidth, FINITE.holds(self.bandwidth), FINITE.wording)
+
     def __repr__(self) -> str:
         return summarize(self)
 
@@ -35,7 +55,8 @@ def read_trace(path: str | os.PathLike[str]) -> BandwidthTrace:
     """Reads one trace.
 
     A line holds two numbers separated by white space: time in seconds and throughput in Mbit/s
-    (10^6 bits per second). Times may repeat but not go back. Blank lines are passed over.
+    (10^6 bits per second). Times may repeat but not go back. Blank lines are passed over. Of any
+    other format `BandwidthTrace` makes a trace, from seconds and bytes per second.
 
     Args:
       path: the file.
@@ -52,7 +73,7 @@ def read_trace(path: str | os.PathLike[str]) -> BandwidthTrace:
     times: list[float] = []
     rates: list[float] = []
     # Undecodable bytes become characters that no number holds, so that they too get a line number.
-    with path.open(encoding="utf-8", errors="replace") as lines:
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -67,7 +88,7 @@ def read_trace(path: str | os.PathLike[str]) -> BandwidthTrace:
         raise ValueError(f"{path}:1: a trace needs at least one line, the file is empty")
     return BandwidthTrace(
         name=path.name,
-        time=np.asarray(times, np.float64),
+        time=np.asarray(times),
         bandwidth=np.asarray(rates, np.float64) * BYTES_PER_MEGABIT,
     )
 
@@ -116,12 +137,15 @@ def _parse_line(line: str, *, where: str) -> tuple[float, float]:
     columns = line.split()
     if len(columns) != 2:
         raise ValueError(
-            f"{where}: must have 2 columns (seconds, Mbit/s), got {len(columns)}: {line.strip()!r}"
+            f"{where}: must have 2 columns (seconds, Mbit/s), got {len(columns)}:"
+            f" {line.strip()!r:.60}; {_OTHERWISE}"
         )
     try:
         time, rate = float(columns[0]), float(columns[1])
     except ValueError:
-        raise ValueError(f"{where}: must hold two numbers, got {line.strip()!r}") from None
+        raise ValueError(
+            f"{where}: must hold two numbers, got {line.strip()!r:.60}; {_OTHERWISE}"
+        ) from None
     if not (math.isfinite(time) and math.isfinite(rate)):
         raise ValueError(f"{where}: time and throughput must be finite, got {line.strip()!r}")
     if rate < 0:

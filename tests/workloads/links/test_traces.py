@@ -1,8 +1,10 @@
 """Traces are read in SI units, and a malformed one is refused with its file and line."""
 
+import math
 import pathlib
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from offload_jax import workloads
@@ -106,3 +108,41 @@ def test_directory_without_traces_is_refused(tmp_path: pathlib.Path) -> None:
         workloads.read_trace_dir(tmp_path)
     with pytest.raises(ValueError, match="missing: is not a directory"):
         workloads.read_trace_dir(tmp_path / "missing")
+
+
+def test_traces_made_by_hand_are_lists_or_arrays_of_any_kind() -> None:
+    expected = np.array([0.0, 1.0, 1.0]), np.array([2.0, 0.0, 3.0])
+    for kind in (list, tuple, np.float32, pd.Series, np.ma.array):
+        trace = workloads.BandwidthTrace("own", *map(kind, expected))
+        for value, wanted in zip((trace.time, trace.bandwidth), expected, strict=True):
+            assert type(value) is np.ndarray and value.dtype == np.float64
+            np.testing.assert_array_equal(value, wanted)
+
+
+@pytest.mark.parametrize(
+    ("time", "bandwidth", "message"),
+    [
+        ([], [], r"time: needs a list of samples, \[n\], got shape \(0,\)"),
+        ([[0.0]], [[1.0]], r"time: needs a list .* \(1, 1\)"),
+        ([0.0, 1.0], [1.0], "bandwidth: 1 for 2 times"),
+        ([0.0, 2.0, 1.0], [1.0] * 3, r"time\[2\] = 1.0: must not decrease"),
+        ([0.0, math.nan], [1.0] * 2, r"time\[1\] = nan: must be finite"),
+        ([0.0, 1.0], [1.0, -1.0], r"bandwidth\[1\] = -1.0: must be finite and not negative"),
+        ([0.0, 1.0], [math.inf, 1.0], r"bandwidth\[0\] = inf: must be finite"),
+        ([0.0], ["fast"], "bandwidth: must hold real numbers"),
+    ],
+)
+def test_traces_made_by_hand_are_checked(time: list, bandwidth: list, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        workloads.BandwidthTrace("own", time, bandwidth)
+
+
+@pytest.mark.parametrize("text", ["time,rate\n0,1\n", "[1, 2]\n", "one two\n"])
+def test_the_error_about_other_formats_names_the_way(text: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match=r"give its columns to BandwidthTrace\(name, time, bandw"):
+        workloads.read_trace(_write(tmp_path / "trace.csv", text))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_trace(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "marked").write_bytes("0 8\n".encode("utf-8-sig"))
+    assert workloads.read_trace(tmp_path / "marked").bandwidth.tolist() == [1e6]
