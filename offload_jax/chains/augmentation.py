@@ -4,7 +4,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.symmetry import reverse
@@ -65,17 +64,16 @@ class Variations:
             factor = jax.random.uniform(scale, shape, minval=-1.0) * jnp.log(self.rescale)
             varied[field.name] = value * jnp.exp(factor)
         result = ChainProblem(**varied)
-        return reverse_half(flip, result)[0] if self.reverse else result
+        return _reverse_half(flip, result) if self.reverse else result
 
 
-def reverse_half(key: jax.Array, problem: ChainProblem) -> tuple[ChainProblem, Array]:
-    """Reverses half of the chains `[n]`, drawn at random; and says which, `[n]`."""
+def _reverse_half(key: jax.Array, problem: ChainProblem) -> ChainProblem:
+    """Reverses half of the chains `[n]`, drawn at random."""
     (num,) = problem.batch_shape
     flipped = jax.random.bernoulli(key, 0.5, (num,))
     back = reverse(problem)
-    turned = dataclasses.replace(
+    return dataclasses.replace(
         problem,
         cycles=jnp.where(flipped[:, None], back.cycles, problem.cycles),
         data=jnp.where(flipped[:, None], back.data, problem.data),
     )
-    return turned, flipped

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from offload_jax.batching import broadcast_batch
-from offload_jax.chains.augmentation import Variations, recombine, reverse_half
+from offload_jax.chains.augmentation import Variations, recombine
 from offload_jax.chains.costs import problem_terms, stack_terms
 from offload_jax.chains.imitation_network import ImitationConfig, log_probabilities, logits
 from offload_jax.chains.learned import LearnedPolicy
@@ -182,13 +182,6 @@ def train_imitation(
         on_epoch=on_epoch,
     )
     return LearnedPolicy(model, params)
-
-
-def mirror(key: jax.Array, examples: Examples) -> Examples:
-    """A `Transform` that reverses half of the chains together with their targets."""
-    problem, flipped = reverse_half(key, examples.problem)
-    target = jnp.where(flipped[:, None, None], jnp.flip(examples.target, axis=-2), examples.target)
-    return Examples(problem, target)
 
 
 def teacher_of(policy: LearnedPolicy, temperature: float) -> Teacher:

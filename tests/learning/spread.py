@@ -8,19 +8,26 @@ import dataclasses
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import offload_jax as oj
 from offload_jax.chains.imitation import (
     Examples,
     ImitationTraining,
-    mirror,
     one_hot,
     train_imitation,
 )
 from offload_jax.chains.imitation_network import ImitationConfig
+from offload_jax.chains.symmetry import reverse
 
 NUM_EPOCHS = 4
+
+
+def backwards(key: jax.Array, examples: Examples) -> Examples:
+    """A transform that reverses the chains together with their targets."""
+    del key
+    return Examples(reverse(examples.problem), jnp.flip(examples.target, axis=-2))
 
 
 def train(folder: Path | None, stop: int) -> dict[str, np.ndarray]:
@@ -44,7 +51,7 @@ def train(folder: Path | None, stop: int) -> dict[str, np.ndarray]:
             expected_cost_weight=1.0,
             recombined=10,
         ),
-        transform=mirror,
+        transform=backwards,
         checkpoint=folder,
         checkpoint_every=1,
         on_epoch=on_epoch,
