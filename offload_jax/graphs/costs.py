@@ -82,8 +82,8 @@ class GraphCosts(Batched):
       routes: `routes[j][k]`, the links from place j to place k; empty where j = k.
       servers: how many tasks each of the K places runs at a time; None is any number.
       serial: for each of the L links, whether it carries one transfer at a time.
-      send_once: whether row u of `data` is one result, equal on all its edges, that crosses each link
-        at most once.
+      send_once: whether row u of `data` is one result, equal on all its edges, that crosses each
+        link at most once.
     """
 
     seconds: Array
