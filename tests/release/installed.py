@@ -51,7 +51,9 @@ def run(
     )
 
 
-@pytest.mark.parametrize("requirements", sorted({BASE, *(named for _, named in INSTALLS)}))
+@pytest.mark.parametrize(
+    "requirements", sorted({BASE, *(named for _, named in INSTALLS)}), ids=" ".join
+)
 def test_pages_run_where_only_what_they_name_is_installed(
     requirements: tuple[str, ...], tmp_path: Path
 ) -> None:
