@@ -51,7 +51,9 @@ def run(
     )
 
 
-@pytest.mark.parametrize("requirements", sorted({BASE, *(named for _, named in INSTALLS)}))
+@pytest.mark.parametrize(
+    "requirements", sorted({BASE, *(named for _, named in INSTALLS)}), ids=" ".join
+)
 def test_pages_run_where_only_what_they_name_is_installed(
     requirements: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -59,7 +61,11 @@ def test_pages_run_where_only_what_they_name_is_installed(
         if requirements == BASE:
             check_base_install(python, tmp_path)
         pages = {page: text for (page, named), text in INSTALLS.items() if named == requirements}
-        done = {page: run(python, RUN, tmp_path, text) for page, text in pages.items()}
+        done = {}
+        for page, text in pages.items():
+            folder = tmp_path / page.replace("/", "-")
+            folder.mkdir()  # what one page writes is not in the way of the next
+            done[page] = run(python, RUN, folder, text)
     failed = {page: result.stderr for page, result in done.items() if result.returncode}
     assert not failed, "\n".join(f"{page}\n{error}" for page, error in failed.items())
 
