@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from offload_jax.files import parse_json, read_text
-from offload_jax.validation import float64_array, require
+from offload_jax.validation import as_float64, require
 
 _FIRST_COLUMNS = ("subtask", "output_bytes")
 
@@ -61,7 +61,7 @@ class MeasuredTask:
             raise ValueError(f"{self.name}: places must differ, got {', '.join(self.place_names)}")
         shapes = {"seconds": (num_subtasks, num_places), "data": (num_subtasks + 1,)}
         for field, shape in shapes.items():
-            values = float64_array(field, getattr(self, field))
+            values = as_float64(field, getattr(self, field))
             if values.shape != shape:
                 raise ValueError(f"{field}: must have shape {shape}, got {values.shape}")
             good = (values >= 0) & ((values < math.inf) | (field == "seconds"))

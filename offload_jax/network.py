@@ -27,9 +27,9 @@ from offload_jax.validation import (
     Rule,
     as_float_array,
     broadcast_shapes,
-    check_count,
+    check_class,
+    check_integer,
     check_kind,
-    check_type,
     is_traced,
     require,
 )
@@ -63,9 +63,9 @@ class Processor:
     servers: int | None = 1
 
     def __post_init__(self) -> None:
-        check_type("name of a processor", self.name, str)
+        check_class("name of a processor", self.name, str)
         if self.servers is not None:
-            check_count(f"servers of {self.name!r}", self.servers)
+            check_integer(f"servers of {self.name!r}", self.servers)
         _check(f"speed of {self.name!r}", self.speed, _SPEED)
 
 
@@ -92,7 +92,7 @@ class Link:
 
     def __post_init__(self) -> None:
         for end in (self.source, self.target):
-            check_type("end of a link", end, str)
+            check_class("end of a link", end, str)
         if self.source == self.target:
             raise ValueError(f"link {self.source!r} to itself: the ends must differ")
         where = f"link {self.source!r} to {self.target!r}"
@@ -134,7 +134,7 @@ class Network:
         for field, kind in (("places", Processor), ("links", Link)):
             object.__setattr__(self, field, tuple(getattr(self, field)))
             for index, item in enumerate(getattr(self, field)):
-                check_type(f"{field}[{index}]", item, kind)
+                check_class(f"{field}[{index}]", item, kind)
         names = self.place_names
         if not names:
             raise ValueError("places: a network needs at least the device")

@@ -25,6 +25,9 @@ else:
     Array = ArrayLike = Number = Any
 
 
+FLOAT64 = np.dtype(np.float64)
+
+
 class Rule(NamedTuple):
     """What the values of a field must be.
 
@@ -48,6 +51,54 @@ def is_traced(*trees: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
+def check_class(name: str, value: Any, *classes: type) -> None:
+    """Refuses an argument of another class, such as one of two that were swapped.
+
+    Raises:
+      ValueError: names the argument, what it must be and what it is, and for a request what takes
+        it.
+    """
+    if not isinstance(value, classes):
+        names = ("None" if each is type(None) else each.__name__ for each in classes)
+        wanted = " or ".join(names)
+        article = "an" if wanted[0] in "AEIO" else "a"
+        taken_by = getattr(value, "taken_by", None)
+        instead = f" (taken by {taken_by})" if taken_by else ""
+        raise ValueError(f"{name}: must be {article} {wanted}, got {type(value).__name__}{instead}")
+
+
+def check_integer(name: str, value: Any, *, least: int = 1) -> None:
+    """Refuses what is no integer, or below `least`.
+
+    Raises:
+      ValueError: names the argument and the rule.
+    """
+    if not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{name} = {value!r:.60}: must be an integer of at least {least}")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuses what is no finite number above 0.
+
+    Raises:
+      ValueError: names the argument.
+    """
+    real = isinstance(value, numbers.Real)
+    if not real or not 0 < value < math.inf:
+        raise ValueError(f"{name} = {value!r:.60}: must be finite and greater than 0")
+
+
+def check_unmasked(name: str, value: Any) -> None:
+    """Refuses an array with masked entries: NumPy would read what lies under the mask.
+
+    Raises:
+      ValueError: names the field and the first masked index.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        missing = np.ma.getmaskarray(value)
+        require(name, np.where(missing, "masked", "given"), ~missing, "no entry may be masked")
+
+
 def as_float_array(name: str, value: Any) -> Any:
     """Converts what NumPy can convert; leaves JAX arrays, tracers and pytree sentinels alone.
 
@@ -61,27 +112,39 @@ def as_float_array(name: str, value: Any) -> Any:
     convertible = isinstance(value, (bool, int, float, list, tuple, np.ndarray, np.generic))
     if isinstance(value, jax.Array) or not (convertible or hasattr(value, "__array__")):
         return value
+    check_unmasked(name, value)
     try:
         array = np.asarray(value)
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and array.itemsize <= 8:
             return array
-        # Integers become floats here because JAX would otherwise wrap them at 32 bits.
-        if array.dtype.kind in "iu":
-            return array.astype(np.float64)
+        # Integers become floats here because JAX would otherwise wrap them at 32 bits; it knows
+        # nothing longer than float64.
+        if array.dtype.kind in "fiu":
+            with np.errstate(over="ignore"):  # what becomes `inf` is refused with its index
+                return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: cannot be converted to an array of numbers: {error}") from None
     raise ValueError(f"{name}: must hold real numbers, got dtype {array.dtype}")
 
 
-def float64_array(name: str, value: Any) -> np.ndarray:
-    """A copy on the host in float64.
+def as_float64(name: str, value: Any) -> np.ndarray:
+    """A copy in float64 of real numbers; quick for float64, since single requests wait for it.
 
     Raises:
-      ValueError: no real numbers can be made of the value.
+      ValueError: names the field.
     """
-    array = as_float_array(name, value)
-    check_kind(name, array)
-    return np.array(array, np.float64)
+    if type(value) is np.ndarray and value.dtype is FLOAT64:
+        return value.copy()
+    if type(value) is list or type(value) is float:
+        try:
+            array = np.array(value)
+        except ValueError:
+            array = None  # refused below, by name
+        if array is not None and array.dtype is FLOAT64:
+            return array
+    value = as_float_array(name, value)
+    check_kind(name, value)
+    return np.array(value, np.float64, order="C")
 
 
 def check_kind(name: str, value: Any) -> None:
@@ -91,41 +154,9 @@ def check_kind(name: str, value: Any) -> None:
       ValueError: names the field.
     """
     if not hasattr(value, "shape"):
-        raise ValueError(f"{name}: must be an array of numbers, got {value!r}")
+        raise ValueError(f"{name}: must be an array of numbers, got {value!r:.60}")
     if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
         raise ValueError(f"{name}: must hold real numbers, got dtype {value.dtype}")
-
-
-def check_type(name: str, value: Any, *kinds: type) -> None:
-    """Refuses an argument of another type, as when two are swapped.
-
-    Raises:
-      ValueError: names the argument and the types.
-    """
-    if not isinstance(value, kinds):
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"{name}: must be of type {wanted}, got {value!r:.60}")
-
-
-def check_count(name: str, value: Any) -> None:
-    """Refuses what is no whole number of at least 1.
-
-    Raises:
-      ValueError: names the field.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} = {value}: must be an integer of at least 1")
-
-
-def check_positive(name: str, value: Any) -> None:
-    """Refuses what is no finite number above 0.
-
-    Raises:
-      ValueError: names the argument.
-    """
-    real = isinstance(value, numbers.Real)
-    if not real or not 0 < value < math.inf:
-        raise ValueError(f"{name} = {value}: must be finite and greater than 0")
 
 
 def broadcast_shapes(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from offload_jax.chains.costs import ChainCosts
 from offload_jax.measured import MeasuredTask
 from offload_jax.network import Network
 from offload_jax.objectives import LATENCY, Objective, is_zero
-from offload_jax.validation import ArrayLike, as_float_array, check_positive, check_type
+from offload_jax.validation import ArrayLike, as_float_array, check_class, check_positive
 
 
 @runtime_checkable
@@ -62,8 +62,9 @@ def network_costs(
       ValueError: the task has no times for a place, or times or energy need the speed of the
         device, which is `inf`.
     """
-    check_type("task", task, ProfiledTask, MeasuredTask)
-    check_type("network", network, Network)
+    check_class("task", task, ProfiledTask, MeasuredTask)
+    check_class("network", network, Network)
+    check_class("objective", objective, Objective)
     values = [place.speed for place in network.places]
     values += [v for hop in network.hops() for v in (hop.bandwidth, hop.round_trip_time)]
     library: Any = jnp if any(isinstance(v, jax.Array) for v in values) else np

@@ -26,7 +26,7 @@ from offload_jax.validation import (
     Array,
     ArrayLike,
     as_float_array,
-    check_count,
+    check_integer,
     check_kind,
     check_values,
     is_traced,
@@ -232,7 +232,7 @@ def validate_costs(costs: GraphCosts) -> None:
         raise ValueError(f"servers: needs {num_places} entries, got {len(costs.servers)}")
     for place, number in enumerate(costs.servers):
         if number is not None:
-            check_count(f"servers[{place}]", number)
+            check_integer(f"servers[{place}]", number)
     if len(costs.routes) != num_places or any(len(row) != num_places for row in costs.routes):
         raise ValueError(f"routes: needs {num_places} rows of {num_places} routes")
     for j, row in enumerate(costs.routes):

@@ -9,7 +9,7 @@ from collections import defaultdict
 import numpy as np
 
 from offload_jax.graphs.task_graph import TaskGraph
-from offload_jax.validation import check_count
+from offload_jax.validation import check_integer
 
 
 def fuse(graph: TaskGraph, max_tasks: int) -> TaskGraph:
@@ -37,7 +37,7 @@ def fuse(graph: TaskGraph, max_tasks: int) -> TaskGraph:
     Raises:
       ValueError: `max_tasks` is below 1.
     """
-    check_count("max_tasks", max_tasks)
+    check_integer("max_tasks", max_tasks)
     if graph.num_tasks <= max_tasks:
         return graph
     groups = _Groups(graph)

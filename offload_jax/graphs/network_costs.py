@@ -7,7 +7,7 @@ import numpy as np
 from offload_jax.graphs.costs import GraphCosts, Route
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.network import Network
-from offload_jax.validation import ArrayLike, check_type
+from offload_jax.validation import ArrayLike, check_class
 
 
 def network_costs(
@@ -38,8 +38,8 @@ def network_costs(
       ValueError: rows of the batch would take different routes, solve those apart; or the device
         computes for free.
     """
-    check_type("task", task, TaskGraph)
-    check_type("network", network, Network)
+    check_class("task", task, TaskGraph)
+    check_class("network", network, Network)
     network.require_device_speed("a task graph")
     num_places = len(network.places)
     speeds = _stacked([place.speed for place in network.places])

@@ -16,7 +16,7 @@ from offload_jax.validation import (
     ArrayLike,
     as_float_array,
     broadcast_shapes,
-    check_count,
+    check_integer,
     check_kind,
     check_values,
     is_traced,
@@ -168,7 +168,7 @@ def validate_shapes(problem: GraphProblem) -> None:
             check_kind(name, getattr(problem, name))
     check_booleans("depends", problem.depends)
     check_axes(problem, {name: ("N",) * axes for name, axes in AXES.items()}, {})
-    check_count("edge_servers", problem.edge_servers)
+    check_integer("edge_servers", problem.edge_servers)
 
 
 def check_axes(source: Batched, axes: dict[str, tuple[str, ...]], sizes: dict[str, int]) -> None:

@@ -93,7 +93,7 @@ class TaskGraph:
             )
 
     def _checked(self, field: str, length: int) -> np.ndarray:
-        values = validation.float64_array(field, getattr(self, field))
+        values = validation.as_float64(field, getattr(self, field))
         if values.shape != (length,):
             per = "edge" if field == "data" else "task"
             raise ValueError(
@@ -150,7 +150,7 @@ class TaskGraph:
         Raises:
           ValueError: names the field and the first bad index, or the tasks of a cycle.
         """
-        cycles = validation.float64_array("cycles", cycles)
+        cycles = validation.as_float64("cycles", cycles)
         num_tasks = cycles.size
         names = _name_tuple(map(str, range(num_tasks)) if names is None else names)
         if len(names) != num_tasks:
@@ -313,13 +313,13 @@ def _name_tuple(names: Any) -> tuple[str, ...]:
         raise ValueError(f"names: must be a list of strings, got {names!r:.60}")
     names = tuple(names)
     for index, name in enumerate(names):
-        validation.check_type(f"names[{index}]", name, str)
+        validation.check_class(f"names[{index}]", name, str)
     return names
 
 
 def _edge_array(edges: Any, names: Sequence[str]) -> np.ndarray:
     """`[M, 2]` numbers of pairs of numbers or, where any is a name, of pairs of names."""
-    validation.check_type("edges", edges, Iterable)
+    validation.check_class("edges", edges, Iterable)
     pairs = np.asarray(edges) if hasattr(edges, "shape") else np.array(list(edges), object)
     if pairs.size == 0:
         return np.zeros((0, 2), np.int64)
@@ -339,7 +339,7 @@ def _edge_array(edges: Any, names: Sequence[str]) -> np.ndarray:
 
 
 def _permuted(name: str, values: Any, order: Any) -> np.ndarray:
-    array = validation.float64_array(name, values)
+    array = validation.as_float64(name, values)
     if array.ndim == 0:
         return np.full(len(order), array)
     # A wrong length is left for the constructor to name.

@@ -252,7 +252,7 @@ def test_problem_is_the_dense_form() -> None:
         ({"input": "raw"}, "input: must be an array of numbers, got 'raw'"),
         ({"names": "abcd"}, "names: must be a list of strings, got 'abcd'"),
         ({"names": None}, "names: must be a list of strings, got None"),
-        ({"names": (1, 2, 3, 4)}, r"names\[0\]: must be of type str, got 1"),
+        ({"names": (1, 2, 3, 4)}, r"names\[0\]: must be a str, got int"),
         ({"data": [1.0, 1.0, np.nan, 1.0]}, r"data\[2\] = nan: .* \(task 'b' to 'd'\)"),
         ({"data": [1.0]}, r"data: must have shape \(4,\), one for each edge"),
         ({"input": [0.0, 0.0, np.inf, 0.0]}, r"input\[2\] = inf: .*task 'c'"),
@@ -263,7 +263,7 @@ def test_problem_is_the_dense_form() -> None:
         ({"edges": [[0.5, 1], [0, 2], [1, 3], [2, 3]]}, "edges: must hold numbers or names"),
         ({"edges": [0, 1, 2, 3]}, r"edges: must be pairs, of shape \(M, 2\), got \(4,\)"),
         ({"edges": [(0, 1), (1,)]}, r"edges: must be pairs, of shape \(M, 2\), got \(2,\)"),
-        ({"edges": None}, "edges: must be of type Iterable, got None"),
+        ({"edges": None}, "edges: must be an Iterable, got NoneType"),
         (
             {"data": [10.0, 11.0, 20.0, 30.0], "send_once": True},
             r"data\[1\] = 11.0 but data\[0\] = 10.0, both out of task 'a'",
@@ -300,7 +300,7 @@ ONE_OF_THREE = "cycle: (b -> c -> d -> b|c -> d -> b -> c|d -> b -> c -> d)$"
         ([(0, 1), (2,)], r"edges: must be pairs, of shape \(M, 2\), got \(2,\)"),
         ([(0, 1.5)], "edges: must hold numbers or names of tasks, got dtype float64"),
         ([(0, None)], "edges: must hold numbers or names of tasks, got dtype object"),
-        (3, "edges: must be of type Iterable, got 3"),
+        (3, "edges: must be an Iterable, got int"),
         ([(0, 1), (2, 3), (0, 1)], r"edges\[1\] = \(0, 1\), 'a' to 'b': is there twice"),
     ],
 )
@@ -319,5 +319,5 @@ def test_a_long_cycle_is_cut_short_in_the_message() -> None:
         TaskGraph.from_edges([], [])
     with pytest.raises(ValueError, match="data: cannot be converted to an array of numbers"):
         TaskGraph.from_edges([1, 1], [(0, 1)], [[1], [1, 2]])
-    with pytest.raises(ValueError, match=r"names\[0\]: must be of type str, got 7"):
+    with pytest.raises(ValueError, match=r"names\[0\]: must be a str, got int"):
         unchecked(TaskGraph.from_edges.__func__)(TaskGraph, [1], [], names=[7])
