@@ -28,7 +28,7 @@ import pathlib
 import numpy as np
 
 from offload_jax.files import json_entry, json_number, parse_json, parse_number, read_text
-from offload_jax.validation import COST, as_float64, require
+from offload_jax.validation import COST, as_float64, as_names, require
 
 _FIRST_COLUMNS = ("subtask", "output_bytes")
 
@@ -53,6 +53,8 @@ class MeasuredTask:
     data: np.ndarray
 
     def __post_init__(self) -> None:
+        for field in ("subtask_names", "place_names"):
+            object.__setattr__(self, field, as_names(field, getattr(self, field)))
         num_subtasks, num_places = len(self.subtask_names), len(self.place_names)
         if num_subtasks == 0 or num_places == 0:
             raise ValueError(f"{self.name}: needs at least one subtask and one place")

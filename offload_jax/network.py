@@ -15,7 +15,7 @@ wherever they go, even where links are down.
 import dataclasses
 import enum
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -121,6 +121,7 @@ class Network:
 
     def __post_init__(self) -> None:
         for field, kind in (("places", Processor), ("links", Link)):
+            validation.check_class(field, getattr(self, field), Iterable)
             object.__setattr__(self, field, tuple(getattr(self, field)))
             for index, item in enumerate(getattr(self, field)):
                 validation.check_class(f"{field}[{index}]", item, kind)

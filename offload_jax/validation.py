@@ -7,7 +7,8 @@ and greater than 0`.
 import functools
 import math
 import numbers
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -77,6 +78,20 @@ def check_integer(name: str, value: Any, *, least: int = 1) -> None:
         raise ValueError(f"{name} = {value!r:.60}: must be an integer of at least {least}")
 
 
+def as_names(field: str, names: Any) -> tuple[str, ...]:
+    """A tuple of strings.
+
+    Raises:
+      ValueError: names the field and the first entry that is no string.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ValueError(f"{field}: must be a list of strings, got {names!r:.60}")
+    names = tuple(names)
+    for index, name in enumerate(names):
+        check_class(f"{field}[{index}]", name, str)
+    return names
+
+
 def check_positive(name: str, value: Any) -> None:
     """Refuses what is no finite number above 0.
 
@@ -84,7 +99,7 @@ def check_positive(name: str, value: Any) -> None:
       ValueError: names the argument.
     """
     real = isinstance(value, numbers.Real)
-    if not real or not 0 < value < math.inf:
+    if not real or not 0 < value <= sys.float_info.max:
         raise ValueError(f"{name} = {value!r:.60}: must be finite and greater than 0")
 
 
@@ -97,6 +112,19 @@ def check_unmasked(name: str, value: Any) -> None:
     if isinstance(value, np.ma.MaskedArray):
         missing = np.ma.getmaskarray(value)
         require(name, np.where(missing, "masked", "given"), ~missing, "no entry may be masked")
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """What NumPy makes of lists and the like.
+
+    Raises:
+      ValueError: names the field; entries are masked, or lists of several lengths.
+    """
+    check_unmasked(name, value)
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: cannot be converted to an array of numbers: {error}") from None
 
 
 def as_float_array(name: str, value: Any) -> Any:
@@ -112,18 +140,14 @@ def as_float_array(name: str, value: Any) -> Any:
     convertible = isinstance(value, (bool, int, float, list, tuple, np.ndarray, np.generic))
     if isinstance(value, jax.Array) or not (convertible or hasattr(value, "__array__")):
         return value
-    check_unmasked(name, value)
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind == "f" and array.itemsize <= 8:
-            return array
-        # Integers become floats here because JAX would otherwise wrap them at 32 bits; it knows
-        # nothing longer than float64.
-        if array.dtype.kind in "fiu":
-            with np.errstate(over="ignore"):  # what becomes `inf` is refused with its index
-                return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: cannot be converted to an array of numbers: {error}") from None
+    array = as_array(name, value)
+    if array.dtype.kind == "f" and array.itemsize <= 8:
+        return array
+    # Integers become floats here because JAX would otherwise wrap them at 32 bits; it knows nothing
+    # longer than float64.
+    if array.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):  # what becomes `inf` is refused with its index
+            return array.astype(np.float64)
     raise ValueError(f"{name}: must hold real numbers, got dtype {array.dtype}")
 
 

@@ -161,6 +161,8 @@ def test_arrays_are_checked() -> None:
         make("t", ("a", "b"), ("device",), [[1.0], [1.0, 2.0]], [0, 0, 0])
     with pytest.raises(ValueError, match="data: must be an array of numbers, got None"):
         make(*good, [[1.0]], None)
+    with pytest.raises(ValueError, match=r"place_names\[0\]: must be a str, got int"):
+        make("t", ("a",), (1,), [[1.0]], [0, 0])
     with pytest.raises(ValueError, match="t: places must differ, got device, device"):
         make("t", ("a",), ("device", "device"), [[1.0, 2.0]], [0, 0])
     np.testing.assert_array_equal(make(*good, [[1]], [1, 2]).data, [1.0, 2.0])
