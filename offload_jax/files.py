@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from offload_jax.validation import FINITE, Rule
+
+_JSON_NAMES: dict[type, str] = {dict: "object", list: "array", str: "string", float: "number"}
 LOCK_NAME = ".lock"
 _SUFFIX = ".partial"
 # What a file that is no text begins with.
@@ -43,6 +46,52 @@ def parse_json(text: str) -> Any:
         raise ValueError(f"line {error.lineno}: no JSON: {error.msg}") from None
     except RecursionError:
         raise ValueError("JSON that is nested too deeply to read") from None
+
+
+def json_entry(holder: Any, key: str, kind: type, where: str) -> Any:
+    """An entry of a JSON object.
+
+    Args:
+      holder: the object, of `parse_json`.
+      key: the name of the entry.
+      kind: the type it must have.
+      where: what the object is, for the message.
+
+    Raises:
+      ValueError: the holder is no object, or has no such entry of that type.
+    """
+    if not isinstance(holder, dict):
+        raise ValueError(f"{where}: must be a JSON object")
+    if key not in holder:
+        raise ValueError(f"{where}: has no {key}")
+    if not isinstance(holder[key], kind):
+        raise ValueError(f"{where}: {key} must be a JSON {_JSON_NAMES[kind]}")
+    return holder[key]
+
+
+def json_number(holder: Any, key: str, where: str, rule: Rule = FINITE) -> float:
+    """An entry of a JSON object that is a number; see `json_entry` and `parse_number`."""
+    return parse_number(json_entry(holder, key, float, where), f"{where}: {key}", rule)
+
+
+def parse_number(value: str | float, where: str, rule: Rule = FINITE) -> float:
+    """A number in a file.
+
+    Args:
+      value: its text, or the number itself.
+      where: the line and what the number is, for the message.
+      rule: what it must be.
+
+    Raises:
+      ValueError: it is no number, or breaks the rule.
+    """
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(f"{where} = {value!r:.60}: must be a number") from None
+    if not rule.holds(number):
+        raise ValueError(f"{where} = {value:.60}: {rule.wording}")
+    return number
 
 
 def replace_file(path: Path, content: Any) -> None:

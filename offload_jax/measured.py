@@ -24,12 +24,11 @@ import io
 import math
 import os
 import pathlib
-from typing import Any
 
 import numpy as np
 
-from offload_jax.files import parse_json, read_text
-from offload_jax.validation import as_float64, require
+from offload_jax.files import json_entry, json_number, parse_json, parse_number, read_text
+from offload_jax.validation import COST, as_float64, as_names, require
 
 _FIRST_COLUMNS = ("subtask", "output_bytes")
 
@@ -54,6 +53,8 @@ class MeasuredTask:
     data: np.ndarray
 
     def __post_init__(self) -> None:
+        for field in ("subtask_names", "place_names"):
+            object.__setattr__(self, field, as_names(field, getattr(self, field)))
         num_subtasks, num_places = len(self.subtask_names), len(self.place_names)
         if num_subtasks == 0 or num_places == 0:
             raise ValueError(f"{self.name}: needs at least one subtask and one place")
@@ -126,18 +127,14 @@ def _read_csv(path: pathlib.Path, text: str) -> MeasuredTask:
             continue
         if len(cells) != len(header):
             raise ValueError(f"{where}: must have {len(header)} columns, got {len(cells)}")
-        data.append(_number(cells[1], f"{where}: output_bytes", finite=True))
+        data.append(parse_number(cells[1], f"{where}: output_bytes"))
         if len(data) == 1:
             if any(cell.strip() for cell in cells[2:]):
                 raise ValueError(f"{where}: the first row is the input and has no times")
             continue
         names.append(cells[0].strip())
-        rows.append(
-            [
-                _number(cell, f"{where}: {place}") / 1e3
-                for place, cell in zip(places, cells[2:], strict=True)
-            ]
-        )
+        times = zip(places, cells[2:], strict=True)
+        rows.append([parse_number(cell, f"{where}: {p}", COST) / 1e3 for p, cell in times])
     if not rows:
         raise ValueError(f"{first}: needs a row for the input and one for each subtask")
     return MeasuredTask(path.stem, tuple(names), places, np.asarray(rows), np.asarray(data))
@@ -148,45 +145,26 @@ def _read_json(path: pathlib.Path, text: str) -> MeasuredTask:
         content = parse_json(text)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    subtasks = _entry(content, "subtasks", f"{path}", list)
-    data = [_number(_entry(content, "input_bytes", f"{path}"), f"{path}: input_bytes", finite=True)]
+    subtasks = json_entry(content, "subtasks", list, f"{path}")
+    data = [
+        parse_number(json_entry(content, "input_bytes", float, f"{path}"), f"{path}: input_bytes")
+    ]
     if not subtasks:
         raise ValueError(f"{path}: subtasks: needs at least one")
     names, rows = [], []
     places: tuple[str, ...] = ()
     for number, subtask in enumerate(subtasks):
         where = f"{path}: subtasks[{number}]"
-        times = _entry(subtask, "milliseconds", where, dict)
+        times = json_entry(subtask, "milliseconds", dict, where)
         places = places or tuple(times)
         if set(times) != set(places) or not times:
             raise ValueError(
                 f"{where}.milliseconds: must have the places {', '.join(places)},"
                 f" got {', '.join(times)}"
             )
-        names.append(str(_entry(subtask, "name", where)))
-        size = _entry(subtask, "output_bytes", where)
-        data.append(_number(size, f"{where}.output_bytes", finite=True))
-        rows.append([_number(times[p], f"{where}.milliseconds.{p}") / 1e3 for p in places])
+        names.append(json_entry(subtask, "name", str, where))
+        data.append(json_number(subtask, "output_bytes", where))
+        where = f"{where}.milliseconds"
+        rows.append([json_number(times, place, where, COST) / 1e3 for place in places])
     name = str(content.get("name", path.stem))
     return MeasuredTask(name, tuple(names), places, np.asarray(rows), np.asarray(data))
-
-
-def _entry(mapping: Any, key: str, where: str, kind: type = object) -> Any:
-    if not isinstance(mapping, dict) or key not in mapping:
-        raise ValueError(f"{where}: must be an object with {key!r}")
-    if not isinstance(mapping[key], kind):
-        raise ValueError(f"{where}: {key!r} must be a {kind.__name__}, got {mapping[key]!r}")
-    return mapping[key]
-
-
-def _number(value: Any, where: str, *, finite: bool = False) -> float:
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: must be a number, got {value!r}") from None
-    if not (0 <= number < math.inf if finite else number >= 0):
-        rule = "must be finite and not negative" if finite else "must not be negative or NaN"
-        raise ValueError(f"{where}: {rule}, got {value!r}")
-    return number

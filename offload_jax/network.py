@@ -15,24 +15,13 @@ wherever they go, even where links are down.
 import dataclasses
 import enum
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.validation import (
-    FINITE,
-    POSITIVE,
-    ArrayLike,
-    Rule,
-    as_float_array,
-    broadcast_shapes,
-    check_class,
-    check_integer,
-    check_kind,
-    is_traced,
-    require,
-)
+from offload_jax import validation
+from offload_jax.validation import ArrayLike, Rule
 
 
 class Place(enum.IntEnum):
@@ -63,9 +52,9 @@ class Processor:
     servers: int | None = 1
 
     def __post_init__(self) -> None:
-        check_class("name of a processor", self.name, str)
+        validation.check_class("name of a processor", self.name, str)
         if self.servers is not None:
-            check_integer(f"servers of {self.name!r}", self.servers)
+            validation.check_integer(f"servers of {self.name!r}", self.servers)
         _check(f"speed of {self.name!r}", self.speed, _SPEED)
 
 
@@ -92,14 +81,14 @@ class Link:
 
     def __post_init__(self) -> None:
         for end in (self.source, self.target):
-            check_class("end of a link", end, str)
+            validation.check_class("end of a link", end, str)
         if self.source == self.target:
             raise ValueError(f"link {self.source!r} to itself: the ends must differ")
         where = f"link {self.source!r} to {self.target!r}"
         _check(f"{where}: bandwidth", self.bandwidth, _BANDWIDTH)
         if self.reverse_bandwidth is not None:
             _check(f"{where}: reverse_bandwidth", self.reverse_bandwidth, _BANDWIDTH)
-        _check(f"{where}: round_trip_time", self.round_trip_time, FINITE)
+        _check(f"{where}: round_trip_time", self.round_trip_time, validation.FINITE)
 
 
 class Hop(NamedTuple):
@@ -132,9 +121,10 @@ class Network:
 
     def __post_init__(self) -> None:
         for field, kind in (("places", Processor), ("links", Link)):
+            validation.check_class(field, getattr(self, field), Iterable)
             object.__setattr__(self, field, tuple(getattr(self, field)))
             for index, item in enumerate(getattr(self, field)):
-                check_class(f"{field}[{index}]", item, kind)
+                validation.check_class(f"{field}[{index}]", item, kind)
         names = self.place_names
         if not names:
             raise ValueError("places: a network needs at least the device")
@@ -154,7 +144,7 @@ class Network:
             where = f"{names[hop.source]!r} to {names[hop.target]!r}"
             shapes[f"bandwidth of {where}"] = np.shape(hop.bandwidth)
             shapes[f"round_trip_time of {where}"] = np.shape(hop.round_trip_time)
-        broadcast_shapes(shapes)
+        validation.broadcast_shapes(shapes)
 
     @property
     def place_names(self) -> tuple[str, ...]:
@@ -180,12 +170,12 @@ class Network:
           ValueError: the speed of the first place is `inf`.
         """
         device = self.places[0]
-        rule = POSITIVE._replace(wording=f"{why} needs the finite speed of the device")
+        rule = validation.POSITIVE._replace(wording=f"{why} needs the finite speed of the device")
         _check(f"speed of {device.name!r}", device.speed, rule)
 
 
 def _check(what: str, value: ArrayLike, rule: Rule) -> None:
-    array = as_float_array(what, value)
-    check_kind(what, array)
-    if not is_traced(array):
-        require(what, array, rule.holds(np.asarray(array)), rule.wording)
+    array = validation.as_float_array(what, value)
+    validation.check_kind(what, array)
+    if not validation.is_traced(array):
+        validation.require(what, array, rule.holds(np.asarray(array)), rule.wording)

@@ -4,11 +4,11 @@ An error names the field, the rule and the first bad index: `device_speed[3] = -
 and greater than 0`.
 """
 
-import contextlib
 import functools
 import math
 import numbers
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -79,6 +79,31 @@ def check_integer(name: str, value: Any, *, least: int = 1) -> None:
         raise ValueError(f"{name} = {value!r:.60}: must be an integer of at least {least}")
 
 
+def as_names(field: str, names: Any) -> tuple[str, ...]:
+    """A tuple of strings.
+
+    Raises:
+      ValueError: names the field and the first entry that is no string.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ValueError(f"{field}: must be a list of strings, got {names!r:.60}")
+    names = tuple(names)
+    for index, name in enumerate(names):
+        check_class(f"{field}[{index}]", name, str)
+    return names
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuses what is no finite number above 0.
+
+    Raises:
+      ValueError: names the argument.
+    """
+    real = isinstance(value, numbers.Real)
+    if not real or not 0 < value <= sys.float_info.max:
+        raise ValueError(f"{name} = {value!r:.60}: must be finite and greater than 0")
+
+
 def check_unmasked(name: str, value: Any) -> None:
     """Refuses an array with masked entries: NumPy would read what lies under the mask.
 
@@ -88,6 +113,19 @@ def check_unmasked(name: str, value: Any) -> None:
     if isinstance(value, np.ma.MaskedArray):
         missing = np.ma.getmaskarray(value)
         require(name, np.where(missing, "masked", "given"), ~missing, "no entry may be masked")
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """What NumPy makes of lists and the like.
+
+    Raises:
+      ValueError: names the field; entries are masked, or lists of several lengths.
+    """
+    check_unmasked(name, value)
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: cannot be converted to an array of numbers: {error}") from None
 
 
 def as_float_array(name: str, value: Any) -> Any:
@@ -103,18 +141,14 @@ def as_float_array(name: str, value: Any) -> Any:
     convertible = isinstance(value, (bool, int, float, list, tuple, np.ndarray, np.generic))
     if isinstance(value, jax.Array) or not (convertible or hasattr(value, "__array__")):
         return value
-    check_unmasked(name, value)
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind == "f" and array.itemsize <= 8:
-            return array
-        # Integers become floats here because JAX would otherwise wrap them at 32 bits; it knows
-        # nothing longer than float64.
-        if array.dtype.kind in "fiu":
-            with np.errstate(over="ignore"):  # what becomes `inf` is refused with its index
-                return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: cannot be converted to an array of numbers: {error}") from None
+    array = as_array(name, value)
+    if array.dtype.kind == "f" and array.itemsize <= 8:
+        return array
+    # Integers become floats here because JAX would otherwise wrap them at 32 bits; it knows nothing
+    # longer than float64.
+    if array.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):  # what becomes `inf` is refused with its index
+            return array.astype(np.float64)
     raise ValueError(f"{name}: must hold real numbers, got dtype {array.dtype}")
 
 
@@ -127,10 +161,12 @@ def as_float64(name: str, value: Any) -> np.ndarray:
     if type(value) is np.ndarray and value.dtype is FLOAT64:
         return value.copy()
     if type(value) is list or type(value) is float:
-        with contextlib.suppress(ValueError):  # ragged lists, which as_float_array names
+        try:
             array = np.array(value)
-            if array.dtype is FLOAT64:
-                return array
+        except ValueError:
+            array = None  # refused below, by name
+        if array is not None and array.dtype is FLOAT64:
+            return array
     value = as_float_array(name, value)
     check_kind(name, value)
     return np.array(value, np.float64, order="C")
@@ -146,17 +182,6 @@ def check_kind(name: str, value: Any) -> None:
         raise ValueError(f"{name}: must be an array of numbers, got {value!r:.60}")
     if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
         raise ValueError(f"{name}: must hold real numbers, got dtype {value.dtype}")
-
-
-def check_positive(name: str, value: Any) -> None:
-    """Refuses what is no finite number above 0.
-
-    Raises:
-      ValueError: names the argument.
-    """
-    real = isinstance(value, numbers.Real)
-    if not real or not 0 < value < math.inf:
-        raise ValueError(f"{name} = {value}: must be finite and greater than 0")
 
 
 def broadcast_shapes(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:

@@ -77,12 +77,18 @@ def test_documented_examples_are_read_and_solved(tmp_path: pathlib.Path) -> None
         ("subtask,output_bytes,a,a\n", r"bad.csv:1: places must differ"),
         ("subtask,output_bytes,a\ninput,1,\n", r"bad.csv:1: needs a row"),
         ("subtask,output_bytes,a\ninput,1,5\n", r"bad.csv:2: the first row is the input"),
-        ("subtask,output_bytes,a\ninput,1,\nx,1,nan\n", r"bad.csv:3: a: must not be neg.*'nan'"),
-        ("subtask,output_bytes,a\ninput,1,\nx,1,-2\n", r"bad.csv:3: a: must not be negative"),
-        ("subtask,output_bytes,a\ninput,1,\nx,1,fast\n", r"bad.csv:3: a: must be a number"),
-        ("subtask,output_bytes,a\ninput,1,\n\nx,1,\n", r"bad.csv:4: a: must be a number"),
+        (
+            "subtask,output_bytes,a\ninput,1,\nx,1,nan\n",
+            r"bad.csv:3: a = nan: must not be negative",
+        ),
+        ("subtask,output_bytes,a\ninput,1,\nx,1,-2\n", r"bad.csv:3: a = -2: must not be negative"),
+        (
+            "subtask,output_bytes,a\ninput,1,\nx,1,fast\n",
+            r"bad.csv:3: a = 'fast': must be",
+        ),
+        ("subtask,output_bytes,a\ninput,1,\n\nx,1,\n", r"bad.csv:4: a = '': must be a number"),
         ("subtask,output_bytes,a\ninput,1,\nx,1\n", r"bad.csv:3: must have 3 columns, got 2"),
-        ("subtask,output_bytes,a\ninput,inf,\n", r"bad.csv:2: output_bytes: must be finite"),
+        ("subtask,output_bytes,a\ninput,inf,\n", r"bad.csv:2: output_bytes = inf: must be finite"),
     ],
 )
 def test_malformed_csv_is_refused(text: str, message: str, tmp_path: pathlib.Path) -> None:
@@ -101,13 +107,13 @@ def _changed(change: object) -> str:
     [
         ('{"name":\n oops}', r"bad.json: line 2: no JSON"),
         ("[" * 100_000, r"bad.json: JSON that is nested too deeply"),
-        ("[]", r"bad.json: must be an object with 'subtasks'"),
-        (_changed(lambda c: c.update(subtasks=3)), "'subtasks' must be a list"),
+        ("[]", r"bad.json: must be a JSON object"),
+        (_changed(lambda c: c.update(subtasks=3)), "subtasks must be a JSON array"),
         (_changed(lambda c: c.update(subtasks=[])), "subtasks: needs at least one"),
-        (_changed(lambda c: c.pop("input_bytes")), "must be an object with 'input_bytes'"),
+        (_changed(lambda c: c.pop("input_bytes")), "bad.json: has no input_bytes"),
         (
             _changed(lambda c: c["subtasks"][1]["milliseconds"].update(edge=math.nan)),
-            r"bad.json: subtasks\[1\].milliseconds.edge: must not be negative or NaN, got nan",
+            r"bad.json: subtasks\[1\].milliseconds: edge = nan: must not be negative or NaN",
         ),
         (
             _changed(lambda c: c["subtasks"][1]["milliseconds"].pop("edge")),
@@ -115,11 +121,11 @@ def _changed(change: object) -> str:
         ),
         (
             _changed(lambda c: c["subtasks"][0].update(output_bytes=True)),
-            r"subtasks\[0\].output_bytes: must be a number",
+            r"subtasks\[0\]: output_bytes must be a JSON number",
         ),
         (
             _changed(lambda c: c["subtasks"][0].update(output_bytes=10**400)),
-            r"subtasks\[0\].output_bytes: must be finite and not negative, got inf",
+            r"subtasks\[0\]: output_bytes = inf: must be finite and not negative",
         ),
     ],
 )
@@ -155,6 +161,8 @@ def test_arrays_are_checked() -> None:
         make("t", ("a", "b"), ("device",), [[1.0], [1.0, 2.0]], [0, 0, 0])
     with pytest.raises(ValueError, match="data: must be an array of numbers, got None"):
         make(*good, [[1.0]], None)
+    with pytest.raises(ValueError, match=r"place_names\[0\]: must be a str, got int"):
+        make("t", ("a",), (1,), [[1.0]], [0, 0])
     with pytest.raises(ValueError, match="t: places must differ, got device, device"):
         make("t", ("a",), ("device", "device"), [[1.0, 2.0]], [0, 0])
     np.testing.assert_array_equal(make(*good, [[1]], [1, 2]).data, [1.0, 2.0])

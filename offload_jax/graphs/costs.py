@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -25,7 +25,9 @@ from offload_jax.validation import (
     FINITE,
     Array,
     ArrayLike,
+    as_array,
     as_float_array,
+    check_class,
     check_integer,
     check_kind,
     check_values,
@@ -51,7 +53,7 @@ AXES: dict[str, tuple[str, ...]] = {
 
 def _as_places(name: str, value: Any) -> Any:
     if isinstance(value, (bool, int, list, tuple)):
-        value = np.asarray(value)
+        value = as_array(name, value)
     if isinstance(value, np.ndarray) and value.dtype.kind not in "iu":
         raise ValueError(f"{name}: must hold integers, got dtype {value.dtype}")
     return value.astype(np.int32) if isinstance(value, np.ndarray) else value
@@ -122,7 +124,12 @@ class GraphCosts(Batched):
         for name in AXES:
             convert = _CONVERSIONS.get(name, as_float_array)
             object.__setattr__(self, name, convert(name, given[name]))
-        fixed = tuple(tuple(None if r is None else tuple(r) for r in row) for row in routes)
+        for name in ("servers", "serial"):
+            check_class(name, given[name], Iterable)
+        try:
+            fixed = tuple(tuple(None if r is None else tuple(r) for r in row) for row in routes)
+        except TypeError:
+            raise ValueError("routes: must be rows of routes, each links or None") from None
         object.__setattr__(self, "routes", fixed)
         object.__setattr__(self, "servers", tuple(servers))
         object.__setattr__(self, "serial", tuple(serial))
@@ -244,7 +251,7 @@ def validate_costs(costs: GraphCosts) -> None:
                     f"routes[{j}][{k}] = (): needs a link, or None where there is none"
                 )
             for link in route or ():
-                if not 0 <= link < len(costs.serial):
+                if link not in range(len(costs.serial)):
                     raise ValueError(f"routes[{j}][{k}]: unknown link {link}")
     fields = {name: getattr(costs, name) for name in AXES if name not in ("depends", "home")}
     fields["data"] = data_on_edges(costs.depends, costs.data)

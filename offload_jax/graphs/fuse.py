@@ -9,7 +9,7 @@ from collections import defaultdict
 import numpy as np
 
 from offload_jax.graphs.task_graph import TaskGraph
-from offload_jax.validation import check_integer
+from offload_jax.validation import check_class, check_integer
 
 
 def fuse(graph: TaskGraph, max_tasks: int) -> TaskGraph:
@@ -37,6 +37,7 @@ def fuse(graph: TaskGraph, max_tasks: int) -> TaskGraph:
     Raises:
       ValueError: `max_tasks` is below 1.
     """
+    check_class("graph", graph, TaskGraph)
     check_integer("max_tasks", max_tasks)
     if graph.num_tasks <= max_tasks:
         return graph

@@ -7,7 +7,7 @@ import numpy as np
 from offload_jax.graphs.costs import GraphCosts, Route
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.network import Network
-from offload_jax.validation import ArrayLike, check_class
+from offload_jax.validation import ArrayLike, as_array, check_class
 
 
 def network_costs(
@@ -71,7 +71,8 @@ def network_costs(
 
 def _of_each_task(name: str, value: ArrayLike, task: TaskGraph) -> np.ndarray:
     """`[..., N]` of that or of one value for all tasks."""
-    shape = np.shape(value)
+    value = as_array(name, value)
+    shape = value.shape
     if shape and shape[-1] not in (1, task.num_tasks):
         raise ValueError(
             f"{name}: must be one value or one for each of {task.num_tasks} tasks,"

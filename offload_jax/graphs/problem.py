@@ -14,11 +14,12 @@ from offload_jax.validation import (
     POSITIVE,
     Array,
     ArrayLike,
+    as_array,
     as_float_array,
     broadcast_shapes,
+    check_class,
     check_integer,
     check_kind,
-    check_unmasked,
     check_values,
     is_traced,
     require,
@@ -125,8 +126,7 @@ def as_bool_array(name: str, value: Any) -> Any:
         isinstance(value, (bool, int, list, tuple, np.ndarray)) or hasattr(value, "__array__")
     ):
         return value
-    check_unmasked(name, value)
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
         raise ValueError(f"{name}: must hold booleans, got dtype {array.dtype}")
     return array.astype(bool)
@@ -199,7 +199,7 @@ def check_axes(source: Batched, axes: dict[str, tuple[str, ...]], sizes: dict[st
     broadcast_shapes(source.batch_shapes)
 
 
-def validate_edges(depends: Any, data: Any, send_once: bool) -> None:
+def validate_edges(depends: Any, data: Any, send_once: Any) -> None:
     """Refuses edges from a task to itself or to an earlier one, and so every cycle.
 
     Args:
@@ -210,6 +210,7 @@ def validate_edges(depends: Any, data: Any, send_once: bool) -> None:
     Raises:
       ValueError: names the first bad edge.
     """
+    check_class("send_once", send_once, bool, np.bool_)
     if is_traced(depends):
         return
     array = np.asarray(depends)

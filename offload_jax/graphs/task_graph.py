@@ -45,7 +45,7 @@ class TaskGraph:
     taken_by: ClassVar[str] = "oj.graphs.network_costs"
 
     def __post_init__(self) -> None:
-        names = _name_tuple(self.names)
+        names = validation.as_names("names", self.names)
         object.__setattr__(self, "names", names)
         num_tasks = len(names)
         if num_tasks == 0:
@@ -67,6 +67,7 @@ class TaskGraph:
             ("output", num_tasks),
         ):
             object.__setattr__(self, field, self._checked(field, length))
+        validation.check_class("send_once", self.send_once, bool, np.bool_)
         if self.send_once:
             self._check_one_result()
 
@@ -154,7 +155,8 @@ class TaskGraph:
         """
         cycles = validation.as_float64("cycles", cycles)
         num_tasks = cycles.size
-        names = _name_tuple(map(str, range(num_tasks)) if names is None else names)
+        given = map(str, range(num_tasks)) if names is None else names
+        names = validation.as_names("names", given)
         if len(names) != num_tasks:
             raise ValueError(f"cycles: must have one value for each of {len(names)} tasks")
         pairs = _edge_array(edges, names)
@@ -308,15 +310,6 @@ def _describe_cycle(successors: list[list[int]], missing: list[int], names: Sequ
     shown = cycle[:_LONGEST_CYCLE_SHOWN]
     dots = ["..."] if len(cycle) > len(shown) else []
     return f"edges: tasks form a cycle: {' -> '.join([*shown, *dots, cycle[0]])}"
-
-
-def _name_tuple(names: Any) -> tuple[str, ...]:
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise ValueError(f"names: must be a list of strings, got {names!r:.60}")
-    names = tuple(names)
-    for index, name in enumerate(names):
-        validation.check_class(f"names[{index}]", name, str)
-    return names
 
 
 def _edge_array(edges: Any, names: Sequence[str]) -> np.ndarray:

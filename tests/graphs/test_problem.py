@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
+from offload_jax.graphs.costs import validate_costs
 from tests import oracle
 from tests.graphs import cases
+from tests.typecheck import unchecked
 
 NUM_BATCH, N = 2, 3
 DEPENDS = np.zeros((NUM_BATCH, N, N), bool)
@@ -35,6 +37,9 @@ GOOD = {
 SPEEDS = ("device_speed", "edge_speed")
 NUMBERS = tuple(name for name in GOOD if name != "depends")
 PLACE, ORDER = np.zeros(N, int), np.arange(N)
+COSTS = cases.as_costs(
+    oracle.three_places([4, 4, 4], {(0, 1): 2}, [1, 0, 0], [0, 1, 0], 1, 2, 1, 1)
+)
 
 
 def changed(**fields: Any) -> oj.graphs.GraphProblem:
@@ -150,6 +155,29 @@ def test_what_cannot_be_converted_is_refused_at_once(name: str, value: Any) -> N
 
 
 @pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"send_once": "no"}, "send_once: must be a bool"),
+        ({"routes": 3}, "routes: must be rows of routes"),
+        (
+            {"routes": (((), ("a",), (0, 2)), *oracle.PAPER_ROUTES[1:])},
+            r"routes\[0\]\[1\]: unknown",
+        ),
+        ({"routes": [0, 1, 2]}, "routes: must be rows of routes"),
+        ({"servers": 3}, "servers: must be an Iterable, got int"),
+        ({"servers": (1, 2.5, 1)}, r"servers\[1\] = 2.5: must be an integer"),
+        ({"serial": None}, "serial: must be an Iterable, got NoneType"),
+        ({"home": [[0], [0, 0]]}, "home: cannot be converted"),
+        ({"depends": [[0], [0, 0]]}, "depends: cannot be converted"),
+    ],
+)
+def test_costs_of_another_kind(fields: dict[str, Any], message: str) -> None:
+    given = {field.name: getattr(COSTS, field.name) for field in dataclasses.fields(COSTS)}
+    with pytest.raises(ValueError, match=message):
+        validate_costs(unchecked(oj.graphs.GraphCosts)(**given | fields))
+
+
+@pytest.mark.parametrize(
     ("place", "order", "message"),
     [
         ([0, 3, 0], ORDER, r"place\[1\] = 3: places are 0..2"),
@@ -189,11 +217,6 @@ def test_decisions_of_another_batch() -> None:
 def test_unknown_methods() -> None:
     with pytest.raises(ValueError, match='^method.*"?nearest"?'):
         oj.graphs.solve(changed(), method="nearest")
-
-
-COSTS = cases.as_costs(
-    oracle.three_places([4, 4, 4], {(0, 1): 2}, [1, 0, 0], [0, 1, 0], 1, 2, 1, 1)
-)
 
 
 def entry(name: str, index: tuple[int, ...], value: float) -> oj.graphs.GraphCosts:

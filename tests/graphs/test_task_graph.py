@@ -178,8 +178,10 @@ def test_fusing_keeps_bytes_where_a_result_has_one_reader() -> None:
     assert _bytes(fuse(graph, 3)) == {("0", "1"): 100.0, ("0", "3"): 100.0, ("1", "3"): 2.0}
     assert _bytes(fuse(graph, 2)) == {("0", "1"): 100.0}
     assert fuse(graph, 4) is graph
-    with pytest.raises(ValueError, match="max_tasks = 0"):
+    with pytest.raises(ValueError, match="max_tasks = 0: must be an integer of at least 1"):
         fuse(graph, 0)
+    with pytest.raises(ValueError, match="graph: must be a TaskGraph, got int"):
+        unchecked(fuse)(3, graph)
 
 
 @pytest.mark.parametrize("send_once", [False, True])
@@ -252,6 +254,7 @@ def test_problem_is_the_dense_form() -> None:
         ({"input": "raw"}, "input: must be an array of numbers, got 'raw'"),
         ({"names": "abcd"}, "names: must be a list of strings, got 'abcd'"),
         ({"names": None}, "names: must be a list of strings, got None"),
+        ({"send_once": "no"}, "send_once: must be a bool"),
         ({"names": (1, 2, 3, 4)}, r"names\[0\]: must be a str, got int"),
         ({"data": [1.0, 1.0, np.nan, 1.0]}, r"data\[2\] = nan: .* \(task 'b' to 'd'\)"),
         ({"data": [1.0]}, r"data: must have shape \(4,\), one for each edge"),

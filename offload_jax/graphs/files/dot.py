@@ -7,10 +7,10 @@ as the end of an edge and HTML strings are refused.
 
 import dataclasses
 import itertools
-import math
 import re
 from typing import NamedTuple
 
+from offload_jax.files import parse_number
 from offload_jax.graphs.task_graph import TaskGraph
 
 _TOKEN = re.compile(
@@ -100,13 +100,7 @@ def _value(statement: _Statement, key: str, what: str) -> float:
     text = statement.attributes.get(key)
     if text is None:
         raise ValueError(f"{where} has no {key}")
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"{where}: {key} = {text!r} is not a number") from None
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{where}: {key} = {text} must be finite and not negative")
-    return value
+    return parse_number(text, f"{where}: {key}")
 
 
 class _Parser:

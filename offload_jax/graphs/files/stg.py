@@ -1,7 +1,6 @@
 """The Standard Task Graph Set (Tobita & Kasahara 2002): times and precedence, no bytes."""
 
-import math
-
+from offload_jax.files import parse_number
 from offload_jax.graphs.task_graph import TaskGraph
 
 
@@ -45,7 +44,7 @@ def parse(text: str, reference_speed: float) -> TaskGraph:
         name, time, _, *predecessors = words
         if name in seconds:
             raise ValueError(f"line {line}: task {name} is there twice")
-        seconds[name] = _number(time, line)
+        seconds[name] = parse_number(time, f"line {line}: time of task {name}")
         if len(set(predecessors)) < len(predecessors):
             raise ValueError(f"line {line}: a predecessor is there twice")
         edges += [(predecessor, name, line) for predecessor in predecessors]
@@ -64,17 +63,7 @@ def parse(text: str, reference_speed: float) -> TaskGraph:
 
 
 def _whole(word: str, line: int) -> int:
-    value = _number(word, line)
+    value = parse_number(word, f"line {line}: count")
     if value != int(value):
-        raise ValueError(f"line {line}: {word} must be a whole number")
+        raise ValueError(f"line {line}: count = {word}: must be a whole number")
     return int(value)
-
-
-def _number(word: str, line: int) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        raise ValueError(f"line {line}: {word!r} is not a number") from None
-    if not 0 <= value < math.inf:
-        raise ValueError(f"line {line}: {word} must be finite and not negative")
-    return value

@@ -1,12 +1,11 @@
 """Executions of scientific workflows in WfFormat 1.5 and 1.6 (WfCommons)."""
 
-import math
 from collections import defaultdict
 from typing import Any
 
 import numpy as np
 
-from offload_jax.files import parse_json
+from offload_jax.files import json_entry, json_number, parse_json
 from offload_jax.graphs.task_graph import TaskGraph, topological_order
 
 
@@ -30,22 +29,22 @@ def parse(text: str, reference_speed: float) -> TaskGraph:
       ValueError: names the line where it is no JSON, and the task otherwise.
     """
     document = parse_json(text)
-    workflow = _get(document, "workflow", dict, "the document")
+    workflow = json_entry(document, "workflow", dict, "the document")
     if "specification" not in workflow:
         raise ValueError(
             f"workflow has no specification, schema {document.get('schemaVersion')}: only 1.5 and"
             " 1.6 are read, and WfFormat has a tool that migrates"
         )
-    specification = _get(workflow, "specification", dict, "workflow")
-    tasks = _get(specification, "tasks", list, "workflow.specification")
+    specification = json_entry(workflow, "specification", dict, "workflow")
+    tasks = json_entry(specification, "tasks", list, "workflow.specification")
     names: list[str] = []
     for position, task in enumerate(tasks):
-        names.append(_get(task, "id", str, f"workflow.specification.tasks[{position}]"))
+        names.append(json_entry(task, "id", str, f"workflow.specification.tasks[{position}]"))
     number = {name: index for index, name in enumerate(names)}
     if len(number) < len(names):
         twice = next(name for index, name in enumerate(names) if number[name] != index)
         raise ValueError(f"task {twice!r}: is there twice")
-    execution = _get(workflow, "execution", dict, "workflow")
+    execution = json_entry(workflow, "execution", dict, "workflow")
     seconds = _numbers(execution, "tasks", "runtimeInSeconds", "workflow.execution")
     missing = next((name for name in names if name not in seconds), None)
     if missing is not None:
@@ -123,9 +122,9 @@ def _add_files(
 def _numbers(holder: Any, kind: str, key: str, where: str) -> dict[str, float]:
     """A number of each entry of a list, by the entry's id."""
     numbers: dict[str, float] = {}
-    for position, entry in enumerate(_get(holder, kind, list, where)):
-        name = _get(entry, "id", str, f"{where}.{kind}[{position}]")
-        value = _number(entry, key, f"{where}.{kind}[{position}] {name!r}")
+    for position, entry in enumerate(json_entry(holder, kind, list, where)):
+        name = json_entry(entry, "id", str, f"{where}.{kind}[{position}]")
+        value = json_number(entry, key, f"{where}.{kind}[{position}] {name!r}")
         if numbers.setdefault(name, value) != value:
             raise ValueError(
                 f"{where}.{kind}: {name!r} is there twice, {key} = {numbers[name]} and {value}"
@@ -133,30 +132,8 @@ def _numbers(holder: Any, kind: str, key: str, where: str) -> dict[str, float]:
     return numbers
 
 
-_JSON_NAMES: dict[type, str] = {dict: "object", list: "array", str: "string"}
-
-
-def _get(holder: Any, key: str, kind: type, where: str) -> Any:
-    if not isinstance(holder, dict):
-        raise ValueError(f"{where}: must be a JSON object")
-    if key not in holder:
-        raise ValueError(f"{where}: has no {key}")
-    if not isinstance(holder[key], kind):
-        raise ValueError(f"{where}: {key} must be a JSON {_JSON_NAMES[kind]}")
-    return holder[key]
-
-
 def _strings(holder: Any, key: str, where: str) -> list[str]:
-    values: list[str] = _get(holder, key, list, where)
+    values: list[str] = json_entry(holder, key, list, where)
     if not all(isinstance(value, str) for value in values):
         raise ValueError(f"{where}: {key} must hold strings")
     return values
-
-
-def _number(holder: Any, key: str, where: str) -> float:
-    value = holder.get(key)
-    if not isinstance(value, float):
-        raise ValueError(f"{where}: has no number {key}")
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{where}: {key} = {value} must be finite and not negative")
-    return value
