@@ -117,8 +117,8 @@ class CostTerms(NamedTuple):
     def zeros(self, dtype: DTypeLike) -> jax.Array:
         """Zeros `[*batch]` for a scan to carry.
 
-        They are computed from every entry, though in vain: under `shard_map`, what a scan carries
-        must vary over the same mesh axes before and after a step.
+        Always zero; reading every entry gives the carry the mesh axes that `shard_map` wants, which
+        must be the same before and after a step of the scan.
         """
         never = [(entry[0] < 0) & (entry[0] > 0) for entry in jax.tree.leaves(self)]
         return functools.reduce(jnp.logical_or, never).astype(dtype)

@@ -42,7 +42,7 @@ _MAX_TERMS = 400
 # a third to half the time of the scan and up to six times as long to compile.
 _MAX_WORDS, _MAX_WORDS_IF_LARGE = 2, 4
 # XLA's CPU loops over a long batch are two to four times slower where its length cannot be shared
-# evenly among threads, so what is over a multiple of this is solved apart. More than two words of a
+# evenly among threads, so the remainder is a second call. More than two words of a
 # part of a batch compile to something slower still: such a batch has to be even by itself.
 _EVEN, _EVEN_BY_ITSELF, _LARGE = 64, 16, 4096
 # Numbers of the input that a chunk holds, for a core's cache of 1 MB or so, and its least and most
@@ -205,8 +205,8 @@ def _least_then_first(candidates: list[Array]) -> tuple[Array, Array]:
 def _mark(values: list[Array], cut: Any, *, is_end: bool = False) -> list[Array]:
     """Makes the first of the values NaN where the cycles of a subtask, or its data, are invalid.
 
-    Its place is the first that the next step looks at, and no comparison with NaN replaces that, so
-    the cost of the whole chain becomes NaN. At the end of the chain, speeds and bandwidths count as
+    This poisons the recursion: place 0 is compared first and `x < NaN` is false, so the NaN reaches
+    the cost of the chain. At the end of the chain, speeds and bandwidths count as
     well.
     """
     holds = [RULES["data"].holds(cut.data[..., -1 if is_end else 0])]
