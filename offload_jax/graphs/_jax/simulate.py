@@ -35,8 +35,9 @@ def simulate(
 
     Tasks are taken in `order`. For each, first its input, then the data of the tasks that it needs
     (by their order) moves hop by hop, each hop starting when the data is there and the link free;
-    then the task starts when all has arrived and a server is free; then its output moves home. Processors and links are handed out in that order, without going back into gaps. Nothing
-    waits for 0 bytes, and a task of 0 seconds needs no server.
+    then the task starts when all has arrived and a server is free; then its output moves home.
+    Processors and links are handed out in that order, without going back into gaps. Nothing waits
+    for 0 bytes, and a task of 0 seconds needs no server.
 
     Works inside `jit` and `vmap`. Thousands of decisions about one request, or one about each of
     thousands of requests, are one call.
