@@ -42,8 +42,10 @@ def in_few_shapes(
     """
     shapes = {f"decision[{i}]": np.shape(part)[:-1] for i, part in enumerate(decision)}
     batch = broadcast_shapes({"problem": source.batch_shape, **shapes})
+    if is_traced(source, decision) or _is_spread(source, decision):
+        return function(as_costs(source), *map(jnp.asarray, decision))
     rows, num_tasks = math.prod(batch), source.num_tasks
-    if is_traced(source, decision) or not 0 < rows <= _MOST_ROWS or _is_spread(source, decision):
+    if not 0 < rows <= _MOST_ROWS:
         return function(as_costs(source), *map(jnp.asarray, decision))
     costs = broadcast_batch(as_costs(source, library=np))
     to_rows, to_tasks = 1 << (rows - 1).bit_length(), max(_LEAST_TASKS, next_size(num_tasks))

@@ -13,7 +13,7 @@ from offload_jax.graphs._jax.ranks import Means, by_decreasing, is_empty, mean_c
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulate import simulate_rows
 from offload_jax.graphs._jax.simulator import Candidates, Platform, State, platform_of, run
-from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.costs import GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.validation import ArrayLike
@@ -141,9 +141,9 @@ def perturbed(source: Source, key: Array, num: int) -> tuple[Decision, Any]:
     """
     if num < 1:
         raise ValueError(f"num = {num}: must be at least 1")
-    return in_few_shapes(
-        lambda costs: _perturbed(costs, key, num, platform=platform_of(costs)), source
-    )
+    # Not in few shapes: the noise of an edge depends on the number of tasks.
+    costs = as_costs(source)
+    return _perturbed(costs, key, num, platform=platform_of(costs))
 
 
 @functools.partial(jax.jit, static_argnames="platform")
