@@ -46,7 +46,8 @@ def over_rows(function: Callable[..., Any], costs: GraphCosts, *arrays: Array) -
     size = math.prod(batch)
 
     def call(*chunk: Any) -> Any:
-        rows = next((len(v) for v in jax.tree.leaves(chunk) if len(v) != 1), 1)
+        lengths = (leaf.shape[0] for leaf in jax.tree.leaves(chunk))
+        rows = next((length for length in lengths if length != 1), 1)
         return function(rows, *chunk)
 
     def all_rows(costs: GraphCosts, *arrays: Array, chunk_rows: int | None = None) -> Any:
