@@ -5,7 +5,6 @@ heterogeneous computing", 2002.
 """
 
 import math
-import typing
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from offload_jax.graphs._numba.simulator import inner
 
 
 @inner
-@typing.no_type_check
 def downward_ranks(request, seconds, moving):
     """rank_d(v) = max over predecessors of rank_d + w + c `[N]`."""
     ranks = np.zeros(seconds.size)
@@ -26,7 +24,6 @@ def downward_ranks(request, seconds, moving):
 
 
 @inner
-@typing.no_type_check
 def critical_path(request, rate, seconds, moving, up, priority):
     """CPOP: which tasks are on the critical path, and the live place that runs them fastest."""
     num_tasks, num_places = request.seconds.shape

@@ -1,7 +1,6 @@
 """One task graph at a time, from its fields to its decision in one compiled call, in float64."""
 
 import math
-import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,6 @@ METHODS = {"greedy": GREEDY, "heft": HEFT, "cpop": CPOP, "peft": PEFT}
 
 
 @inner
-@typing.no_type_check
 def is_valid(cycles, data, depends, input, output, rates, release):
     """The rules of `validate` but for those on what is static; NaN fails every comparison."""
     num_tasks = cycles.size
@@ -58,7 +56,6 @@ def is_valid(cycles, data, depends, input, output, rates, release):
 
 
 @inner
-@typing.no_type_check
 def request_of(cycles, data, depends, input, output, rates, edge_servers, release, send_once):
     """A `Request` from the fields of a `GraphProblem`; see `costs.graph_costs`."""
     num_tasks = cycles.size
@@ -102,7 +99,6 @@ def request_of(cycles, data, depends, input, output, rates, edge_servers, releas
 
 
 @compiled
-@typing.no_type_check
 def decide(method, cycles, data, depends, input, output, rates, edge_servers, release, send_once):
     """int8 places and int32 order `[N]` of a rule; empty where the request is invalid."""
     if not is_valid(cycles, data, depends, input, output, rates, release):
@@ -118,7 +114,6 @@ def decide(method, cycles, data, depends, input, output, rates, edge_servers, re
 
 
 @plain
-@typing.no_type_check
 def _rollout(
     request, features, net, state, before, observation, work, of_task, noise, order, place
 ):
@@ -157,7 +152,6 @@ def _rollout(
 
 
 @compiled
-@typing.no_type_check
 def learned(
     weights, first, widths, noise, with_rule, cycles, data, depends, input, output, rates,
     edge_servers, release, send_once,

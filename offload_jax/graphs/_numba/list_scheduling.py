@@ -7,7 +7,6 @@ with the tasks in the order of their planned start.
 """
 
 import math
-import typing
 
 import numpy as np
 
@@ -29,7 +28,6 @@ HEFT, CPOP, PEFT = 0, 1, 2
 
 
 @plain
-@typing.no_type_check
 def _first_gap(starts, ends, count, ready, duration):
     """The earliest start, not before `ready`, of a gap that is long enough, and its number."""
     before = 0.0
@@ -42,7 +40,6 @@ def _first_gap(starts, ends, count, ready, duration):
 
 
 @inner
-@typing.no_type_check
 def _plan(request, rate, delay, sequence, bonus, fixed):
     """List scheduling with insertion.
 
@@ -100,7 +97,6 @@ def _plan(request, rate, delay, sequence, bonus, fixed):
 
 
 @compiled
-@typing.no_type_check
 def plan(request, method):
     """Places and order int `[N]` of HEFT, CPOP or PEFT, and the planned finish of each task."""
     num_tasks, num_places = request.seconds.shape

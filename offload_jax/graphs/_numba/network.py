@@ -4,15 +4,14 @@
 receive many.
 """
 
-import typing
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from offload_jax.graphs._numba.simulator import fused, inner
 from offload_jax.graphs.columns import NUM_PLACE, NUM_STEP, NUM_TASK
 
-if typing.TYPE_CHECKING:
+if TYPE_CHECKING:
     from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 
 _PARTS = (
@@ -71,7 +70,6 @@ def pack(policy: "LearnedGraphPolicy") -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 @fused
-@typing.no_type_check
 def _set_bias(outputs, weights, begin):
     bias = weights[begin : begin + outputs.shape[1]]
     for r in range(outputs.shape[0]):
@@ -81,7 +79,6 @@ def _set_bias(outputs, weights, begin):
 
 
 @fused
-@typing.no_type_check
 def _add_product(outputs, inputs, num_inputs, weights, begin):
     """Adds the product of rows of inputs, of their first numbers, and a kernel.
 
@@ -109,7 +106,6 @@ def _add_product(outputs, inputs, num_inputs, weights, begin):
 
 
 @fused
-@typing.no_type_check
 def _rectify(outputs):
     for r in range(outputs.shape[0]):
         for o in range(outputs.shape[1]):
@@ -118,7 +114,6 @@ def _rectify(outputs):
 
 
 @inner
-@typing.no_type_check
 def embed_tasks(request, weights, first, widths, task):
     """Writes messages from neighbours in the graph into the last columns of `task`."""
     num_tasks, rounds, message = task.shape[0], widths[3], widths[4]
@@ -152,7 +147,6 @@ def embed_tasks(request, weights, first, widths, task):
 
 
 @inner
-@typing.no_type_check
 def priorities(weights, first, widths, task):
     """float64 `[N]`: how urgent each task is."""
     num_tasks, num_features = task.shape
@@ -174,7 +168,6 @@ def priorities(weights, first, widths, task):
 
 
 @inner
-@typing.no_type_check
 def task_layer(weights, first, widths, task):
     """float32 `[N, hidden]`: what the first layer that looks at places gets of each task."""
     num_tasks, num_features = task.shape
@@ -186,7 +179,6 @@ def task_layer(weights, first, widths, task):
 
 
 @inner
-@typing.no_type_check
 def new_work(num_places, widths):
     return Work(
         np.empty((1, widths[0]), np.float32),
@@ -199,7 +191,6 @@ def new_work(num_places, widths):
 
 
 @fused
-@typing.no_type_check
 def place_logits(weights, first, work, of_task, task, step, places):
     """Writes into `work.logits` how good each place is for a task.
 

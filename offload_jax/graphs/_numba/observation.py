@@ -1,7 +1,6 @@
 """What a learned policy sees at every step, compiled by numba: `_jax.observation`, once more."""
 
 import math
-import typing
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +38,6 @@ class Observation(NamedTuple):
 
 
 @inner
-@typing.no_type_check
 def new_observation(request):
     num_tasks, num_places = request.seconds.shape
     return Observation(
@@ -58,7 +56,6 @@ def new_observation(request):
 
 
 @plain
-@typing.no_type_check
 def start(request, features, observation):
     """Makes `observation` that of a schedule in which nothing is booked."""
     num_tasks, num_places = request.seconds.shape
@@ -70,7 +67,6 @@ def start(request, features, observation):
 
 
 @plain
-@typing.no_type_check
 def _count(request, features, observation, task, k, sign):
     """Adds what a task has to do to what is left, or takes it off."""
     if request.seconds[task, k] < math.inf:
@@ -82,7 +78,6 @@ def _count(request, features, observation, task, k, sign):
 
 
 @plain
-@typing.no_type_check
 def _latest(request, state, k, inwards):
     """When the links of ways into or out of a place are free, the last of each, in the mean."""
     num_places = request.seconds.shape[1]
@@ -100,7 +95,6 @@ def _latest(request, state, k, inwards):
 
 
 @plain
-@typing.no_type_check
 def _write_columns(request, features, state, observation, task):
     """Writes what the network gets for a task, once every place has been tried."""
     num_places = request.seconds.shape[1]
@@ -172,7 +166,6 @@ def _write_columns(request, features, state, observation, task):
 
 
 @plain
-@typing.no_type_check
 def observe(request, features, state, before, observation, task):
     """Tries a task at every place and writes what is seen of it; `before` is a second state."""
     num_places = request.seconds.shape[1]
@@ -191,7 +184,6 @@ def observe(request, features, state, before, observation, task):
 
 
 @plain
-@typing.no_type_check
 def place_task(request, features, state, observation, task, k):
     """Books a task and keeps what its readers will find; gives when it is done and home."""
     _, _, back = run_task(request, state, task, k)

@@ -5,7 +5,6 @@ table", 2014.
 """
 
 import math
-import typing
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from offload_jax.graphs._numba.simulator import inner
 
 
 @inner
-@typing.no_type_check
 def optimistic_costs(request, rate, moving):
     """PEFT's OCT `[N, K]`: the least time from the end of a task at a place to the end of all."""
     num_tasks, num_places = request.seconds.shape

@@ -4,7 +4,6 @@ Ranks within 1e-9 of the largest one of each other are equal; ties go to the low
 """
 
 import math
-import typing
 
 import numpy as np
 
@@ -14,7 +13,6 @@ SAME = 1e-9
 
 
 @inner
-@typing.no_type_check
 def pair_costs(request):
     """Seconds per byte and start-up delay `[K, K]` from place to place; `inf` without a route."""
     num_places = request.seconds.shape[1]
@@ -32,13 +30,11 @@ def pair_costs(request):
 
 
 @plain
-@typing.no_type_check
 def is_live(rate, home, place):
     return rate[home, place] < math.inf and rate[place, home] < math.inf
 
 
 @inner
-@typing.no_type_check
 def _mean_pair(rate, delay, home_from, home_to):
     """Mean seconds per byte and delay over pairs of different live places that are joined."""
     total_rate, total_delay, count = 0.0, 0.0, 0
@@ -54,7 +50,6 @@ def _mean_pair(rate, delay, home_from, home_to):
 
 
 @inner
-@typing.no_type_check
 def _mean_way_home(rate, delay, home):
     total_rate, total_delay, count = 0.0, 0.0, 0
     for j in range(rate.shape[0]):
@@ -66,7 +61,6 @@ def _mean_way_home(rate, delay, home):
 
 
 @inner
-@typing.no_type_check
 def mean_costs(request, rate, delay):
     """w `[N]`, c `[M]` by edge, and the mean way home `[N]` of outputs."""
     num_tasks, num_places = request.seconds.shape
@@ -97,7 +91,6 @@ def mean_costs(request, rate, delay):
 
 
 @inner
-@typing.no_type_check
 def upward_ranks(request, seconds, moving, returning):
     """rank(v) = w(v) + max(way home, max over successors of c + rank) `[N]`."""
     ranks = returning.copy()
@@ -110,7 +103,6 @@ def upward_ranks(request, seconds, moving, returning):
 
 
 @inner
-@typing.no_type_check
 def empty_tasks(request):
     """bool `[N]`: which tasks change nothing."""
     num_tasks, num_places = request.seconds.shape
@@ -127,7 +119,6 @@ def empty_tasks(request):
 
 
 @compiled
-@typing.no_type_check
 def empty_last(request, place, order):
     """Puts empty tasks, which change nothing, at the end of `order` and at place 0; in place."""
     num_tasks = order.size
@@ -144,7 +135,6 @@ def empty_last(request, place, order):
 
 
 @plain
-@typing.no_type_check
 def sort_by(items, keys):
     """Puts items in increasing order of their keys in place, equal ones as they were."""
     for i in range(1, items.size):
@@ -156,7 +146,6 @@ def sort_by(items, keys):
 
 
 @inner
-@typing.no_type_check
 def by_decreasing(ranks):
     """int `[N]` tasks by decreasing rank, nearly equal ones by number."""
     order, keys = np.arange(ranks.size), np.empty_like(ranks)
@@ -175,7 +164,6 @@ def by_decreasing(ranks):
 
 
 @inner
-@typing.no_type_check
 def ready_order(request, priority):
     """int `[N]`: of the tasks whose needs are met the one of highest priority, again and again."""
     num_tasks = priority.size

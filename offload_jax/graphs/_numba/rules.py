@@ -1,7 +1,6 @@
 """Rules that decide with the machine in view, for one request: compiled loops in float64."""
 
 import math
-import typing
 
 import numpy as np
 
@@ -25,7 +24,6 @@ from offload_jax.graphs._numba.simulator import (
 
 
 @compiled
-@typing.no_type_check
 def rank_order(request):
     """int `[N]` tasks by decreasing upward rank."""
     rate, delay = pair_costs(request)
@@ -36,7 +34,6 @@ def rank_order(request):
 
 
 @plain
-@typing.no_type_check
 def greedy_places(request, rate, state, before, order, place):
     """Writes into `place` where each task, in the given order, is done first.
 
@@ -64,7 +61,6 @@ def greedy_places(request, rate, state, before, order, place):
 
 
 @inner
-@typing.no_type_check
 def greedy(request):
     """Places and order int `[N]`."""
     order = rank_order(request)

@@ -9,8 +9,9 @@ sorts, arithmetic on and indexing by arrays, and number literals as arguments, w
 their own.
 """
 
+import inspect
 import math
-import typing
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,20 +21,19 @@ from offload_jax.extras import needs
 with needs("single"):
     import numba
 
-_OPTIONS: Any = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "no_cfunc_wrapper": True,
-}
-compiled = numba.njit(**_OPTIONS)  # type: ignore[call-overload]
+
+def _compiler(**options: Any) -> Callable[[Callable], Any]:
+    """A decorator; what checks annotations has wrapped the function, and numba wants it bare."""
+    options |= {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    return lambda function: numba.njit(**options)(inspect.unwrap(function))
+
+
+compiled = _compiler()
 # For callers that are compiled themselves.
-inner = numba.njit(**_OPTIONS, no_cpython_wrapper=True)  # type: ignore[call-overload]
-plain = numba.njit(**_OPTIONS, no_cpython_wrapper=True, _nrt=False)  # type: ignore[call-overload]
+inner = _compiler(no_cpython_wrapper=True)
+plain = _compiler(no_cpython_wrapper=True, _nrt=False)
 # With fused multiplications and additions, as XLA has them.
-fused = numba.njit(  # type: ignore[call-overload]
-    **_OPTIONS, no_cpython_wrapper=True, _nrt=False, fastmath={"contract"}
-)
+fused = _compiler(no_cpython_wrapper=True, _nrt=False, fastmath={"contract"})
 
 
 class State(NamedTuple):
@@ -60,7 +60,6 @@ class State(NamedTuple):
 
 
 @inner
-@typing.no_type_check
 def new_state(request):
     num_tasks, num_places = request.seconds.shape
     return State(
@@ -75,7 +74,6 @@ def new_state(request):
 
 
 @plain
-@typing.no_type_check
 def reset(state):
     for link in range(state.free.size):
         state.free[link] = 0.0
@@ -87,7 +85,6 @@ def reset(state):
 
 
 @plain
-@typing.no_type_check
 def _hop(request, state, link, here, num_bytes):
     """Books a hop of what is there at `here`; gives when it has come out of the link."""
     start = here
@@ -99,7 +96,6 @@ def _hop(request, state, link, here, num_bytes):
 
 
 @plain
-@typing.no_type_check
 def _move(request, state, begin, num_bytes, origin, target):
     """Books the hops of a transfer one after the other; gives when the data is there."""
     pair = origin * request.seconds.shape[1] + target
@@ -111,7 +107,6 @@ def _move(request, state, begin, num_bytes, origin, target):
 
 
 @plain
-@typing.no_type_check
 def _move_once(request, state, task, num_bytes, target):
     """Books the hops that a task's result has not made yet; gives when it is there."""
     pair = state.place[task] * request.seconds.shape[1] + target
@@ -126,7 +121,6 @@ def _move_once(request, state, task, num_bytes, target):
 
 
 @plain
-@typing.no_type_check
 def run_task(request, state, task, target):
     """Books a task at a place, and all that has to move for it.
 
@@ -182,7 +176,6 @@ def run_task(request, state, task, target):
 
 
 @plain
-@typing.no_type_check
 def copy_queues(source, target, task):
     for link in range(source.free.size):
         target.free[link] = source.free[link]
@@ -195,7 +188,6 @@ def copy_queues(source, target, task):
 
 
 @plain
-@typing.no_type_check
 def simulate(request, state, place, order):
     """The makespan of a decision; `state.finish` holds when each task is done."""
     reset(state)
@@ -209,14 +201,12 @@ def simulate(request, state, place, order):
 
 
 @compiled
-@typing.no_type_check
 def makespan_of(request, place, order):
     """The makespan of a decision, for callers from Python."""
     return simulate(request, new_state(request), place, order)
 
 
 @inner
-@typing.no_type_check
 def readers(request):
     """int `[N + 1]` and twice `[M]`: first, reader, edge.
 

@@ -4,7 +4,6 @@ Times are float64; what the network gets is float32, columns in the order of `co
 """
 
 import math
-import typing
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +54,6 @@ class TaskFeatures(NamedTuple):
 
 
 @plain
-@typing.no_type_check
 def bounded(value):
     if math.isnan(value):
         return LIMIT
@@ -63,7 +61,6 @@ def bounded(value):
 
 
 @inner
-@typing.no_type_check
 def _all_at_one_place(request, input_seconds, output_seconds):
     """`[K]` seconds of everything there; places without limit run all at once."""
     num_tasks, num_places = request.seconds.shape
@@ -80,7 +77,6 @@ def _all_at_one_place(request, input_seconds, output_seconds):
 
 
 @inner
-@typing.no_type_check
 def _mean_rates(rate):
     """`[K]` mean seconds per byte from a place to others, dead ways left out."""
     far = np.zeros(rate.shape[0])
@@ -95,7 +91,6 @@ def _mean_rates(rate):
 
 
 @inner
-@typing.no_type_check
 def task_features(request, num_messages):
     """The features of a request, with `num_messages` columns of `task` left to write."""
     num_tasks, num_places = request.seconds.shape

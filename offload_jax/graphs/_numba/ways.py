@@ -1,7 +1,6 @@
 """The longest paths of a request without any contention, compiled by numba, in float64."""
 
 import math
-import typing
 
 import numpy as np
 
@@ -9,13 +8,11 @@ from offload_jax.graphs._numba.simulator import inner, plain
 
 
 @plain
-@typing.no_type_check
 def moving_seconds(num_bytes, rate, delay):
     return num_bytes * rate + delay if num_bytes > 0.0 else 0.0
 
 
 @inner
-@typing.no_type_check
 def paths(request, rate, delay):
     """Least seconds of tasks and transfers alone, each task where that suits the path best.
 
