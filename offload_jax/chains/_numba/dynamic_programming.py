@@ -6,14 +6,10 @@ compile a function that is wrapped for run-time checks of its annotations, hence
 """
 
 import math
-import typing
 
 import numpy as np
 
-from offload_jax.extras import needs
-
-with needs("single"):
-    import numba
+from offload_jax.compiled import njit
 
 _ARRAY, _FLOAT = "float64[::1]", "float64"
 
@@ -22,8 +18,7 @@ _TABLE = "float64[:, ::1], float64[:, :, ::1]"
 _REQUEST = f"{_ARRAY}, {_ARRAY}, {_FLOAT}, {_FLOAT}, {_FLOAT}, {_FLOAT}"
 
 
-@numba.njit(inline="always")
-@typing.no_type_check
+@njit(inline="always")
 def is_valid(cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth):
     """The rules of `offload_jax.validate`; NaN fails every comparison."""
     if cycles.size == 0 or data.size != cycles.size + 1:
@@ -40,21 +35,18 @@ def is_valid(cycles, data, device_speed, edge_speed, device_edge_bandwidth, edge
     return valid
 
 
-@numba.njit(inline="always")
-@typing.no_type_check
+@njit(inline="always")
 def product(amount, rate):
     # Nothing costs nothing, even at a rate of `inf` (a dead link).
     return amount * rate if amount > 0 else amount * 0
 
 
-@numba.njit(inline="always")
-@typing.no_type_check
+@njit(inline="always")
 def rate(price, bandwidth):
     return price / bandwidth if bandwidth > 0 else bandwidth * 0 + math.inf
 
 
-@numba.njit(f"int8[::1]({_REQUEST}, {_ARRAY})", nogil=True)
-@typing.no_type_check
+@njit(f"int8[::1]({_REQUEST}, {_ARRAY})")
 def exact(
     cycles,
     data,
@@ -84,13 +76,7 @@ def exact(
     ):
         return np.empty(0, np.int8)
     num = cycles.size
-    computing, sending, receiving, waiting, joules = (
-        prices[0],
-        prices[1],
-        prices[2],
-        prices[3],
-        prices[4],
-    )
+    computing, sending, receiving, waiting, joules = prices
     device_rate = computing / device_speed + joules * device_speed * device_speed
     edge_rate = waiting / edge_speed
     up_rate = rate(sending, device_edge_bandwidth)
@@ -134,8 +120,7 @@ def exact(
     return decision
 
 
-@numba.njit(f"int8[::1]({_TABLE})", nogil=True)
-@typing.no_type_check
+@njit(f"int8[::1]({_TABLE})")
 def exact_table(execution, transfer):
     """Min-plus recursion from the end of the chain, in float64.
 
@@ -183,12 +168,10 @@ LONGEST_LIMITED = 13
 """Subtasks of a request with limits: at worst all 3^13 decisions are looked at."""
 
 
-@numba.njit(
+@njit(
     f"int8[::1]({_ARRAY}, {_ARRAY}, {_FLOAT}, {_FLOAT}, {_FLOAT}, {_FLOAT}, float64[:, ::1],"
     f" {_ARRAY})",
-    nogil=True,
 )
-@typing.no_type_check
 def within(
     cycles,
     data,

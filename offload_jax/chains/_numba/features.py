@@ -5,16 +5,11 @@ This restates the two feature sets of the paper's networks, as the C and ONNX pr
 do; tests hold each against `features`.
 """
 
-import typing
-
 import numpy as np
 
 from offload_jax.chains._numba.dynamic_programming import product, rate
 from offload_jax.chains.features import HIGHEST, LOWEST, TINY
-from offload_jax.extras import needs
-
-with needs("single"):
-    import numba
+from offload_jax.compiled import njit
 
 RAW, PHYSICAL = 0, 1
 
@@ -23,8 +18,7 @@ _TINY32, _LOWEST32, _HIGHEST32 = _F(TINY), _F(LOWEST), _F(HIGHEST)
 _HALF, _ONE, _ZERO = _F(0.5), _F(1.0), _F(0.0)
 
 
-@numba.njit(inline="always")
-@typing.no_type_check
+@njit(inline="always")
 def _log(ratio):
     # NaN passes through, as in the batched features.
     if ratio < _LOWEST32:
@@ -34,8 +28,7 @@ def _log(ratio):
     return _HALF * np.log(ratio)
 
 
-@numba.njit(inline="always")
-@typing.no_type_check
+@njit(inline="always")
 def _write_physical(cycles, data, values, inputs):
     num = cycles.size
     device_rate, edge_rate = _ONE / values[0], _ONE / values[1]
@@ -59,8 +52,7 @@ def _write_physical(cycles, data, values, inputs):
     inputs[2 * num + 4] = _log(edge / scale)
 
 
-@numba.njit(inline="always")
-@typing.no_type_check
+@njit(inline="always")
 def _write_raw(cycles, data, values, low, factor, inputs):
     num = cycles.size
     for t in range(num):
@@ -71,12 +63,10 @@ def _write_raw(cycles, data, values, low, factor, inputs):
         inputs[2 * num + 1 + i] = (values[i] - low[2 + i]) * factor[2 + i] - _ONE
 
 
-@numba.njit(
+@njit(
     "void(float32[::1], float32[::1], float32[::1], int64, float32[::1], float32[::1],"
     " float32[::1])",
-    nogil=True,
 )
-@typing.no_type_check
 def write_features(cycles, data, values, feature_set, low, factor, inputs):
     """Features of a valid request.
 

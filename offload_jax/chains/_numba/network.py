@@ -4,27 +4,21 @@
 """
 
 import math
-import typing
 
 import numpy as np
 
 from offload_jax.chains._numba.dynamic_programming import is_valid
 from offload_jax.chains._numba.features import write_features
-from offload_jax.extras import needs
-
-with needs("single"):
-    import numba
+from offload_jax.compiled import njit
 
 _ZERO = np.float32(0.0)
 
 
-@numba.njit(
+@njit(
     "int8[::1](float64[::1], float64[::1], float64, float64, float64, float64,"
     " int64, float32[::1], float32[::1], int64[::1], int64, float32[::1])",
-    nogil=True,
     fastmath={"contract"},
 )
-@typing.no_type_check
 def decide(
     cycles64,
     data64,

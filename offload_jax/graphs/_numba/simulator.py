@@ -9,31 +9,20 @@ sorts, arithmetic on and indexing by arrays, and number literals as arguments, w
 their own.
 """
 
-import inspect
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from offload_jax.extras import needs
+from offload_jax.compiled import njit
 
-with needs("single"):
-    import numba
-
-
-def _compiler(**options: Any) -> Callable[[Callable], Any]:
-    """A decorator; what checks annotations has wrapped the function, and numba wants it bare."""
-    options |= {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-    return lambda function: numba.njit(**options)(inspect.unwrap(function))
-
-
-compiled = _compiler()
+_OPTIONS: Any = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+compiled = njit(**_OPTIONS)
 # For callers that are compiled themselves.
-inner = _compiler(no_cpython_wrapper=True)
-plain = _compiler(no_cpython_wrapper=True, _nrt=False)
+inner = njit(**_OPTIONS, no_cpython_wrapper=True)
+plain = njit(**_OPTIONS, no_cpython_wrapper=True, _nrt=False)
 # With fused multiplications and additions, as XLA has them.
-fused = _compiler(no_cpython_wrapper=True, _nrt=False, fastmath={"contract"})
+fused = njit(**_OPTIONS, no_cpython_wrapper=True, _nrt=False, fastmath={"contract"})
 
 
 class State(NamedTuple):
