@@ -218,13 +218,15 @@ def _try_places(
     """
     places = range(platform.num_places)
     num_tasks, _, batch = tasks.seconds.shape
-    home = [_is_at(task.home, j) if platform.home is None else platform.home == j for j in places]
-    move = functools.partial(_move_to, platform, tasks)
+    home = [task.home == j if platform.home is None else platform.home == j for j in places]
+    move = functools.partial(_move, platform, tasks)
+    routes_to = list(zip(*platform.routes, strict=True))
     none = jnp.full((num_tasks, platform.num_hops, batch), math.nan, tasks.seconds.dtype)
     carry, inputs = [], []
     for k in places:
-        ready, free, hops = move(k, home, task.release, task.input, task.input > 0, state.free)
-        into = {link for row in platform.routes for link in row[k] or ()}
+        ways = list(zip(routes_to[k], home, strict=True))
+        ready, free, hops = move(ways, task.release, task.input, task.input > 0, state.free)
+        into = {link for route in routes_to[k] for link in route or ()}
         crossed = {link: state.crossed[link] for link in sorted(into) if platform.send_once}
         carry.append((ready, free, crossed, Hops(none, none) if with_log else None))
         inputs.append(hops)
@@ -232,13 +234,12 @@ def _try_places(
     def gather(j: Array, carry: list[tuple]) -> list[tuple]:
         """What comes from the task in position j, at every place."""
         num_bytes, finish = task.needs[j], state.finish[j]
-        origin = [_is_at(state.place[j], p) for p in places]
+        origin = [state.place[j] == p for p in places]
         after = []
         for k, (ready, free, crossed, log) in enumerate(carry):
             before = {link: times[j] for link, times in crossed.items()}
-            arrived, free, hops = move(
-                k, origin, finish, num_bytes, num_bytes > 0, free, crossed=before
-            )
+            ways = list(zip(routes_to[k], origin, strict=True))
+            arrived, free, hops = move(ways, finish, num_bytes, num_bytes > 0, free, before)
             crossed = {link: times.at[j].set(before[link]) for link, times in crossed.items()}
             ready = jnp.maximum(ready, jnp.where(num_bytes >= 0, arrived, 0))
             if with_log:
@@ -256,7 +257,8 @@ def _try_places(
         if len(state.busy[k]):
             start = jnp.where(duration > 0, jnp.maximum(ready, state.busy[k][0]), ready)
         finish = start + duration
-        back, free, hops = _send_home(platform, tasks, k, home, finish, task.output, free)
+        ways = list(zip(platform.routes[k], home, strict=True))
+        back, free, hops = move(ways, finish, task.output, task.output > 0, free)
         columns.append((ready, start, finish, back, free))
         logs.append(Log(inputs[k], log, hops) if with_log else None)
     candidates = Candidates(*zip(*columns, strict=True))
@@ -279,7 +281,7 @@ def _commit(
         # The first server is taken out of the sorted queue and comes back where its end belongs.
         later = jnp.concatenate([queue[1:], jnp.full_like(queue[:1], jnp.inf)])
         moved_up = jnp.minimum(jnp.maximum(queue, finish[None]), later)
-        takes = _is_at(place, k) & (task.seconds[k] > 0)
+        takes = (place == k) & (task.seconds[k] > 0)
         busy.append(jnp.where(takes[None], moved_up, queue))
     return State(
         place=state.place.at[index].set(place),
@@ -293,106 +295,54 @@ def _commit(
     )
 
 
-def _is_at(place: Array, k: int) -> Array:
-    return place == k
-
-
 def chosen(place: Array, entries: Sequence[Array]) -> Array:
     """Of entries `[..., B]`, one for each place, that of the place of each row."""
     result = entries[-1]
     for k in reversed(range(len(entries) - 1)):
-        result = jnp.where(_is_at(place, k), entries[k], result)
+        result = jnp.where(place == k, entries[k], result)
     return result
 
 
-class _Transfer:
-    """A transfer on its way: each row takes some of the hops that it is led past."""
-
-    def __init__(
-        self,
-        platform: Platform,
-        tasks: Tasks,
-        begin: Array,
-        num_bytes: Array,
-        free: Sequence[Array],
-        crossed: Crossed | None = None,
-    ) -> None:
-        self.platform, self.tasks, self.num_bytes = platform, tasks, num_bytes
-        self.crossed = {} if crossed is None else crossed
-        self.here, self.free = begin, list(free)
-        self.starts = [jnp.full_like(num_bytes, math.nan)] * platform.num_hops
-        self.finishes = list(self.starts)
-
-    def hop(self, number: int, link: int, uses: Array) -> None:
-        """Hop `number` of the rows that use it leads over `link`."""
-        serial = self.platform.serial[link]
-        start = jnp.maximum(self.here, self.free[link]) if serial else self.here
-        finish = start + self.num_bytes * self.tasks.seconds_per_byte[link]
-        out, books = finish + self.tasks.startup[link], uses
-        if link in self.crossed:
-            books = uses & (self.crossed[link] < 0)
-            out = jnp.where(books, out, self.crossed[link])
-            self.crossed[link] = jnp.where(uses, out, self.crossed[link])
-        if serial:
-            self.free[link] = jnp.where(books, finish, self.free[link])
-        self.here = jnp.where(uses, out, self.here)
-        self.starts[number] = jnp.where(books, start, self.starts[number])
-        self.finishes[number] = jnp.where(books, finish, self.finishes[number])
-
-    def stop(self, rows: Array) -> None:
-        """Nothing leads to where these rows want to go."""
-        self.here = jnp.where(rows, math.inf, self.here)
-
-    def end(self) -> tuple[Array, tuple[Array, ...], Hops]:
-        """When the data is there, when each link is free, and the hops taken."""
-        hops = Hops(jnp.stack(self.starts), jnp.stack(self.finishes))
-        return self.here, tuple(self.free), hops
-
-
-def _move_to(
+def _move(
     platform: Platform,
     tasks: Tasks,
-    target: int,
-    origin: Sequence[Any],
+    ways: Sequence[tuple[Sequence[int] | None, Any]],
     begin: Array,
     num_bytes: Array,
     moves: Array,
     free: Sequence[Array],
     crossed: Crossed | None = None,
 ) -> tuple[Array, tuple[Array, ...], Hops]:
-    """Moves data to `target` from where `origin` says for each row.
+    """Moves data along one of `ways`, routes with the rows that take them.
 
-    Every hop of every route to `target` is passed in turn, first hops first. Links that are in
-    `crossed`, which is changed, are not crossed again.
+    Every hop of every route is passed in turn, first hops first. Links that are in `crossed`, which
+    is changed, are not crossed again.
+
+    Returns:
+      When the data is there, when each link is free, and the hops taken.
     """
+    here, free, crossed = begin, list(free), {} if crossed is None else crossed
+    starts = [jnp.full_like(num_bytes, math.nan)] * platform.num_hops
+    finishes = list(starts)
     users: dict[tuple[int, int], list[Array]] = {}
-    transfer = _Transfer(platform, tasks, begin, num_bytes, free, crossed)
-    for j, row in enumerate(platform.routes):
-        for number, link in enumerate(row[target] or ()):
-            users.setdefault((number, link), []).append(origin[j])
-    for (number, link), rows in sorted(users.items(), key=lambda item: item[0]):
-        transfer.hop(number, link, moves & functools.reduce(operator.or_, rows))
-    for j, row in enumerate(platform.routes):
-        if row[target] is None:
-            transfer.stop(moves & origin[j])
-    return transfer.end()
-
-
-def _send_home(
-    platform: Platform,
-    tasks: Tasks,
-    origin: int,
-    home: Sequence[Any],
-    begin: Array,
-    num_bytes: Array,
-    free: Sequence[Array],
-) -> tuple[Array, tuple[Array, ...], Hops]:
-    """Moves an output from a place to each row's home."""
-    transfer = _Transfer(platform, tasks, begin, num_bytes, free)
-    for target, route in enumerate(platform.routes[origin]):
-        rows = (num_bytes > 0) & home[target]
+    for route, rows in ways:
         for number, link in enumerate(route or ()):
-            transfer.hop(number, link, rows)
+            users.setdefault((number, link), []).append(rows)
+    for number, link in sorted(users):
+        uses = moves & functools.reduce(operator.or_, users[number, link])
+        start = jnp.maximum(here, free[link]) if platform.serial[link] else here
+        finish = start + num_bytes * tasks.seconds_per_byte[link]
+        out, books = finish + tasks.startup[link], uses
+        if link in crossed:
+            books = uses & (crossed[link] < 0)
+            out = jnp.where(books, out, crossed[link])
+            crossed[link] = jnp.where(uses, out, crossed[link])
+        if platform.serial[link]:
+            free[link] = jnp.where(books, finish, free[link])
+        here = jnp.where(uses, out, here)
+        starts[number] = jnp.where(books, start, starts[number])
+        finishes[number] = jnp.where(books, finish, finishes[number])
+    for route, rows in ways:
         if route is None:
-            transfer.stop(rows)
-    return transfer.end()
+            here = jnp.where(moves & rows, math.inf, here)
+    return here, tuple(free), Hops(jnp.stack(starts), jnp.stack(finishes))
