@@ -35,28 +35,17 @@ def is_live(rate, home, place):
 
 
 @inner
-def _mean_pair(rate, delay, home_from, home_to):
-    """Mean seconds per byte and delay over pairs of different live places that are joined."""
+def _mean_way(rate, delay, home_from, home_to, first, last):
+    """Mean seconds per byte and delay from live places to other live ones of first..last."""
     total_rate, total_delay, count = 0.0, 0.0, 0
     for j in range(rate.shape[0]):
-        for k in range(rate.shape[0]):
+        for k in range(first, last):
             if j == k or not (is_live(rate, home_from, j) and is_live(rate, home_to, k)):
                 continue
             if rate[j, k] < math.inf:
                 total_rate += rate[j, k]
                 total_delay += delay[j, k]
                 count += 1
-    return (total_rate / count, total_delay / count) if count else (0.0, 0.0)
-
-
-@inner
-def _mean_way_home(rate, delay, home):
-    total_rate, total_delay, count = 0.0, 0.0, 0
-    for j in range(rate.shape[0]):
-        if j != home and is_live(rate, home, j):
-            total_rate += rate[j, home]
-            total_delay += delay[j, home]
-            count += 1
     return (total_rate / count, total_delay / count) if count else (0.0, 0.0)
 
 
@@ -70,9 +59,9 @@ def mean_costs(request, rate, delay):
     pair_delay = np.empty((num_places, num_places))
     home_rate, home_delay = np.empty(num_places), np.empty(num_places)
     for g in range(num_places):
-        home_rate[g], home_delay[g] = _mean_way_home(rate, delay, g)
+        home_rate[g], home_delay[g] = _mean_way(rate, delay, g, g, g, g + 1)
         for h in range(num_places):
-            pair_rate[g, h], pair_delay[g, h] = _mean_pair(rate, delay, g, h)
+            pair_rate[g, h], pair_delay[g, h] = _mean_way(rate, delay, g, h, 0, num_places)
     for v in range(num_tasks):
         home = request.home[v]
         count = 0
