@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from offload_jax.batching import broadcast_batch
 from offload_jax.graphs.costs import AXES, GraphCosts
 
 
@@ -46,76 +47,42 @@ class Request(NamedTuple):
 
 def unpack_rows(costs: GraphCosts) -> Iterator[Request]:
     """The requests of a batch, one by one; concrete costs."""
-    batch = costs.batch_shape
+    size = math.prod(costs.batch_shape)
+    wide = broadcast_batch(costs)
     fields = {}
     for name, axes in AXES.items():
-        value = np.asarray(getattr(costs, name))
-        tail = value.shape[value.ndim - len(axes) :]
-        fields[name] = np.broadcast_to(value, (*batch, *tail)).reshape(math.prod(batch), *tail)
-    static = _static_arrays(costs)
-    for row in range(math.prod(batch)):
-        yield pack_fields(
-            **{name: value[row] for name, value in fields.items()},
-            static=static,
-            send_once=costs.send_once,
-        )
-
-
-class Static(NamedTuple):
-    """The last fields of a request but one, which rows share."""
-
-    first_hop: np.ndarray
-    hops: np.ndarray
-    first_server: np.ndarray
-    serial: np.ndarray
-
-
-def _static_arrays(costs: GraphCosts) -> Static:
+        value = np.asarray(getattr(wide, name))
+        fields[name] = value.reshape(size, *value.shape[value.ndim - len(axes) :])
     routes = [list(route or ()) for row in costs.routes for route in row]
-    return Static(
+    static = (
         _starts([len(route) for route in routes]),
         np.array([link for route in routes for link in route], np.int64),
         _starts([number or 0 for number in costs.servers]),
         np.array(costs.serial, bool),
+        bool(costs.send_once),
     )
+    for row in range(size):
+        one = {name: value[row] for name, value in fields.items()}
+        reader, source = np.nonzero(one["depends"].T)
+        yield Request(
+            _float64(one["seconds"]),
+            _starts(np.bincount(reader, minlength=costs.num_tasks)),
+            source.astype(np.int64),
+            _float64(one["data"][source, reader]),
+            _float64(one["input"]),
+            _float64(one["output"]),
+            _float64(one["release"]),
+            np.array(one["home"], np.int64, order="C"),
+            _float64(one["seconds_per_byte"]),
+            _float64(one["startup"]),
+            *static,
+        )
 
 
 def _starts(lengths: list[int] | np.ndarray) -> np.ndarray:
     starts = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=starts[1:])
     return starts
-
-
-def pack_fields(
-    *,
-    seconds: np.ndarray,
-    depends: np.ndarray,
-    data: np.ndarray,
-    input: np.ndarray,
-    output: np.ndarray,
-    release: np.ndarray,
-    home: np.ndarray,
-    seconds_per_byte: np.ndarray,
-    startup: np.ndarray,
-    static: Static,
-    send_once: bool,
-) -> Request:
-    """One request from dense fields without batch dimensions."""
-    reader, source = np.nonzero(depends.T)
-    return Request(
-        _float64(seconds),
-        _starts(np.bincount(reader, minlength=len(seconds))),
-        source.astype(np.int64),
-        _float64(data[source, reader]),
-        _float64(input),
-        _float64(output),
-        _float64(release),
-        np.array(home, np.int64, order="C"),
-        _float64(seconds_per_byte),
-        _float64(startup),
-        *static,
-        bool(send_once),
-    )
 
 
 def _float64(values: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from offload_jax.batching import broadcast_batch
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
 from offload_jax.graphs._jax.observation import Observation
 from offload_jax.graphs._jax.policy import (
@@ -26,7 +27,7 @@ from offload_jax.graphs._jax.policy import (
 from offload_jax.graphs._jax.rows import in_order
 from offload_jax.graphs._jax.simulator import Platform, platform_of
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
-from offload_jax.graphs.costs import AXES, GraphCosts, as_costs
+from offload_jax.graphs.costs import GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.learning import imitation
@@ -270,15 +271,11 @@ class GraphImitation:
 
 def examples_of(problem: GraphProblem | GraphCosts, decision: Decision | None = None) -> Examples:
     """Requests of one batch axis `[n]`, every field in full, and decisions about them."""
-    costs = as_costs(problem)
-    (num,) = costs.batch_shape
-    fields: dict[str, Any] = {}
-    for name, axes in AXES.items():
-        value = jnp.asarray(getattr(costs, name))
-        fields[name] = jnp.broadcast_to(value, (num, *value.shape[value.ndim - len(axes) :]))
+    costs = jax.tree.map(jnp.asarray, broadcast_batch(as_costs(problem)))
+    (_,) = costs.batch_shape
     if decision is not None:
         decision = Decision(*(jnp.asarray(part, jnp.int32) for part in decision))
-    return Examples(dataclasses.replace(costs, **fields), decision)
+    return Examples(costs, decision)
 
 
 def train_graph_policy(

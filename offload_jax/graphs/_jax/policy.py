@@ -16,7 +16,7 @@ from offload_jax.graphs._jax.few_shapes import in_few_shapes
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
 from offload_jax.graphs._jax.observation import Observation, deliver, observe, step_features
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
-from offload_jax.graphs._jax.rules import greedy
+from offload_jax.graphs._jax.rules import greedy, typed
 from offload_jax.graphs._jax.simulate import simulate_costs
 from offload_jax.graphs._jax.simulator import Candidates, Platform, State, chosen, platform_of, run
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
@@ -102,15 +102,9 @@ class LearnedGraphPolicy:
         return decide
 
 
-def _typed(found: SampledSchedule, costs: GraphCosts) -> Decision:
-    shape = (*costs.batch_shape, costs.num_tasks)
-    place = jnp.broadcast_to(found.place, shape).astype(jnp.int8)
-    return Decision(place, jnp.broadcast_to(found.order, shape).astype(jnp.int32))
-
-
 @functools.partial(jax.jit, static_argnames="platform")
 def _most_probable(params: Any, costs: GraphCosts, *, platform: Platform) -> Decision:
-    return _typed(_best_sample(params, costs, None, 0, platform), costs)
+    return typed(_best_sample(params, costs, None, 0, platform), costs)
 
 
 @functools.partial(jax.jit, static_argnames="platform")
@@ -122,7 +116,7 @@ def _best_of(
     makespan = simulate_costs(costs, *rule).makespan
     found = _best_sample(params, costs, key, num, platform)
     better = (found.makespan < makespan)[..., None]
-    return jax.tree.map(lambda a, b: jnp.where(better, a, b), _typed(found, costs), rule)
+    return jax.tree.map(lambda a, b: jnp.where(better, a, b), typed(found, costs), rule)
 
 
 def _best_sample(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import jax
@@ -55,7 +56,7 @@ def _greedy(costs: GraphCosts, *, platform: Platform) -> Decision:
         order = by_decreasing(upward_ranks(means, costs.depends))
         return Decision(greedy_places(platform, rows, costs, order, means), order)
 
-    return _typed(over_rows(decide, costs), costs)
+    return typed(over_rows(decide, costs), costs)
 
 
 def greedy_places(
@@ -81,7 +82,8 @@ def greedy_places(
     return by_task(state.place, order)
 
 
-def _typed(decision: Decision, costs: GraphCosts) -> Decision:
+def typed(decision: Any, costs: GraphCosts) -> Decision:
+    """Place and order of a decision or schedule, for every row and in the types of results."""
     shape = (*costs.batch_shape, costs.num_tasks)
     place = jnp.broadcast_to(decision.place, shape).astype(jnp.int8)
     return Decision(place, jnp.broadcast_to(decision.order, shape).astype(jnp.int32))
@@ -171,12 +173,9 @@ def _perturbed(
 
         return jax.lax.fori_loop(1, num, better, attempt(jnp.zeros((), jnp.int32)))
 
-    size = 1
-    for length in batch:
-        size *= length
-    numbers = jnp.arange(size, dtype=jnp.int32).reshape(*batch, 1)
+    numbers = jnp.arange(math.prod(batch), dtype=jnp.int32).reshape(*batch, 1)
     decision, makespan = over_rows(decide, costs, numbers)
-    return _typed(decision, costs), makespan
+    return typed(decision, costs), makespan
 
 
 def _copy(costs: GraphCosts, means: Means, keys: Array, number: Array) -> tuple[Means, GraphCosts]:
