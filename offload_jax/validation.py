@@ -68,6 +68,16 @@ def check_class(name: str, value: Any, *classes: type) -> None:
         raise ValueError(f"{name}: must be {article} {wanted}, got {type(value).__name__}{instead}")
 
 
+def check_known(name: str, value: Any, known: Iterable[str], kind: str = "") -> None:
+    """Refuses a name, of what `kind` says, that is not known.
+
+    Raises:
+      ValueError: lists the known ones.
+    """
+    if value not in known:
+        raise ValueError(f"{name}: unknown {kind}{value!r}, known are {', '.join(known)}")
+
+
 def check_integer(name: str, value: Any, *, least: int = 1) -> None:
     """Refuses what is no integer, or below `least`.
 

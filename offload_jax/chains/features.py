@@ -35,6 +35,7 @@ from offload_jax.chains.costs import problem_terms
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.chains.scenarios import WIDE, Scenario
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.validation import check_known
 
 FEATURE_SETS = ("raw", "physical", "times")
 
@@ -47,7 +48,7 @@ def num_features(feature_set: str, num_subtasks: int) -> int:
     """Length of the last axis of `features`."""
     if feature_set == "times":
         return 2 * (4 * num_subtasks + 2)
-    _check_name(feature_set)
+    check_known("features", feature_set, FEATURE_SETS, "set ")
     return 2 * num_subtasks + 5
 
 
@@ -72,19 +73,12 @@ def features(
     Raises:
       ValueError: unknown feature set, or the shapes of the problem do not fit.
     """
-    _check_name(feature_set)
+    check_known("features", feature_set, FEATURE_SETS, "set ")
     validate_shapes(problem)
     problem = broadcast_batch(problem)
     if feature_set == "raw":
         return _raw(problem, scenario)
     return (_physical if feature_set == "physical" else _times)(problem, objective)
-
-
-def _check_name(feature_set: str) -> None:
-    if feature_set not in FEATURE_SETS:
-        raise ValueError(
-            f"features: unknown set {feature_set!r}, known are {', '.join(FEATURE_SETS)}"
-        )
 
 
 def _raw(problem: ChainProblem, scenario: Scenario) -> Array:

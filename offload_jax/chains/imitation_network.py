@@ -15,6 +15,7 @@ from offload_jax.learning.networks import ACTIVATIONS, SHARING, separate_network
 from offload_jax.learning.parameters import Parameters
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
+from offload_jax.validation import check_known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,15 +50,9 @@ class ImitationConfig:
 
     def __post_init__(self) -> None:
         num_features(self.feature_set, self.num_subtasks)
-        if self.sharing not in SHARING:
-            raise ValueError(
-                f"sharing: unknown kind {self.sharing!r}, known are {', '.join(SHARING)}"
-            )
+        check_known("sharing", self.sharing, SHARING, "kind ")
 
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation: unknown {self.activation!r}, known are {', '.join(ACTIVATIONS)}"
-            )
+        check_known("activation", self.activation, ACTIVATIONS)
         if self.symmetric and not is_symmetric(self.objective):
             raise ValueError(
                 "symmetric: sending and receiving cost differently under this objective, so a"

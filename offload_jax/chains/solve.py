@@ -17,7 +17,7 @@ from offload_jax.chains.evaluation import evaluate_decision
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.solution import Solution
-from offload_jax.validation import ArrayLike, check_class, is_traced
+from offload_jax.validation import ArrayLike, check_class, check_known, is_traced
 
 # Above this, "auto" leaves limits on concrete problems to label setting.
 _MAX_ENUMERATED = 60_000
@@ -171,8 +171,7 @@ def _choose(request: Request) -> str:
 
 
 def _check_method(name: str, request: Request) -> None:
-    if name not in METHODS:
-        raise ValueError(f"method: unknown method {name!r}, known are auto, {', '.join(METHODS)}")
+    check_known("method", name, ("auto", *METHODS), "method ")
     method, options = METHODS[name], request.options
     for option in options:
         if option not in method.takes:

@@ -12,10 +12,11 @@ from offload_jax.chains import exhaustive
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.scenarios import Scenario, sample
 from offload_jax.chains.solve import solve
-from offload_jax.datasets.config import Column, Config, check_method
+from offload_jax.datasets.config import Column, Config
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.solution import Solution
+from offload_jax.validation import check_known
 
 METHODS = ("auto", "dp", "exhaustive", "cpsat")  # those of `solve` that need no limits
 _MAX_SHARD_SIZE = 250_000
@@ -47,7 +48,7 @@ class DatasetConfig(Config):
 
     def __post_init__(self) -> None:
         self.check_numbers()
-        check_method(self.method, METHODS)
+        check_known("method", self.method, METHODS, "method ")
         if self.method == "exhaustive":
             exhaustive.check_size(self.scenario.num_subtasks, len(Place))
         if self.shard_size == 0:
@@ -78,21 +79,15 @@ class DatasetConfig(Config):
         """Fields of problem and solution."""
         num_subtasks = self.scenario.num_subtasks
         shapes = {"cycles": (num_subtasks,), "data": (num_subtasks + 1,)}
-        fields = [field.name for field in dataclasses.fields(ChainProblem)]
-        return {name: Column(np.float32, shapes.get(name, ())) for name in fields} | {
+        return {n: Column(np.float32, shapes.get(n, ())) for n in ChainProblem.own_axes} | {
             "decision": Column(np.int8, (num_subtasks,)),
             "cost": Column(np.float32),
             "optimal": Column(np.bool_),
         }
 
-    def to_columns(self, problem: ChainProblem, solution: Solution) -> dict[str, Any]:
-        """Fields by name."""
-        fields = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
-        return fields | solution._asdict()
-
     def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[ChainProblem, Solution]:
         """The inverse of `to_columns`."""
-        fields = {field.name: columns[field.name] for field in dataclasses.fields(ChainProblem)}
+        fields = {name: columns[name] for name in ChainProblem.own_axes}
         label: dict[str, Any] = {name: columns[name] for name in Solution._fields}
         return ChainProblem(**fields), Solution(**label)
 

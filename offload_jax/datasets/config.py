@@ -3,7 +3,7 @@
 import abc
 import numbers
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -27,12 +27,6 @@ class Column(NamedTuple):
 
     dtype: type[np.generic]
     shape: tuple[int, ...] = ()
-
-
-def check_method(method: str, methods: Sequence[str]) -> None:
-    """Refuses a method that is none of these."""
-    if method not in methods:
-        raise ValueError(f"method: unknown method {method!r}, known are {', '.join(methods)}")
 
 
 class Config(abc.ABC):
@@ -72,9 +66,10 @@ class Config(abc.ABC):
     def columns(self) -> dict[str, Column]:
         """What a row holds, in order."""
 
-    @abc.abstractmethod
     def to_columns(self, problem: Any, solution: Any) -> dict[str, Any]:
-        """Arrays `[n, *shape]` by the names of `columns`."""
+        """Arrays `[n, *shape]` by the names of `columns`: fields of problem and solution."""
+        fields = vars(problem) | solution._asdict()
+        return {name: fields[name] for name in self.columns if name in fields}
 
     @abc.abstractmethod
     def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[Any, Any]:

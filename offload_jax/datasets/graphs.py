@@ -21,10 +21,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from offload_jax.datasets.config import Column, Config, check_method
+from offload_jax.datasets.config import Column, Config
 from offload_jax.graphs.decision import GraphSolution
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.scenarios import Scenario, sample
+from offload_jax.validation import check_known
 
 METHODS = ("search", "greedy", "heft", "cpop", "peft", "cut", "cpsat")
 STATUSES = ("NOT ASKED", "OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNKNOWN")
@@ -58,7 +59,7 @@ class DatasetConfig(Config):
 
     def __post_init__(self) -> None:
         self.check_numbers()
-        check_method(self.method, METHODS)
+        check_known("method", self.method, METHODS, "method ")
         slow = self.method in ("search", "cpsat")
         if self.time_limit is not None and not (slow and 0 < self.time_limit < math.inf):
             raise ValueError(
@@ -89,17 +90,12 @@ class DatasetConfig(Config):
     def columns(self) -> dict[str, Column]:
         """Fields of problem and solution, and the status."""
         tasks = (self.scenario.num_tasks,)
-        task, scalar = Column(np.float32, tasks), Column(np.float32)
+        kinds = {"depends": np.bool_}
         return {
-            "cycles": task,
-            "data": Column(np.float32, tasks * 2),
-            "depends": Column(np.bool_, tasks * 2),
-            "input": task,
-            "output": task,
-            "device_speed": scalar,
-            "edge_speed": scalar,
-            "device_edge_bandwidth": scalar,
-            "edge_cloud_bandwidth": scalar,
+            name: Column(kinds.get(name, np.float32), tasks * axes)
+            for name, axes in GraphProblem.own_axes.items()
+            if name != "release"
+        } | {
             "place": Column(np.int8, tasks),
             "order": Column(np.int32, tasks),
             "cost": Column(np.float64),
@@ -110,9 +106,7 @@ class DatasetConfig(Config):
 
     def to_columns(self, problem: GraphProblem, solution: GraphSolution) -> dict[str, Any]:
         """Fields by name; what a scenario fixes for all samples is left out."""
-        fields = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
-        every = fields | solution._asdict() | {"status": self._status(solution)}
-        return {name: every[name] for name in self.columns}
+        return super().to_columns(problem, solution) | {"status": self._status(solution)}
 
     def _status(self, solution: GraphSolution) -> np.ndarray:
         shape = np.shape(solution.cost)
@@ -125,7 +119,7 @@ class DatasetConfig(Config):
 
     def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[GraphProblem, GraphSolution]:
         """The inverse of `to_columns`, without the status, which `optimal` and `cost` imply."""
-        names = [f.name for f in dataclasses.fields(GraphProblem) if f.name in columns]
+        names = [name for name in GraphProblem.own_axes if name in columns]
         fields: dict[str, Any] = {name: columns[name] for name in names}
         problem = GraphProblem(**fields, edge_servers=self.scenario.edge_servers)
         label: dict[str, Any] = {

@@ -9,6 +9,7 @@ import numpy as np
 
 from offload_jax.datasets.manifest import Manifest, Shard, read_manifest
 from offload_jax.datasets.parquet import read_pieces
+from offload_jax.validation import check_integer
 
 _Rows = dict[str, np.ndarray]
 
@@ -73,8 +74,7 @@ def iterate(
       ValueError: as `read`; a bad `batch_size`. Damage is reported when the shard's turn comes.
       ImportError: pyarrow is not installed.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size = {batch_size}: must be at least 1")
+    check_integer("batch_size", batch_size)
     manifest = read_manifest(directory)
     chosen = _choose(manifest, shards, Path(directory))
     pieces = read_pieces(Path(directory), chosen, manifest.config.columns, verify=verify)

@@ -24,7 +24,7 @@ from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem, as_bool_array, check_booleans, validate
 from offload_jax.graphs.request import Request
 from offload_jax.network import Place
-from offload_jax.validation import ArrayLike, as_float64
+from offload_jax.validation import ArrayLike, as_float64, check_known
 
 if TYPE_CHECKING:
     from offload_jax.graphs._jax.policy import LearnedGraphPolicy
@@ -199,8 +199,7 @@ def learned(
 
 def by_rule(method: str) -> Callable[..., Decision]:
     """What `oj.single.graph` returns."""
-    if method not in METHODS:
-        raise ValueError(f"method: unknown method {method!r}, known are {', '.join(METHODS)}")
+    check_known("method", method, METHODS, "method ")
     number = METHODS[method]
     return _decider(lambda *fields: decide(number, *fields))
 

@@ -52,18 +52,15 @@ class NetworkCondition:
     source: str
 
 
-THREE_G = NetworkCondition(
-    "3G", 1.1 * BYTES_PER_MEGABIT, _PAPER_WAN_BANDWIDTH, f"{_JOINTDNN}; {_PAPER_WAN}"
-)
-LTE = NetworkCondition(
-    "LTE", 5.85 * BYTES_PER_MEGABIT, _PAPER_WAN_BANDWIDTH, f"{_JOINTDNN}; {_PAPER_WAN}"
-)
-WIFI = NetworkCondition(
-    "Wi-Fi", 18.88 * BYTES_PER_MEGABIT, _PAPER_WAN_BANDWIDTH, f"{_JOINTDNN}; {_PAPER_WAN}"
-)
-FIVE_G = NetworkCondition(
-    "5G", 21.08 * BYTES_PER_MEGABIT, _PAPER_WAN_BANDWIDTH, f"{_OOKLA_5G}; {_PAPER_WAN}"
-)
+def _condition(name: str, megabits: float, source: str) -> NetworkCondition:
+    uplink = megabits * BYTES_PER_MEGABIT
+    return NetworkCondition(name, uplink, _PAPER_WAN_BANDWIDTH, f"{source}; {_PAPER_WAN}")
+
+
+THREE_G = _condition("3G", 1.1, _JOINTDNN)
+LTE = _condition("LTE", 5.85, _JOINTDNN)
+WIFI = _condition("Wi-Fi", 18.88, _JOINTDNN)
+FIVE_G = _condition("5G", 21.08, _OOKLA_5G)
 
 NETWORK_CONDITIONS = (THREE_G, LTE, WIFI, FIVE_G)
 """All of the above, slowest uplink first."""

@@ -27,7 +27,7 @@ from offload_jax.chains.costs import ChainCosts, chain_costs
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.summary import summarize
-from offload_jax.validation import ArrayLike, check_class, check_integer
+from offload_jax.validation import ArrayLike, check_class, check_integer, check_known
 from offload_jax.workloads.links.traces import BandwidthTrace
 
 ESTIMATORS = ("last", "moving_average", "harmonic_mean", "minimum")
@@ -155,8 +155,7 @@ def estimate_bandwidth(
 ) -> Float64[np.ndarray, " R"]:
     """One bandwidth from recent samples, NaN being none: "last", "moving_average",
     "harmonic_mean" (0 if any sample is) or "minimum"."""
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator: unknown {estimator!r}, known are {', '.join(ESTIMATORS)}")
+    check_known("estimator", estimator, ESTIMATORS)
     if estimator == "last":
         return np.asarray(samples[:, -1], float)
     if estimator == "moving_average":
