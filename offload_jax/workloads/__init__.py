@@ -75,26 +75,22 @@ __all__ = [
 
 # Where names lie that need Flax.
 _LAZY = {
-    "alexnet": "alexnet",
-    "googlenet": "googlenet",
-    "profile_graph": "jaxpr_graph",
-    "StageChain": "layers",
-    "mobilenet_v2": "mobilenet",
-    "FLOPS_PER_CYCLE": "profile",
-    "TaskProfile": "profile",
-    "abstract_network": "profile",
-    "profile_network": "profile",
-    "resnet18": "resnet",
-    "resnet50": "resnet",
-    "vgg16": "vgg",
+    "alexnet": ("alexnet",),
+    "googlenet": ("googlenet",),
+    "jaxpr_graph": ("profile_graph",),
+    "layers": ("StageChain",),
+    "mobilenet": ("mobilenet_v2",),
+    "profile": ("FLOPS_PER_CYCLE", "TaskProfile", "abstract_network", "profile_network"),
+    "resnet": ("resnet18", "resnet50"),
+    "vgg": ("vgg16",),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.networks.{_LAZY[name]}")
-    return getattr(module, name)
+    for module, names in _LAZY.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.networks.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,7 @@
 """AlexNet (Krizhevsky 2014, the single-tower form) as a chain of its layers."""
 
+import functools
+
 from flax import nnx
 
 from offload_jax.workloads.networks.layers import (
@@ -38,19 +40,7 @@ def alexnet(
     if image_size < 63:
         raise ValueError(f"image_size: AlexNet needs at least 63 pixels, got {image_size}")
 
-    def convolution(
-        in_features: int, out_features: int, kernel: int, *, stride: int = 1, padding: int
-    ) -> Convolution:
-        return Convolution(
-            in_features,
-            out_features,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            batch_norm=False,
-            rngs=rngs,
-        )
-
+    convolution = functools.partial(Convolution, batch_norm=False, rngs=rngs)
     c1, c2, c3, c4, c5 = (scaled(features, width) for features in (64, 192, 384, 256, 256))
     hidden = scaled(_CLASSIFIER_FEATURES, width)
     side = (image_size + 4 - 11) // 4 + 1
@@ -59,13 +49,13 @@ def alexnet(
     return StageChain(
         "alexnet",
         [
-            ("conv1", convolution(3, c1, 11, stride=4, padding=2)),
+            ("conv1", convolution(3, c1, kernel=11, stride=4, padding=2)),
             ("pool1", MaxPool(window=3, stride=2)),
-            ("conv2", convolution(c1, c2, 5, padding=2)),
+            ("conv2", convolution(c1, c2, kernel=5, padding=2)),
             ("pool2", MaxPool(window=3, stride=2)),
-            ("conv3", convolution(c2, c3, 3, padding=1)),
-            ("conv4", convolution(c3, c4, 3, padding=1)),
-            ("conv5", convolution(c4, c5, 3, padding=1)),
+            ("conv3", convolution(c2, c3, kernel=3, padding=1)),
+            ("conv4", convolution(c3, c4, kernel=3, padding=1)),
+            ("conv5", convolution(c4, c5, kernel=3, padding=1)),
             ("pool5", MaxPool(window=3, stride=2)),
             ("fc6", FullyConnected(c5 * side**2, hidden, rngs=rngs)),
             ("fc7", FullyConnected(hidden, hidden, rngs=rngs)),

@@ -7,6 +7,8 @@ has 5x5, and a 2x2 window in the last pooling. The auxiliary classifiers, which 
 are left out.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -17,6 +19,7 @@ from offload_jax.workloads.networks.layers import (
     GlobalAveragePool,
     MaxPool,
     StageChain,
+    in_turn,
     scaled,
 )
 
@@ -50,55 +53,28 @@ class Inception(nnx.Module):
           rngs: keys of the initial parameters.
         """
         direct, reduce_2, conv_2, reduce_3, conv_3, projection = features
-        self.branch1 = Convolution(in_features, direct, kernel=1, rngs=rngs)
-        self.branch2 = nnx.List(
-            [
-                Convolution(in_features, reduce_2, kernel=1, rngs=rngs),
-                Convolution(reduce_2, conv_2, kernel=3, rngs=rngs),
-            ]
-        )
-        self.branch3 = nnx.List(
-            [
-                Convolution(in_features, reduce_3, kernel=1, rngs=rngs),
-                Convolution(reduce_3, conv_3, kernel=3, rngs=rngs),
-            ]
-        )
-        self.branch4 = nnx.List(
-            [
-                MaxPool(window=3, stride=1, padding=1),
-                Convolution(in_features, projection, kernel=1, rngs=rngs),
-            ]
-        )
+        convolution = functools.partial(Convolution, rngs=rngs)
+        self.branch1 = convolution(in_features, direct, kernel=1)
+        reduced = convolution(in_features, reduce_2, kernel=1)
+        self.branch2 = nnx.List([reduced, convolution(reduce_2, conv_2, kernel=3)])
+        reduced = convolution(in_features, reduce_3, kernel=1)
+        self.branch3 = nnx.List([reduced, convolution(reduce_3, conv_3, kernel=3)])
+        pooled = MaxPool(window=3, stride=1, padding=1)
+        self.branch4 = nnx.List([pooled, convolution(in_features, projection, kernel=1)])
         self.out_features = direct + conv_2 + conv_3 + projection
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[B, H, W, in_features]` to `[B, H, W, out_features]`."""
-        outputs = [self.branch1(x)]
-        for branch in (self.branch2, self.branch3, self.branch4):
-            y = x
-            for layer in branch:
-                y = layer(y)
-            outputs.append(y)
-        return jnp.concatenate(outputs, axis=-1)
+        branches = ([self.branch1], self.branch2, self.branch3, self.branch4)
+        return jnp.concatenate([in_turn(branch, x) for branch in branches], axis=-1)
 
 
-class CeilMaxPool(nnx.Module):
+class CeilMaxPool(MaxPool):
     """Max pooling whose last window may reach over the end, as Caffe's does."""
 
-    def __init__(self, *, window: int, stride: int) -> None:
-        self.window = window
-        self.stride = stride
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps `[B, H, W, C]` to `[B, H', W', C]`."""
-        padding = [(0, (self.window - side) % self.stride) for side in x.shape[1:3]]
-        pooled: jax.Array = nnx.max_pool(
-            x,
-            (self.window, self.window),
-            strides=(self.stride, self.stride),
-            padding=padding,
-        )
-        return pooled
+    def sides(self, x: jax.Array) -> list[tuple[int, int]]:
+        """As far past the end as the last window needs."""
+        return [(0, (self.window - side) % self.stride) for side in x.shape[1:3]]
 
 
 def googlenet(*, num_classes: int = 1000, width: float = 1.0, rngs: nnx.Rngs) -> StageChain:

@@ -19,11 +19,9 @@ from jax.extend.core import Literal
 
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.task_graph import TaskGraph
+from offload_jax.validation import check_positive
 from offload_jax.workloads.networks.layers import StageChain
-from offload_jax.workloads.networks.profile import (
-    FLOPS_PER_CYCLE,
-    xla_flops,
-)
+from offload_jax.workloads.networks.profile import FLOPS_PER_CYCLE, xla_flops
 
 # XLA counts the body of a loop once and both branches of a condition.
 _UNCOUNTABLE = ("scan", "while", "cond")
@@ -73,8 +71,7 @@ def profile_graph(
         finite number in its range.
       RuntimeError: this version or backend of JAX has no cost analysis.
     """
-    if not 0 < flops_per_cycle < math.inf:
-        raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
+    check_positive("flops_per_cycle", flops_per_cycle)
     module = (
         model if isinstance(model, nnx.Module) else nnx.eval_shape(lambda: model(rngs=nnx.Rngs(0)))
     )
@@ -255,8 +252,7 @@ def _body(equation: Any) -> Any:
 
 
 def _shape(variable: Any) -> tuple[int, ...]:
-    shape: tuple[int, ...] = getattr(variable.aval, "shape", ())
-    return shape
+    return getattr(variable.aval, "shape", ())
 
 
 def _num_bytes(variable: Any) -> float:

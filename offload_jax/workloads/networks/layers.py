@@ -1,6 +1,7 @@
 """The stages that real networks are cut into, and the chain that applies them in order."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,10 +47,14 @@ class StageChain(nnx.Module):
         Returns:
           `[B, num_classes]` logits.
         """
-        activations = images
-        for stage in self.stages:
-            activations = stage(activations)
-        return activations
+        return in_turn(self.stages, images)
+
+
+def in_turn(layers: Any, x: Any) -> Any:
+    """What the last of some layers makes of `x`, each taking what the one before it makes."""
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 class Convolution(nnx.Module):
@@ -107,14 +112,12 @@ class MaxPool(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[B, H, W, C]` to `[B, H', W', C]`."""
-        sides = (self.padding, self.padding)
-        pooled: jax.Array = nnx.max_pool(
-            x,
-            (self.window, self.window),
-            strides=(self.stride, self.stride),
-            padding=(sides, sides),
-        )
-        return pooled
+        window, strides = (self.window,) * 2, (self.stride,) * 2
+        return nnx.max_pool(x, window, strides=strides, padding=self.sides(x))
+
+    def sides(self, x: jax.Array) -> list[tuple[int, int]]:
+        """The padding before and behind rows and columns."""
+        return [(self.padding, self.padding)] * 2
 
 
 class GlobalAveragePool(nnx.Module):

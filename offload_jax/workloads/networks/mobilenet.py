@@ -1,5 +1,7 @@
 """MobileNetV2 (Sandler et al. 2018) as a chain of inverted residual blocks."""
 
+import functools
+
 import jax
 from flax import nnx
 
@@ -8,6 +10,7 @@ from offload_jax.workloads.networks.layers import (
     FullyConnected,
     GlobalAveragePool,
     StageChain,
+    in_turn,
     scaled,
 )
 
@@ -23,6 +26,8 @@ _GROUPS = (
 )
 _STEM_FEATURES = 32
 _LAST_FEATURES = 1280
+
+_convolution = functools.partial(Convolution, activation=jax.nn.relu6)
 
 
 class InvertedResidual(nnx.Module):
@@ -42,29 +47,17 @@ class InvertedResidual(nnx.Module):
     ) -> None:
         hidden = expansion * in_features
         layers = [
-            Convolution(
-                hidden,
-                hidden,
-                kernel=3,
-                stride=stride,
-                groups=hidden,
-                activation=jax.nn.relu6,
-                rngs=rngs,
-            ),
+            _convolution(hidden, hidden, kernel=3, stride=stride, groups=hidden, rngs=rngs),
             Convolution(hidden, out_features, kernel=1, activation=None, rngs=rngs),
         ]
         if expansion != 1:
-            layers.insert(
-                0, Convolution(in_features, hidden, kernel=1, activation=jax.nn.relu6, rngs=rngs)
-            )
+            layers.insert(0, _convolution(in_features, hidden, kernel=1, rngs=rngs))
         self.layers = nnx.List(layers)
         self.has_shortcut = stride == 1 and in_features == out_features
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[B, H, W, in_features]` to `[B, H / stride, W / stride, out_features]`."""
-        y = x
-        for layer in self.layers:
-            y = layer(y)
+        y = in_turn(self.layers, x)
         return x + y if self.has_shortcut else y
 
 
@@ -82,8 +75,9 @@ def mobilenet_v2(*, num_classes: int = 1000, width: float = 1.0, rngs: nnx.Rngs)
       defaults it has 3 504 872 parameters.
     """
     features = scaled(_STEM_FEATURES, width)
-    stem = Convolution(3, features, kernel=3, stride=2, activation=jax.nn.relu6, rngs=rngs)
-    stages: list[tuple[str, nnx.Module]] = [("stem", stem)]
+    stages: list[tuple[str, nnx.Module]] = [
+        ("stem", _convolution(3, features, kernel=3, stride=2, rngs=rngs))
+    ]
     for group, (expansion, group_features, depth, first_stride) in enumerate(_GROUPS, start=1):
         out_features = scaled(group_features, width)
         for index in range(depth):
@@ -98,7 +92,7 @@ def mobilenet_v2(*, num_classes: int = 1000, width: float = 1.0, rngs: nnx.Rngs)
             features = out_features
     last = scaled(_LAST_FEATURES, width)
     stages += [
-        ("last", Convolution(features, last, kernel=1, activation=jax.nn.relu6, rngs=rngs)),
+        ("last", _convolution(features, last, kernel=1, rngs=rngs)),
         ("average", GlobalAveragePool()),
         ("classifier", FullyConnected(last, num_classes, activation=None, rngs=rngs)),
     ]

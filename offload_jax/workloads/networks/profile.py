@@ -22,7 +22,7 @@ import numpy as np
 from flax import nnx
 
 from offload_jax.chains.problem import ChainProblem
-from offload_jax.validation import ArrayLike
+from offload_jax.validation import FINITE, ArrayLike, as_float64, check_positive, require
 from offload_jax.workloads.networks.layers import StageChain
 
 FLOPS_PER_CYCLE = 2.0
@@ -50,17 +50,13 @@ class TaskProfile:
         if num_stages == 0:
             raise ValueError("stage_names: a task needs at least one stage")
         for field, length in (("flops", num_stages), ("data", num_stages + 1)):
-            values = np.asarray(getattr(self, field), dtype=np.float64)
+            values = as_float64(field, getattr(self, field))
             if values.shape != (length,):
                 raise ValueError(
                     f"{field}: must have shape ({length},) for {num_stages} stages,"
                     f" got {values.shape}"
                 )
-            bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
-            if bad.size:
-                raise ValueError(
-                    f"{field}[{bad[0]}] = {values[bad[0]]}: must be finite and not negative"
-                )
+            require(field, values, FINITE.holds(values), FINITE.wording)
             object.__setattr__(self, field, values)
 
     @property
@@ -100,8 +96,7 @@ class TaskProfile:
         Raises:
           ValueError: `flops_per_cycle` is not a finite number greater than 0.
         """
-        if not 0 < flops_per_cycle < math.inf:
-            raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
+        check_positive("flops_per_cycle", flops_per_cycle)
         return ChainProblem(
             cycles=self.flops / flops_per_cycle,
             data=self.data,
@@ -162,8 +157,7 @@ def abstract_network(build: Callable[..., StageChain]) -> StageChain:
     Returns:
       The network with `jax.ShapeDtypeStruct` parameters.
     """
-    chain: StageChain = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
-    return chain
+    return nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
 
 
 def _count(stage: nnx.Module, inputs: Any) -> tuple[float, Any]:

@@ -15,6 +15,7 @@ from offload_jax.workloads.networks.layers import (
     GlobalAveragePool,
     MaxPool,
     StageChain,
+    in_turn,
     scaled,
 )
 
@@ -45,10 +46,8 @@ class ResidualBlock(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[B, H, W, in_features]` to `[B, H / stride, W / stride, out_features]`."""
-        y = x
-        for layer in self.layers:
-            y = layer(y)
-        return nnx.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return nnx.relu(in_turn(self.layers, x) + shortcut)
 
 
 def basic_block(
