@@ -202,19 +202,13 @@ class SideConstraints:
         return found
 
     def _check(self, num_subtasks: int, num_places: int) -> None:
-        named = {
-            "max_subtasks": self.max_subtasks,
-            "max_cycles": self.max_cycles,
-            "forbidden": [k for places in self.forbidden.values() for k in places],
-        }
-        for name, places in named.items():
-            for place in places:
-                if place not in range(num_places):
-                    raise ValueError(
-                        f"{name}: unknown place {place!r}, places are 0..{num_places - 1}"
-                    )
-        for t in self.forbidden:
-            if t not in range(num_subtasks):
-                raise ValueError(
-                    f"forbidden: unknown subtask {t!r}, subtasks are 0..{num_subtasks - 1}"
-                )
+        forbidden = [k for places in self.forbidden.values() for k in places]
+        for name, kind, number, keys in (
+            ("max_subtasks", "place", num_places, self.max_subtasks),
+            ("max_cycles", "place", num_places, self.max_cycles),
+            ("forbidden", "place", num_places, forbidden),
+            ("forbidden", "subtask", num_subtasks, self.forbidden),
+        ):
+            for key in keys:
+                if key not in range(number):
+                    raise ValueError(f"{name}: unknown {kind} {key!r}, {kind}s are 0..{number - 1}")

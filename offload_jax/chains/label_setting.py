@@ -152,20 +152,15 @@ def minimize(
     second = host_terms(source if other is None else other, energy_of(objective.power), own)
     fronts = [front(first.rows(i), second.rows(i)) for i in range(math.prod(own))]
     which = np.broadcast_to(np.arange(len(fronts)).reshape(own), batch).ravel()
+    weights = [
+        np.asarray(weight, np.float64)
+        for weight in (objective.latency_weight, objective.energy_weight)
+    ]
     for i, number in enumerate(which):
         points = fronts[number]
         fits = np.flatnonzero((points.first <= limit[0][i]) & (points.second <= limit[1][i]))
         if len(fits):
-            scores = _weigh(objective, points.first[fits], points.second[fits])
+            scores = weights[0] * points.first[fits] + weights[1] * points.second[fits]
             best = int(np.argmin(scores))
             decision[i], cost[i] = points.decision[fits[best]], scores[best]
     return decision.reshape(*batch, source.num_subtasks), cost.reshape(batch)
-
-
-def _weigh(objective: Objective, seconds: np.ndarray, joules: np.ndarray) -> np.ndarray:
-    """The objective from finite seconds and joules."""
-    latency_weight, energy_weight = (
-        np.asarray(weight, np.float64)
-        for weight in (objective.latency_weight, objective.energy_weight)
-    )
-    return latency_weight * seconds + energy_weight * joules

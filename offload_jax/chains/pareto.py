@@ -126,60 +126,34 @@ def pareto_fronts(problem: ChainProblem, power: PowerModel | None = None) -> Par
     exhaustive.check_size(num_subtasks, num_places)
     terms = [host_terms(problem, quantity, batch) for quantity in (LATENCY, energy_of(power))]
     size = math.prod(batch)
-    chunk = max(1, exhaustive.CHUNK_SCORES // num_places**num_subtasks)
-    parts = []
-    for start in range(0, size, chunk):
+    num_decisions = num_places**num_subtasks
+    chunk = max(1, exhaustive.CHUNK_SCORES // num_decisions)
+    found = []
+    for start in range(0, max(1, size), chunk):
         cut = [t.rows(slice(start, start + chunk)) for t in terms]
-        scores = [exhaustive.score_all(t, library=np) for t in cut]
-        parts.append(_sorted_fronts(*(s.reshape(-1, s.shape[-1]).T for s in scores)))
-    longest = max((part[0].shape[1] for part in parts), default=0)
-    latency, energy = (np.full((size, longest), math.inf) for _ in range(2))
-    number = np.zeros((size, longest), np.int64)
-    for start, part in zip(range(0, size, chunk), parts, strict=True):
-        for padded, values in zip((latency, energy, number), part, strict=True):
-            padded[start : start + chunk, : values.shape[1]] = values
-    valid = latency < math.inf
-    shape = (*batch, longest)
-    return ParetoFronts(
-        latency.reshape(shape),
-        energy.reshape(shape),
-        exhaustive.unravel(number.reshape(shape), num_subtasks, num_places),
-        valid.reshape(shape),
-    )
+        scores = [exhaustive.score_all(t, library=np).reshape(num_decisions, -1).T for t in cut]
+        row, *points = _points(*scores)
+        found.append((start + row, *points))
+    row, column, *values = map(np.concatenate, zip(*found, strict=True))
+    shape = (size, column.max(initial=-1) + 1)
+    tables = [np.full(shape, fill) for fill in (math.inf, math.inf, 0)]
+    for table, value in zip(tables, values, strict=True):
+        table[row, column] = value
+    latency, energy, number = (table.reshape(*batch, shape[1]) for table in tables)
+    decision = exhaustive.unravel(number, num_subtasks, num_places)
+    return ParetoFronts(latency, energy, decision, latency < math.inf)
 
 
-def _sorted_fronts(
-    latency: np.ndarray, energy: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Latency, energy and number of the non-dominated decisions, `[n, M]`, `inf` where padded."""
+def _points(latency: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Row, number in the front, latency, energy and decision of points, from all `[n, 3^A]`."""
     order = np.argsort(latency, axis=-1, kind="stable")
     latency = np.take_along_axis(latency, order, -1)
     energy = np.take_along_axis(energy, order, -1)
     kept = latency < math.inf
     least = np.minimum.accumulate(energy, -1)
     kept[:, 1:] &= energy[:, 1:] < least[:, :-1] * (1 - label_setting.ROUNDING)
-    position = np.cumsum(kept, -1) - 1
-    longest = int(position[:, -1].max()) + 1
-    row, column = np.nonzero(kept)
-    packed = [np.full((len(kept), longest), math.inf) for _ in range(2)]
-    number = np.zeros((len(kept), longest), np.int64)
-    for values, target in zip((latency, energy, order), (*packed, number), strict=True):
-        target[row, position[row, column]] = values[row, column]
-    return _drop_near_equal(packed[0], packed[1], number)
-
-
-def _drop_near_equal(
-    latency: np.ndarray, energy: np.ndarray, number: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Drops a point whose successor is no slower up to rounding and needs less energy."""
-    with np.errstate(invalid="ignore"):
-        apart = latency[:, 1:] > latency[:, :-1] * (1 + label_setting.ROUNDING)
-    kept = latency < math.inf
-    kept[:, :-1] &= apart | ~kept[:, 1:]
-    order = np.argsort(~kept, axis=-1, kind="stable")
-    latency = np.where(kept, latency, math.inf)
-    energy = np.where(kept, energy, math.inf)
-    longest = int(kept.sum(-1).max())
-    return tuple(  # type: ignore[return-value]
-        np.take_along_axis(values, order, -1)[:, :longest] for values in (latency, energy, number)
-    )
+    # Of two points of the same latency up to rounding, the later one needs less energy.
+    following = np.minimum.accumulate(np.where(kept, latency, math.inf)[:, ::-1], -1)[:, ::-1]
+    kept[:, :-1] &= following[:, 1:] > latency[:, :-1] * (1 + label_setting.ROUNDING)
+    number = np.cumsum(kept, -1) - 1
+    return (*np.nonzero(kept)[:1], *(each[kept] for each in (number, latency, energy, order)))

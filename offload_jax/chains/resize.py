@@ -12,6 +12,7 @@ Kept cuts that this decision does not need are those of least data, where other 
 most likely change place.
 """
 
+import dataclasses
 import functools
 import math
 from typing import Any, NamedTuple
@@ -98,10 +99,8 @@ def _insert(problem: ChainProblem, num_subtasks: int) -> Resized:
     def lengthen(value: Array, mode: str) -> Array:
         return jnp.pad(value, [(0, 0)] * (value.ndim - 1) + [(0, extra)], mode=mode)
 
-    longer = ChainProblem(
-        lengthen(cycles, "constant"), lengthen(data, "edge"), *_speeds_and_links(problem)
-    )
-    return Resized(longer, segment)
+    cycles, data = lengthen(cycles, "constant"), lengthen(data, "edge")
+    return Resized(dataclasses.replace(problem, cycles=cycles, data=data), segment)
 
 
 @functools.partial(jax.jit, static_argnames="num_subtasks")
@@ -120,17 +119,8 @@ def _merge(problem: ChainProblem, objective: Objective, *, num_subtasks: int) ->
     # Data enters a merged subtask where its first original subtask starts.
     first = jnp.argmax(member, axis=-1)
     merged_data = jnp.concatenate([jnp.take_along_axis(data, first, -1), data[..., -1:]], -1)
-    merged = ChainProblem(merged_cycles, merged_data, *_speeds_and_links(problem))
+    merged = dataclasses.replace(problem, cycles=merged_cycles, data=merged_data)
     return Resized(merged, segment)
-
-
-def _speeds_and_links(problem: ChainProblem) -> tuple[Any, ...]:
-    return (
-        problem.device_speed,
-        problem.edge_speed,
-        problem.device_edge_bandwidth,
-        problem.edge_cloud_bandwidth,
-    )
 
 
 def _moves_of_cheapest(terms: CostTerms, most: int, batch: tuple[int, ...]) -> Array:
