@@ -74,12 +74,9 @@ class Objective:
 
         What they weigh is then not computed.
         """
-        latency_weight, energy_weight = (
-            0.0 if zero else weight
-            for zero, weight in zip(
-                weightless, (self.latency_weight, self.energy_weight), strict=True
-            )
-        )
+        no_latency, no_energy = weightless
+        latency_weight = 0.0 if no_latency else self.latency_weight
+        energy_weight = 0.0 if no_energy else self.energy_weight
         return Objective(latency_weight, energy_weight, self.power)
 
 

@@ -214,13 +214,11 @@ def check_source(source: GraphProblem | GraphCosts) -> None:
     Raises:
       ValueError: names the field, the rule and the first bad index.
     """
+    check_class("problem", source, GraphProblem, GraphCosts)
     if isinstance(source, GraphCosts):
         validate_costs(source)
-    elif isinstance(source, GraphProblem):
-        validate(source)
     else:
-        kind = type(source).__name__
-        raise ValueError(f"problem: must be a GraphProblem or GraphCosts, got {kind}")
+        validate(source)
 
 
 def validate_costs(costs: GraphCosts) -> None:

@@ -77,9 +77,6 @@ def _radio(place: Array, hops: Any) -> tuple[list[tuple], list[tuple]]:
     last = (place == Place.CLOUD).astype(jnp.int32)
     batch = place.shape[:-1]
 
-    def first_hop(values: Any) -> Array:
-        return values[..., 0]
-
     def last_hop(values: Any, which: Array) -> Array:
         return jnp.where(which == 0, values[..., 0], values[..., 1])
 
@@ -91,8 +88,8 @@ def _radio(place: Array, hops: Any) -> tuple[list[tuple], list[tuple]]:
     from_device, to_device = device[..., :, None], device[..., None, :]
     away = ~(from_device & to_device)
     sending = [
-        flat(first_hop(hops.input_start), first_hop(hops.input_finish), ~device),
-        flat(first_hop(hops.data_start), first_hop(hops.data_finish), from_device & away),
+        flat(hops.input_start[..., 0], hops.input_finish[..., 0], ~device),
+        flat(hops.data_start[..., 0], hops.data_finish[..., 0], from_device & away),
     ]
     origin = last[..., :, None]
     receiving = [

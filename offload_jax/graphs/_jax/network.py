@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from offload_jax.graphs._jax.observation import Observation
 from offload_jax.graphs._jax.task_features import TaskFeatures
+from offload_jax.validation import check_integer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,23 +38,14 @@ class GraphPolicyConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
             least = 0 if field.name == "rounds" else 1
-            if value < least:
-                raise ValueError(f"{field.name} = {value}: must be at least {least}")
+            check_integer(field.name, getattr(self, field.name), least=least)
 
     def build(self, rngs: Any) -> Any:
         """A Flax module that holds fresh parameters; only training needs Flax."""
         from offload_jax.graphs._jax.initial_parameters import GraphModule
 
-        return GraphModule(
-            rngs,
-            hidden=self.hidden,
-            second=self.second,
-            order_hidden=self.order_hidden,
-            rounds=self.rounds,
-            message=self.message,
-        )
+        return GraphModule(rngs, **dataclasses.asdict(self))
 
 
 def _times(kernel: Array, inputs: Array) -> Array:

@@ -8,7 +8,7 @@ as the end of an edge and HTML strings are refused.
 import dataclasses
 import itertools
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from offload_jax.files import parse_number
 from offload_jax.graphs.task_graph import TaskGraph
@@ -71,28 +71,20 @@ def parse(text: str, reference_speed: float, cycles_per_byte: float) -> TaskGrap
                 f" another {key}"
             )
         line.setdefault(ends, edge.line)
-    if not daggen:
-        return TaskGraph.from_edges(
-            [seconds * reference_speed for seconds in work.values()],
-            list(data),
-            list(data.values()),
-            names=list(nodes),
-        )
-    senders, readers = {u for u, _ in data}, {v for _, v in data}
-    return TaskGraph.from_edges(
-        [size * cycles_per_byte for size in work.values()],
-        list(data),
-        list(data.values()),
-        input=[0.0 if name in readers else size for name, size in work.items()],
-        output=[
+    facts: dict[str, Any] = {}
+    if daggen:
+        senders, readers = {u for u, _ in data}, {v for _, v in data}
+        facts["send_once"] = len({(u, size) for (u, _), size in data.items()}) == len(senders)
+        facts["input"] = [0.0 if name in readers else size for name, size in work.items()]
+        facts["output"] = [
             0.0
             if name in senders or "expect_size" not in node.attributes
             else _value(node, "expect_size", f"node {name}")
             for name, node in nodes.items()
-        ],
-        names=list(nodes),
-        send_once=len({(u, size) for (u, _), size in data.items()}) == len(senders),
-    )
+        ]
+    cycles_of_one = cycles_per_byte if daggen else reference_speed
+    cycles = [amount * cycles_of_one for amount in work.values()]
+    return TaskGraph.from_edges(cycles, list(data), list(data.values()), names=list(nodes), **facts)
 
 
 def _value(statement: _Statement, key: str, what: str) -> float:
