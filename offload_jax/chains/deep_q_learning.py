@@ -28,7 +28,7 @@ from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.q_network import QNetworkConfig, action_values
 from offload_jax.learning import deep_q_learning
 from offload_jax.learning.loop import OnEpoch
-from offload_jax.learning.policies import model_data
+from offload_jax.learning.policies import training_data
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
@@ -119,11 +119,7 @@ def train_dqn(
         ChainEnvironment(model, training.reward_floor),
         model=model,
         recipe=training,
-        config={
-            "model": model_data(model),
-            "training": training,
-            "data": {"description": description, "requests": num},
-        },
+        config=training_data(model, training, description, requests=num),
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         on_epoch=on_epoch,

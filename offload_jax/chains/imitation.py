@@ -19,7 +19,7 @@ from offload_jax.chains.problem import ChainProblem
 from offload_jax.learning import imitation, losses
 from offload_jax.learning.distillation import soften
 from offload_jax.learning.loop import OnEpoch
-from offload_jax.learning.policies import model_data
+from offload_jax.learning.policies import training_data
 from offload_jax.network import Place
 from offload_jax.objectives import LATENCY, Objective
 
@@ -172,11 +172,7 @@ def train_imitation(
         ChainImitation(model, dataclasses.replace(training, seed=0), transform),
         model=model,
         recipe=training,
-        config={
-            "model": model_data(model),
-            "training": training,
-            "data": {"description": description, "examples": num},
-        },
+        config=training_data(model, training, description, examples=num),
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         on_epoch=on_epoch,

@@ -152,8 +152,11 @@ def _points(latency: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, ...]:
     kept = latency < math.inf
     least = np.minimum.accumulate(energy, -1)
     kept[:, 1:] &= energy[:, 1:] < least[:, :-1] * (1 - label_setting.ROUNDING)
+    row, column = np.nonzero(kept)
+    points = [each[row, column] for each in (latency, energy, order)]
     # Of two points of the same latency up to rounding, the later one needs less energy.
-    following = np.minimum.accumulate(np.where(kept, latency, math.inf)[:, ::-1], -1)[:, ::-1]
-    kept[:, :-1] &= following[:, 1:] > latency[:, :-1] * (1 + label_setting.ROUNDING)
-    number = np.cumsum(kept, -1) - 1
-    return (*np.nonzero(kept)[:1], *(each[kept] for each in (number, latency, energy, order)))
+    apart = np.roll(points[0], -1) > points[0] * (1 + label_setting.ROUNDING)
+    kept = apart | (np.diff(row, append=len(latency)) > 0)
+    row = row[kept]
+    number = np.arange(len(row)) - np.searchsorted(row, row)
+    return row, number, *(each[kept] for each in points)

@@ -33,7 +33,7 @@ from offload_jax.graphs.problem import GraphProblem
 from offload_jax.learning import imitation
 from offload_jax.learning.distillation import soften
 from offload_jax.learning.loop import OnEpoch
-from offload_jax.learning.policies import model_data
+from offload_jax.learning.policies import training_data
 
 _NEVER = -1e9
 
@@ -190,16 +190,10 @@ def sample(
     shape = (costs.num_tasks, costs.num_places + 1, num, rows)
     noise = draw(key, shape, shared=shared_noise, order=1.0)
     noise = noise.at[:, :, 0].set(0.0).reshape(*shape[:2], -1)
-    return sample_schedule(
-        platform,
-        num * rows,
-        repeated(costs, num, 0),
-        params,
-        repeated(features, num, -1),
-        repeated(embedding, num, -1),
-        repeated(priorities(params, embedding), num, -1),
-        noise,
-    )
+    read = features, embedding, priorities(params, embedding)
+    features, embedding, priority = repeated(read, num, -1)
+    costs, rows = repeated(costs, num, 0), num * rows
+    return sample_schedule(platform, rows, costs, params, features, embedding, priority, noise)
 
 
 def best_and_worst(makespan: Array, contrast: int) -> tuple[Array, Array]:
@@ -318,11 +312,7 @@ def train_graph_policy(
         GraphImitation(platform, dataclasses.replace(training, seed=0), teacher),
         model=model,
         recipe=training,
-        config={
-            "model": model_data(model),
-            "training": training,
-            "data": {"description": description, "examples": len(examples.costs.seconds)},
-        },
+        config=training_data(model, training, description, examples=len(examples.costs.seconds)),
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         on_epoch=on_epoch,

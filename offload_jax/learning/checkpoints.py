@@ -17,7 +17,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 
@@ -32,8 +32,6 @@ with needs("learn"):
 _PREFIX, _DIGITS = "epoch", 8
 _FORMAT = "offload_jax checkpoint 1"
 _KEPT = 2
-
-Result = TypeVar("Result")
 
 
 class CheckpointError(ValueError):
@@ -56,9 +54,10 @@ class TrainingFolder:
           CheckpointError: the checkpoint is damaged, or was made with another configuration (the
             fields that differ are named).
         """
-        if not _epochs(self._path):
+        folders = _epochs(self._path)
+        if not folders:
             return state, 0
-        folder, content = _newest_content(self._path)
+        folder, content = folders[-1], _content(folders[-1])
         changed = [
             f"{name} was {stored!r}, now {asked!r}"
             for name, stored, asked in configs.differences(content["config"], self._config)
@@ -157,15 +156,22 @@ def load(path: Path | str, like: Callable[[dict[str, Any]], Any]) -> tuple[dict[
       CheckpointError: there is none, or it is damaged or of another architecture than it says.
     """
 
-    def read(folder: Path, content: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"{path}: there is no such checkpoint folder")
+    while True:
+        folders = _epochs(path)
+        if not folders:
+            raise CheckpointError(
+                f"{path}: holds no complete checkpoint ({_PREFIX}_* folder); training has not"
+                " written one yet, or this is something else"
+            )
         try:
-            abstract = like(content["config"])
-        except ValueError as error:
-            raise CheckpointError(f"{folder}: {error}") from error
-        params = _restore(folder, "params", abstract, content["params_digest"])
-        return content["config"], params
-
-    return _read_newest(Path(path), read)
+            return _read(folders[-1], like)
+        except CheckpointError:
+            # Only what is no longer the newest is ever removed; then there is another one.
+            if _epochs(path)[-1:] == folders[-1:]:
+                raise
 
 
 def _this_process() -> ocp.options.MultiprocessingOptions:
@@ -197,27 +203,13 @@ def _check_ours(path: Path) -> None:
         )
 
 
-def _read_newest(path: Path, read: Callable[[Path, dict[str, Any]], Result]) -> Result:
-    """Reads the newest checkpoint, or its successor if it is replaced meanwhile."""
-    if not path.exists():
-        raise CheckpointError(f"{path}: there is no such checkpoint folder")
-    while True:
-        folders = _epochs(path)
-        if not folders:
-            raise CheckpointError(
-                f"{path}: holds no complete checkpoint ({_PREFIX}_* folder); training has not"
-                " written one yet, or this is something else"
-            )
-        try:
-            return read(folders[-1], _content(folders[-1]))
-        except CheckpointError:
-            # Only what is no longer the newest is ever removed.
-            if _epochs(path)[-1:] == folders[-1:]:
-                raise
-
-
-def _newest_content(path: Path) -> tuple[Path, dict[str, Any]]:
-    return _read_newest(path, lambda folder, content: (folder, content))
+def _read(folder: Path, like: Callable[[dict[str, Any]], Any]) -> tuple[dict[str, Any], Any]:
+    content = _content(folder)
+    try:
+        abstract = like(content["config"])
+    except ValueError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
+    return content["config"], _restore(folder, "params", abstract, content["params_digest"])
 
 
 def _content(folder: Path) -> dict[str, Any]:

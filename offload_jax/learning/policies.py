@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,6 +21,12 @@ _CONFIG, _SEPARATOR = "config", "/"
 def model_data(model: Any) -> dict[str, Any]:
     """What a checkpoint stores as "model": which kind of network it is, and its fields."""
     return {"network": model.network, **configs.as_data(model)}
+
+
+def training_data(model: Any, training: Any, description: str, **data: Any) -> dict[str, Any]:
+    """What a checkpoint says of a training and of the data that it learns from."""
+    about = {"description": description, **data}
+    return {"model": model_data(model), "training": training, "data": about}
 
 
 def load(path: Path, *kinds: Any) -> tuple[Any, Parameters]:
@@ -65,7 +72,10 @@ def write(path: Path, policy: Any) -> None:
     readable = configs.as_data(_rebuilt(config, type(policy.config)))
     for name, asked, there in configs.differences(config, readable):
         raise ValueError(f"{name}: only {there} can be packaged, got {asked}")
-    arrays = {name: value.astype(np.float16) for name, value in _flatten(policy.params)}
+    arrays: dict[str, Any] = {}
+    for path_to, value in jax.tree.leaves_with_path(policy.params):
+        name = jax.tree_util.keystr(path_to, simple=True, separator=_SEPARATOR)
+        arrays[name] = np.asarray(value, np.float16)
     np.savez_compressed(path, **arrays, config=json.dumps(config))
 
 
@@ -90,11 +100,3 @@ def _rebuilt(fields: dict[str, Any], kind: Any) -> Any:
     lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
     plain = {name: value for name, value in fields.items() if not isinstance(value, dict)}
     return kind(**plain | lists)
-
-
-def _flatten(params: Parameters, prefix: str = "") -> Any:
-    for name, value in params.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}{_SEPARATOR}")
-        else:
-            yield prefix + name, np.asarray(value)
