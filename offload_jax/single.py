@@ -9,7 +9,6 @@ them compiles nothing. They may be called from several threads at once.
     decide([8e8, 4e8], [2e6, 4e6, 1e5], 5e8, 3e9, 1.5e6, 2e6)  # array([...], dtype=int8)
 """
 
-import dataclasses
 import math
 import typing
 from collections.abc import Callable
@@ -277,12 +276,11 @@ def _raise(*fields: Any, num_subtasks: int = 0, longest: int | None = None) -> N
     if isinstance(fields[0], ChainProblem):
         raise ValueError("cycles: takes the six fields of a ChainProblem, got the problem itself")
     problem = ChainProblem(*fields)
-    for field in dataclasses.fields(problem):
-        value = getattr(problem, field.name)
-        wanted = 1 if field.name in ("cycles", "data") else 0
+    for name, wanted in problem.own_axes.items():
+        value = getattr(problem, name)
         if hasattr(value, "shape") and len(value.shape) > wanted:
             raise ValueError(
-                f"{field.name}: one request at a time has no batch dimensions, got shape"
+                f"{name}: one request at a time has no batch dimensions, got shape"
                 f" {value.shape}; solve takes batches"
             )
     validate(problem)

@@ -90,10 +90,10 @@ Layers = list[tuple[np.ndarray, np.ndarray]]
 
 
 def layers(config: Any, params: Any) -> Layers:
-    """The weights of an imitation network, float32.
+    """The weights of a learned policy's networks, float32.
 
     Args:
-      config: that `check_supported` takes.
+      config: of the policy.
       params: its parameters.
 
     Returns:
@@ -103,13 +103,14 @@ def layers(config: Any, params: Any) -> Layers:
     Raises:
       ValueError: configuration and parameters do not fit.
     """
-    separate = config.sharing == "separate"
+    separate = getattr(config, "sharing", "shared") == "separate"
     stored = params["networks" if separate else "trunk"]
     found: Layers = []
     for i in range(len(config.hidden) + 1):
         kernel, bias = (np.asarray(stored[f"layer_{i}"][n], np.float32) for n in ("kernel", "bias"))
         found.append((kernel, bias) if separate else (kernel[None], bias[None]))
-    expected = config.num_subtasks * len(Place)
+    actions = getattr(config, "num_actions", 0)
+    expected = actions + 1 if actions else config.num_subtasks * len(Place)
     if found[-1][1].size != expected:
         raise ValueError(f"policy: the network does not have {expected} outputs")
     return found

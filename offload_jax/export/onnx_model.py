@@ -111,16 +111,10 @@ def _decision(nodes: _Nodes, config: Any, params: Any) -> None:
 
 def _perceptrons(nodes: _Nodes, config: Any, params: Any, features: str) -> str:
     """`[batch, networks, outputs]`."""
-    separate = getattr(config, "sharing", "shared") == "separate"
-    stored = params["networks" if separate else "trunk"]
     hidden = nodes.add("Unsqueeze", features, [0])
-    last = len(config.hidden)
-    for i in range(last + 1):
-        kernel, bias = (np.asarray(stored[f"layer_{i}"][name]) for name in ("kernel", "bias"))
-        if not separate:
-            kernel, bias = kernel[None], bias[None]
+    for i, (kernel, bias) in enumerate(lowering.layers(config, params)):
         output = nodes.add("Add", nodes.add("MatMul", hidden, kernel), bias[:, None])
-        if i < last:
+        if i < len(config.hidden):
             if getattr(config, "activation", "relu") == "gelu":
                 output = nodes.add("Gelu", output, approximate="tanh")
             else:

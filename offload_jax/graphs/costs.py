@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from offload_jax.batching import Batched
+from offload_jax.batching import Batched, lift
 from offload_jax.graphs.problem import (
     GraphProblem,
     as_bool_array,
@@ -173,10 +173,7 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
     rank = len(problem.batch_shape) + 1
 
     def seconds(speed: Any) -> Any:
-        speed = array(speed)[..., None]
-        # Leading axes for broadcasting, which JAX can be told to refuse to add by itself.
-        lifted = [v.reshape((1,) * (rank - v.ndim) + v.shape) for v in (cycles, speed)]
-        return lifted[0] / lifted[1]
+        return lift(cycles, rank) / lift(array(speed)[..., None], rank)
 
     device, edge = seconds(problem.device_speed), seconds(problem.edge_speed)
     places = library.broadcast_arrays(device, edge, library.zeros((1,) * rank, device.dtype))

@@ -122,9 +122,8 @@ class GraphProblem(Batched):
 
 def as_bool_array(name: str, value: Any) -> Any:
     """Converts lists of booleans, or of 0 and 1; leaves JAX arrays and pytree sentinels alone."""
-    if isinstance(value, jax.Array) or not (
-        isinstance(value, (bool, int, list, tuple, np.ndarray)) or hasattr(value, "__array__")
-    ):
+    convertible = isinstance(value, (bool, int, list, tuple)) or hasattr(value, "__array__")
+    if isinstance(value, jax.Array) or not convertible:
         return value
     array = as_array(name, value)
     if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():

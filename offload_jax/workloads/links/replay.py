@@ -237,9 +237,8 @@ def clairvoyant(
             times = np.stack(
                 [_travel(clock, done[j], j, k, data[t], wide[t]) for j in range(len(done))]
             )
-            best = np.argmin(times, axis=0)
             arrivals.append(np.min(times, axis=0) + (running[t][k] if t < num_subtasks else 0.0))
-            came.append(best)
+            came.append(np.argmin(times, axis=0))
         sources.append(np.stack(came))
         done = arrivals
     decision = np.zeros((len(start), num_subtasks), np.int8)
