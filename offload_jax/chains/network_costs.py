@@ -103,14 +103,8 @@ def network_costs(
     _take_fastest_routes(time, spent, library)
 
     def cost(seconds: Any, joules: Any) -> Any:
-        total = 0.0
-        for weight, value in (
-            (objective.latency_weight, seconds),
-            (objective.energy_weight, joules),
-        ):
-            if not is_zero(weight):
-                total = total + weight * value
-        return total
+        parts = (objective.latency_weight, seconds), (objective.energy_weight, joules)
+        return sum(weight * value for weight, value in parts if not is_zero(weight))
 
     return ChainCosts(
         _stack([cost(s, j) for s, j in zip(seconds, joules, strict=True)], library),

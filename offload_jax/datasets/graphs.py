@@ -109,13 +109,11 @@ class DatasetConfig(Config):
         return super().to_columns(problem, solution) | {"status": self._status(solution)}
 
     def _status(self, solution: GraphSolution) -> np.ndarray:
-        shape = np.shape(solution.cost)
         if self.method != "cpsat":
-            return np.zeros(shape, np.int8)
+            return np.zeros(np.shape(solution.cost), np.int8)
         from offload_jax.cpsat import statuses
 
-        said = statuses(solution)
-        return np.array([STATUSES.index(status) for status in said.ravel()], np.int8).reshape(shape)
+        return np.vectorize(STATUSES.index, otypes=[np.int8])(statuses(solution))
 
     def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[GraphProblem, GraphSolution]:
         """The inverse of `to_columns`, without the status, which `optimal` and `cost` imply."""

@@ -1,8 +1,7 @@
 """Loops for one request at a time, compiled by numba; `offload_jax.single` is the way in.
 
 Signatures are explicit: everything is compiled when this module is imported, nothing during a
-request. Bad values are found here, on the way, and answered with an empty decision. numba cannot
-compile a function that is wrapped for run-time checks of its annotations, hence `no_type_check`.
+request. Bad values are found here, on the way, and answered with an empty decision.
 """
 
 import math

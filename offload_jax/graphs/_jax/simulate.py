@@ -117,8 +117,7 @@ def _transfers(log: Log, order: Array) -> Transfers:
     def pairs(values: Array) -> Array:
         """`[N, N, H, rows]`, reader first, to `[rows, N, N, H]`, writer first."""
         outer = by_task(values, order)
-        inner = by_task(jnp.moveaxis(outer, 0, -1).swapaxes(0, 1), order)
-        return inner
+        return by_task(jnp.moveaxis(outer, 0, -1).swapaxes(0, 1), order)
 
     return Transfers(
         by_task(log.input.start, order),
