@@ -155,7 +155,7 @@ def rules() -> Mapping[str, Contender]:
     policies = oj.graphs.policies
     found = {name: in_a_batch(getattr(policies, name)) for name in (*PLACES, "random", "greedy")}
     single = {name: one_at_a_time(oj.single.graph(method=name)) for name in LIST_SCHEDULING}
-    return found | single
+    return found | single | {"cut": as_it_is(policies.cut)}
 
 
 def perturbed(num: int) -> Contender:

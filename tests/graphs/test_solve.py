@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
+from offload_jax import workloads
 from tests import oracle
 from tests.graphs import cases
 
@@ -217,6 +218,19 @@ def test_auto_is_never_worse_than_a_rule(
     assert (np.asarray(found.cost) <= np.array(known)).all()
     makespan = oj.graphs.simulate(costs, found.place, found.order).makespan
     np.testing.assert_array_equal(found.cost, makespan)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "alexnet"])
+def test_auto_splits_a_real_network_where_that_pays(name: str) -> None:
+    """Never worse than a single place, the cut or greedy, on four links."""
+    graph = workloads.profile_graph(getattr(workloads, name), max_tasks=20)
+    bandwidths = np.array([2.5e5, 1e6, 2e6, 1e7])
+    problem = graph.to_problem(1e9, 1e10, bandwidths, bandwidths / 2)
+    policies, cost = oj.graphs.policies, np.asarray(oj.graphs.solve(problem).cost)
+    single = [policies.local(problem), policies.edge(problem), policies.cloud(problem)]
+    for decision in (*single, policies.cut(problem), policies.greedy(problem)):
+        known = np.asarray(oj.graphs.simulate(problem, *decision).makespan)
+        assert (cost <= known * (1 + 1e-6)).all()
 
 
 def test_loads_are_weighed_where_there_is_time() -> None:
