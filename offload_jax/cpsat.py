@@ -29,12 +29,17 @@ def statuses(solution: Any) -> np.ndarray:
 
 
 def run_model(
-    model: cp_model.CpModel, *, deadline: float, **parameters: Any
+    model: cp_model.CpModel,
+    callback: cp_model.CpSolverSolutionCallback | None = None,
+    *,
+    deadline: float,
+    **parameters: Any,
 ) -> tuple[cp_model.CpSolver, str]:
     """Solves a model until a proof or the deadline, on one thread, the same way every time.
 
     Args:
       model: with integer coefficients.
+      callback: called with every better solution.
       deadline: of `time.monotonic`, `inf` if none; it may have passed.
       **parameters: further `SatParameters`.
 
@@ -54,7 +59,7 @@ def run_model(
     }
     for name, value in parameters.items():
         setattr(solver.parameters, name, value)
-    status = solver.status_name(solver.solve(model))
+    status = solver.status_name(solver.solve(model, callback))
     return solver, status if status in _STATUSES else "UNKNOWN"
 
 

@@ -12,12 +12,13 @@ import offload_jax as oj
 from experiments.graphs import test_sets
 from experiments.reporting import own_policies as own
 from experiments.reporting.stage import Settings
+from offload_jax.graphs._flow.row import find_row
 from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 from offload_jax.graphs._numba.search import search_request
 from offload_jax.graphs.decision import check_decision
 from offload_jax.graphs.problem import AXES
-from offload_jax.graphs.request import Request, unpack_rows
+from offload_jax.graphs.request import unpack_rows
 
 Problem = oj.graphs.GraphProblem
 
@@ -97,12 +98,11 @@ def one_at_a_time(decided: oj.single.DecideGraph) -> Contender:
 def search(num_simulations: int) -> Contender:
     """Annealing, one graph after the other on one core."""
 
-    def decided(request: Request, num_simulations: int = num_simulations) -> Any:
-        return search_request(request, num_simulations=num_simulations, time_limit=None, seed=0)
-
     def decide(problem: Problem) -> Outcome:
-        requests = list(unpack_rows(oj.graphs.graph_costs(problem, library=np)))
-        decided(requests[0], num_simulations=100)
+        costs = oj.graphs.graph_costs(problem, library=np)
+        row, requests = find_row(costs.routes), list(unpack_rows(costs))
+        decided = functools.partial(search_request, row=row, num_simulations=num_simulations)
+        search_request(requests[0], row, num_simulations=100)
         return _one_by_one(decided, requests, problem)
 
     return decide
@@ -155,7 +155,7 @@ def rules() -> Mapping[str, Contender]:
     policies = oj.graphs.policies
     found = {name: in_a_batch(getattr(policies, name)) for name in (*PLACES, "random", "greedy")}
     single = {name: one_at_a_time(oj.single.graph(method=name)) for name in LIST_SCHEDULING}
-    return found | single
+    return found | single | {"cut": as_it_is(policies.cut)}
 
 
 def perturbed(num: int) -> Contender:

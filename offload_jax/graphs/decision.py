@@ -1,5 +1,6 @@
 """Decisions about task graphs, the schedules they give, and what solvers return."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -23,6 +24,10 @@ class Decision(NamedTuple):
 
     def __repr__(self) -> str:
         return summarize(self)
+
+
+OnSolution = Callable[[float, float, Decision], object]
+"""What is called with cost, lower bound and decision when a better one is found."""
 
 
 class Transfers(NamedTuple):
@@ -92,13 +97,17 @@ class GraphSolution(NamedTuple):
         return summarize(self)
 
 
+Decided = Decision | Schedule | GraphSolution
+"""What has place and order."""
+
+
 def decision_of(name: str, value: object) -> Decision:
     """Place and order of a decision, or of a schedule or solution, which have both.
 
     Raises:
       ValueError: it is nothing of the kind; says so of `name`.
     """
-    if not isinstance(value, (Decision, Schedule, GraphSolution)):
+    if not isinstance(value, Decided):
         kind = type(value).__name__
         raise ValueError(f"{name}: must be a Decision, Schedule or GraphSolution, got {kind}")
     return Decision(value.place, value.order)

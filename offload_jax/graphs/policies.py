@@ -145,7 +145,7 @@ def peft(problem: Request) -> Decision:
 
 
 def search(problem: Request, *, time_limit: float | None = None) -> Decision:
-    """Annealing from perturbed greedy decisions; see `solve`."""
+    """Annealing from the best of many first decisions; see `solve`."""
     return _solved(problem, "search", time_limit)
 
 

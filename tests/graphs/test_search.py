@@ -1,5 +1,6 @@
 """Search: valid, reproducible, never worse than the rules, and as good as can be on tiny graphs."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import offload_jax as oj
 from offload_jax.graphs._numba import annealing
+from offload_jax.graphs._numba import search as search_module
 from offload_jax.graphs._numba.search import search
 from tests import oracle
 from tests.graphs import cases
@@ -42,6 +44,52 @@ def test_never_worse_than_a_rule(requests: list[cases.Request]) -> None:
         assert (np.asarray(solution.cost) <= np.asarray(single) * (1 + 1e-6)).all()
 
 
+@pytest.mark.parametrize("layout", cases.LAYOUTS.values(), ids=cases.LAYOUTS.keys())
+def test_never_worse_than_what_it_begins_with(layout: cases.Layout) -> None:
+    """With dead links, forbidden places and ties, and hardly any simulations or time."""
+    rng = np.random.default_rng(33)
+    graphs = [cases.random_graph(rng, layout, cases.NUM_TASKS) for _ in range(cases.BATCH)]
+    costs = cases.as_costs(graphs)
+    given = [[cases.random_decision(rng, graph) for graph in graphs] for _ in range(3)]
+    start = [oj.graphs.Decision(*map(np.array, zip(*one, strict=True))) for one in given]
+    known = [
+        [oracle.simulate_graph(g, *d).makespan for g, d in zip(graphs, one, strict=True)]
+        for one in given
+    ]
+    order = oj.graphs.solve(costs, method="greedy").order
+    for place in range(len(layout.servers)):
+        known.append(oj.graphs.simulate(costs, np.full(order.shape, place), order).makespan)
+    rules = ["greedy", "heft"]
+    rules += ["cut"] if layout.routes in (cases.PAPER.routes, ((((),),))) else []
+    rough = [oj.graphs.solve(costs, method=rule).cost for rule in rules]
+    for budget in ({"num_simulations": 1}, {"num_simulations": 40}, {"time_limit": 1e-9}):
+        found = search(costs, start=start, **budget)
+        decisions = zip(graphs, found.place.tolist(), found.order.tolist(), strict=True)
+        cost = np.array([oracle.simulate_graph(*one).makespan for one in decisions])
+        assert (cost <= known).all()
+        if "time_limit" not in budget:
+            assert (cost <= np.array(rough) * (1 + 1e-6)).all()
+
+
+def test_a_run_of_tasks_moves_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain whose ends are cheap to part at one edge: a task that moves alone pays two others."""
+    monkeypatch.setattr(search_module, "_better_starts", lambda *arguments: iter(()))
+    num, first = 16, 7
+    data = [8e6] * (num - 1)
+    data[first - 1] = 1e4
+    edges = {(v, v + 1): data[v] for v in range(num - 1)}
+    inputs, outputs = [4e6] + [0.0] * (num - 1), [0.0] * (num - 1) + [1e3]
+    request = cases.Request([4e8] * num, edges, inputs, outputs, 1e9, 4e9, 1e6, 1e6)
+    graph = oracle.three_places(*request)
+    splits = itertools.combinations_with_replacement(range(num + 1), 2)
+    parts = [[0] * i + [1] * (j - i) + [2] * (num - j) for i, j in splits]
+    best = min(oracle.serial_latency(graph, place) for place in parts)
+    single = min(oracle.serial_latency(graph, [k] * num) for k in range(3))
+    assert best < 0.8 * single
+    found = oj.graphs.solve(cases.as_problem(request), method="search")
+    assert float(found.cost) == pytest.approx(best, rel=1e-5)
+
+
 def test_the_same_seed_finds_the_same(requests: list[cases.Request]) -> None:
     costs = oj.graphs.graph_costs(cases.as_problem(requests))
     first, again, other = (search(costs, num_simulations=500, seed=s) for s in (1, 1, 2))
@@ -57,7 +105,7 @@ def test_the_same_seed_finds_the_same(requests: list[cases.Request]) -> None:
 
 
 def test_more_simulations_find_more(requests: list[cases.Request]) -> None:
-    """Every budget is at least as good as the first simulation, and better on average than less."""
+    """Every budget is at least as good as the first decisions, and better on average than less."""
     problem = cases.as_problem(requests)
     costs = oj.graphs.graph_costs(problem)
     found = [
@@ -65,7 +113,7 @@ def test_more_simulations_find_more(requests: list[cases.Request]) -> None:
         for number in (1, 64, 1000, 20000)
     ]
     greedy = np.asarray(oj.graphs.solve(problem, method="greedy").cost)
-    np.testing.assert_allclose(found[0], greedy, rtol=1e-5)
+    assert (found[0] <= greedy * (1 + 1e-6)).all()
     for longer in found[1:]:
         assert (longer <= found[0] * (1 + 1e-9)).all()
     means = [np.mean(f / found[-1]) for f in found]

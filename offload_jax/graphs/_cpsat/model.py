@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,9 @@ class IntegerSolution(NamedTuple):
     start: dict[Key, int]
     lower_bound: float
     status: str
+
+
+OnSolution = Callable[[IntegerSolution], object]
 
 
 class IntegerModel:
@@ -63,13 +66,18 @@ class IntegerModel:
         self.model.minimize(self.makespan)
         return True
 
-    def solve(self) -> IntegerSolution:
-        """Runs CP-SAT until the deadline, which may have passed already."""
+    def solve(self, on_solution: OnSolution | None = None) -> IntegerSolution:
+        """Runs CP-SAT until the deadline, which may have passed already.
+
+        Args:
+          on_solution: called with every better solution; CP-SAT stops where it returns True.
+        """
         if not self.complete:
             status = "INFEASIBLE" if self.lower > self.horizon else "UNKNOWN"
             return IntegerSolution(None, {}, self.lower, status)
         solver, status = run_model(
             self.model,
+            _Teller(self, on_solution) if on_solution else None,
             deadline=self.deadline,
             # A Boolean for the order of every pair on a serial resource. Without them conflicts are
             # learned on bounds of times, of which there are 2^40, and hardly any is reused.
@@ -85,6 +93,10 @@ class IntegerModel:
         lower = max(self.lower, solver.best_objective_bound)
         if status == "UNKNOWN":
             return IntegerSolution(None, {}, lower, status)
+        return self.read(solver, lower, status)
+
+    def read(self, solver: Any, lower: float, status: str) -> IntegerSolution:
+        """What a solver, or a callback, has found."""
         place = [
             next(k for k, literal in places.items() if solver.boolean_value(literal))
             for places in self.at
@@ -368,3 +380,16 @@ class _Target(NamedTuple):
     at: Mapping[int, Any]
     waiting: Sequence[tuple[Any, Mapping[int, Any]]]
     tail: Mapping[int, float]
+
+
+class _Teller(cp_model.CpSolverSolutionCallback):
+    """Hands every better solution on."""
+
+    def __init__(self, model: IntegerModel, on_solution: OnSolution) -> None:
+        super().__init__()
+        self.model, self.on_solution = model, on_solution
+
+    def on_solution_callback(self) -> None:
+        found = self.model.read(self, self.best_objective_bound, "FEASIBLE")
+        if self.on_solution(found):
+            self.stop_search()

@@ -34,7 +34,7 @@ import jax
 import numpy as np
 
 from offload_jax.cpsat import RELATIVE_ERROR, run_all
-from offload_jax.graphs._cpsat.model import IntegerModel
+from offload_jax.graphs._cpsat.model import IntegerModel, IntegerSolution
 from offload_jax.graphs._cpsat.operations import (
     Key,
     Operation,
@@ -49,7 +49,7 @@ from offload_jax.graphs._cpsat.operations import (
     timed_requests,
 )
 from offload_jax.graphs.costs import GraphCosts
-from offload_jax.graphs.decision import Decision, GraphSolution
+from offload_jax.graphs.decision import Decision, GraphSolution, OnSolution
 
 # Requests below which starting processes costs more than it saves.
 _MIN_PARALLEL = 8
@@ -61,6 +61,7 @@ def solve_batch(
     *,
     time_limit: float | None = None,
     progress: bool | None = None,
+    on_solution: OnSolution | None = None,
 ) -> GraphSolution:
     """Solves a batch of requests, over processes if there are many, or over a cluster: `run_all`.
 
@@ -71,6 +72,7 @@ def solve_batch(
       time_limit: seconds for each request, models and scalings included; what is being done when
         they are over, such as carrying a plan out, is still done.
       progress: False is no progress bar, True is one, None is one on a terminal.
+      on_solution: of one request; see `graphs.solve`.
 
     Returns:
       NumPy arrays with the batch shape, float64 costs, and the schedules. The cost is never above
@@ -83,7 +85,10 @@ def solve_batch(
     if start is not None:
         flat = (np.reshape(part, (-1, costs.num_tasks)).tolist() for part in start)
         known = zip(*flat, strict=True)
-    calls = (functools.partial(_solve, *row, time_limit) for row in zip(rows, known, strict=True))
+    calls = (
+        functools.partial(_solve, *row, time_limit, on_solution)
+        for row in zip(rows, known, strict=True)
+    )
     solutions = run_all(calls, len(rows), min_parallel=_MIN_PARALLEL, progress=progress)
     batch = costs.batch_shape
     if not rows:
@@ -93,7 +98,10 @@ def solve_batch(
 
 
 def _solve(
-    request: TimedRequest, start: tuple[list[int], list[int]] | None, time_limit: float | None
+    request: TimedRequest,
+    start: tuple[list[int], list[int]] | None,
+    time_limit: float | None,
+    on_solution: OnSolution | None = None,
 ) -> GraphSolution:
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     num_tasks, num_places = request.seconds.shape
@@ -102,7 +110,28 @@ def _solve(
         starts.insert(0, start)
     plans = (_plan(request, place, operations(request, place, order)) for place, order in starts)
     best = min(plans, key=_makespan)
-    lower = 0.0
+    lower, stopped = 0.0, False
+
+    def tell(plan: Plan) -> bool:
+        """Calls `on_solution`; whether to stop."""
+        schedule, cost = schedule_of(request, plan), _makespan(plan)
+        decision = Decision(schedule.place, schedule.order)
+        return bool(on_solution and on_solution(cost, min(lower, cost), decision))
+
+    def better(scaled: TimedRequest, unit: float, found: IntegerSolution) -> bool:
+        """Keeps what CP-SAT has found if it is better; whether to stop."""
+        nonlocal best, lower, stopped
+        lower = max(lower, found.lower_bound * unit)
+        if found.place is not None:
+            sequence = _in_sequence(request, scaled, found.place, found.start)
+            plan = _plan(request, found.place, sequence)
+            if _makespan(plan) < _makespan(best):
+                best = plan
+                stopped = tell(best)
+        return stopped
+
+    if tell(best):
+        return _solution(request, best, lower, False)
     while True:
         bound = best.times.makespan
         if bound == 0:
@@ -113,17 +142,20 @@ def _solve(
         model = IntegerModel(scaled, int(horizon), deadline)
         if times is not None:
             model.add_hint(best.place, times)
-        found = model.solve()
-        lower = max(lower, found.lower_bound * unit)
-        if found.place is not None:
-            sequence = _in_sequence(request, scaled, found.place, found.start)
-            best = min(best, _plan(request, found.place, sequence), key=_makespan)
+        keep = functools.partial(better, scaled, unit)
+        found = model.solve(keep if on_solution else None)
+        keep(found)
         cost = best.times.makespan
         if cost == math.inf:
             impossible = found.status == "INFEASIBLE"
             return _solution(request, best, cost if impossible else lower, impossible)
         error = rounding(request, scaled, unit, best.sequence)
-        if found.status != "OPTIMAL" or error <= RELATIVE_ERROR * cost or cost >= bound / 2:
+        if (
+            stopped
+            or found.status != "OPTIMAL"
+            or error <= RELATIVE_ERROR * cost
+            or cost >= bound / 2
+        ):
             proven = found.status == "OPTIMAL" and cost - lower <= error + 1e-12 * cost
             return _solution(request, best, min(lower, cost), proven)
 

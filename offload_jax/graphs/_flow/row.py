@@ -78,6 +78,14 @@ def find_row(routes: tuple[tuple[Route, ...], ...]) -> Row:
     return row
 
 
+def row_or_none(routes: tuple[tuple[Route, ...], ...]) -> Row | None:
+    """The row of `find_row`, None where the places are in none."""
+    try:
+        return find_row(routes)
+    except ValueError:
+        return None
+
+
 def _joined(hops: tuple[Route, ...]) -> Route:
     links: tuple[int, ...] = ()
     for hop in hops:

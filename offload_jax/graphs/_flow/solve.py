@@ -1,6 +1,6 @@
 """Minimum cuts for the rows of a batch."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +8,12 @@ from jax import Array
 
 from offload_jax.extras import is_installed
 from offload_jax.graphs._flow.bound import lower_bound
-from offload_jax.graphs._flow.cut import Bytes, Layers, Prices
-from offload_jax.graphs._flow.row import find_row
+from offload_jax.graphs._flow.cut import Bytes, Cut, Layers, Prices
+from offload_jax.graphs._flow.row import Row, find_row
 from offload_jax.graphs._jax import rules
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
-from offload_jax.graphs.request import unpack_rows
+from offload_jax.graphs.request import Request, unpack_rows
 
 
 class Cuts(NamedTuple):
@@ -39,17 +39,21 @@ def cut(costs: GraphCosts) -> Cuts:
     Raises:
       ValueError: the places are not in a row.
     """
-    row, found = find_row(costs.routes), []
-    for request in unpack_rows(costs):
-        layers = Layers(Bytes.of(request), row)
-        prices = Prices(request.seconds, request.seconds_per_byte, request.startup)
-        found.append(layers.cut(layers.charges(prices)))
+    row = find_row(costs.routes)
+    found = [least_serial(request, row) for request in unpack_rows(costs)]
     place = np.array([one.place for one in found], np.int8).reshape(-1, costs.num_tasks)
     cost, least = (
         jnp.asarray([getattr(one, name) for one in found], float).reshape(costs.batch_shape)
         for name in ("cost", "lower_bound")
     )
     return Cuts(_by_rank(costs, place), cost, jnp.minimum(least, cost))
+
+
+def least_serial(request: Request, row: Row) -> Cut:
+    """The placement of least serial latency for one request."""
+    layers = Layers(Bytes.of(request), row)
+    prices = Prices(request.seconds, request.seconds_per_byte, request.startup)
+    return layers.cut(layers.charges(prices))
 
 
 def _by_rank(costs: GraphCosts, place: np.ndarray) -> Decision:
@@ -70,19 +74,20 @@ def _by_rank(costs: GraphCosts, place: np.ndarray) -> Decision:
     )
 
 
-def lower_bounds(costs: GraphCosts, makespan: Array | np.ndarray) -> Array:
+def lower_bounds(costs: GraphCosts, makespan: Any) -> np.ndarray:
     """Lower bounds on makespans, by loads and longest paths.
 
     Args:
       costs: concrete, leading dimensions free.
-      makespan: `[...]` of known schedules, in JAX's precision.
+      makespan: `[...]` of known schedules.
 
     Returns:
-      `[...]`, at most the makespans.
+      `[...]` of the makespans' precision, at most the makespans.
     """
-    eps = float(jnp.finfo(makespan.dtype).eps)
+    makespan = np.asarray(makespan)
+    eps = float(np.finfo(makespan.dtype).eps)
     # Rounding may have made a makespan a little shorter than it is.
-    horizons = np.ravel(np.asarray(makespan, float)) * (1 + 8 * costs.num_tasks * eps)
+    horizons = np.ravel(makespan.astype(float)) * (1 + 8 * costs.num_tasks * eps)
     rows = zip(unpack_rows(costs), horizons.tolist(), strict=True)
     bounds = np.reshape([lower_bound(*row, costs) for row in rows], makespan.shape) * (1 - eps)
-    return jnp.minimum(jnp.asarray(bounds, makespan.dtype), makespan)
+    return np.asarray(np.minimum(bounds.astype(makespan.dtype), makespan))

@@ -30,8 +30,9 @@ from offload_jax.graphs._numba.simulator import (
 )
 from offload_jax.graphs.request import Request
 
-# Shares of steps that change the place alone, and of those that also move the task.
-_PLACE_ALONE, _BOTH = 0.5, 0.15
+# Shares of steps that change the place alone, of those that also move the task, and of those that
+# take a run of tasks to one place. The others only move the task.
+_PLACE_ALONE, _BOTH, _RUN = 0.4, 0.15, 0.1
 _REFUSED = math.inf
 
 
@@ -281,16 +282,21 @@ def anneal(request, walker, num_steps, hottest, coldest):
         task, kind = np.random.randint(num_tasks), np.random.random()
         origin = walker.position[task]
         target, place = origin, walker.place[task]
-        if num_places > 1 and kind < _PLACE_ALONE + _BOTH:
+        is_run = _PLACE_ALONE + _BOTH <= kind < _PLACE_ALONE + _BOTH + _RUN
+        if num_places > 1 and kind < _PLACE_ALONE + _BOTH + _RUN:
             place = (place + 1 + np.random.randint(num_places - 1)) % num_places
-        if kind >= _PLACE_ALONE:
+        if kind >= _PLACE_ALONE and not is_run:
             earliest, latest = _window(request, walker, task)
             target = earliest + np.random.randint(latest - earliest + 1)
         if target == origin and place == walker.place[task]:
             continue
         first = np.int64(0) if request.send_once else min(origin, target)
         _shift(walker.tried_order, origin, target)
-        walker.tried_place[task] = place
+        last = target
+        if is_run:
+            last = min(num_tasks - 1, target + np.int64(num_tasks ** np.random.random()))
+        for i in range(target, last + 1):
+            walker.tried_place[walker.tried_order[i]] = place
         makespan = _simulate_from(
             request,
             walker.state,

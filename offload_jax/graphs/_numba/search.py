@@ -1,62 +1,100 @@
-"""`search`: perturbed greedy decisions, then annealing from the best of them. On the host."""
+"""`search`: the best of many first decisions, then annealing from it. On the host."""
 
 import math
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from offload_jax.graphs._flow.row import Row, row_or_none
+from offload_jax.graphs._flow.solve import least_serial
 from offload_jax.graphs._jax.rules import RANK_NOISE, RATE_NOISE
 from offload_jax.graphs.costs import GraphCosts
-from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.decision import Decision, OnSolution
 from offload_jax.graphs.request import Request, unpack_rows
 
-NUM_SIMULATIONS = 20_000
-NUM_STARTS = 64
-# Temperatures, as shares of the best makespan.
-_HOTTEST, _COLDEST = 0.15, 0.003
+NUM_PERTURBED = 64
+# A move of one task changes the makespan by about 1 / N. Hotter than that a good start is lost
+# before annealing has found one as good; of graphs of a few tasks it would be all the same.
+_HOTTEST, _COLDEST = 0.15, 0.1
 # Steps between looks at the clock: this many, with a time limit fewer if they take this long.
 _SLICE, _SLICE_SECONDS = 1000, 1e-3
+
+_Arrays = tuple[np.ndarray, np.ndarray]
+
+
+def default_simulations(num_tasks: int) -> int:
+    """20 000; fewer for more than 500 tasks, so that they take a few seconds."""
+    return max(1, min(20_000, 10_000_000 // num_tasks))
 
 
 def search(
     costs: GraphCosts,
     *,
+    start: Sequence[Decision] = (),
     num_simulations: int | None = None,
     time_limit: float | None = None,
     seed: int = 0,
+    on_solution: OnSolution | None = None,
 ) -> Decision:
     """The best decision found, for every request of a batch; requests share the cores.
 
     Args:
       costs: concrete.
-      num_simulations: for each request; `NUM_SIMULATIONS` if there is no time limit either.
+      start: int64 `[..., N]`, decisions to begin with besides those that `search_request` makes.
+      num_simulations: for each request; `default_simulations` if there is no time limit either.
       time_limit: seconds for each request.
       seed: of the random numbers of each request; without a time limit the same seed gives the
         same decision.
+      on_solution: see `solve`.
 
     Returns:
       Decisions `[R, N]` by row of the flattened batch.
     """
+    num_tasks, row = costs.num_tasks, row_or_none(costs.routes)
+    limit = math.inf if num_simulations is None else num_simulations
     if num_simulations is None and time_limit is None:
-        num_simulations = NUM_SIMULATIONS
+        limit = default_simulations(num_tasks)
 
-    def one(request: Request) -> tuple[np.ndarray, np.ndarray]:
+    def one(request: Request, *given: np.ndarray) -> _Arrays:
         return search_request(
-            request, num_simulations=num_simulations, time_limit=time_limit, seed=seed
+            request,
+            row,
+            list(zip(given[::2], given[1::2], strict=True)),
+            num_simulations=limit,
+            time_limit=time_limit,
+            seed=seed,
+            on_solution=on_solution,
         )
 
+    given = [part.reshape(-1, num_tasks) for decision in start for part in decision]
     with ThreadPoolExecutor() as pool:
-        found = np.array([*pool.map(one, unpack_rows(costs))], int).reshape(-1, 2, costs.num_tasks)
+        # What the user gave is called in the user's thread.
+        each = map if on_solution else pool.map
+        found = np.array([*each(one, unpack_rows(costs), *given)], int).reshape(-1, 2, num_tasks)
     return Decision(found[:, 0].astype(np.int8), found[:, 1].astype(np.int32))
 
 
 def search_request(
-    request: Request, *, num_simulations: int | None, time_limit: float | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Place and order int `[N]` for one request; see `search`."""
+    request: Request,
+    row: Row | None,
+    given: Sequence[_Arrays] = (),
+    *,
+    num_simulations: float,
+    time_limit: float | None = None,
+    seed: int = 0,
+    on_solution: OnSolution | None = None,
+) -> _Arrays:
+    """Place and order int `[N]` for one request, never worse than what it begins with.
+
+    It begins with the best of what is given, every single place and, as long as there is time, the
+    cut (if there is a row), greedy, HEFT and greedy about noisy copies; for the rest see `search`.
+    """
     from offload_jax.graphs._numba import annealing
+    from offload_jax.graphs._numba.lower_bound import score
     from offload_jax.graphs._numba.ranks import empty_last
+    from offload_jax.graphs._numba.simulator import makespan_of
 
     began = time.perf_counter()
 
@@ -64,22 +102,30 @@ def search_request(
         return 0.0 if time_limit is None else (time.perf_counter() - began) / time_limit
 
     annealing.seed(seed)
-    copies = (
-        NUM_STARTS if num_simulations is None else max(1, min(NUM_STARTS, num_simulations // 4))
-    )
-    best = annealing.perturbed(request, 0, RANK_NOISE, RATE_NOISE)
-    for copy in range(1, copies):
-        if share_of_time() >= 1:
+    starts = [*given, *_single_places(request)]
+    costs = [makespan_of(request, *start) for start in starts]
+    num_perturbed = max(1, int(min(num_simulations, 4 * NUM_PERTURBED)) // 4)
+    more = _better_starts(request, row, num_perturbed)
+    while share_of_time() < 1 and (start := next(more, None)):
+        starts.append(start)
+        costs.append(makespan_of(request, *start))
+    best = starts[int(np.argmin(costs))]
+    walker, told = annealing.new_walker(request, *best), math.inf
+    bound = score(request, *best)[1] if on_solution else 0.0
+    hottest = min(_HOTTEST, 1 / len(request.home))
+    temperature, done, steps = hottest, len(starts), _SLICE if time_limit is None else 1
+    while True:
+        cost = float(walker.makespan[1])
+        if on_solution and cost < told:
+            told = cost
+            decision = Decision(walker.best_place.astype(np.int8), walker.best_order.copy())
+            if on_solution(cost, min(bound, cost), decision):
+                break
+        if done >= num_simulations or share_of_time() >= 1:
             break
-        found = annealing.perturbed(request, copy, RANK_NOISE, RATE_NOISE)
-        best = min(best, found, key=lambda attempt: attempt[0])
-    walker = annealing.new_walker(request, *best[1:])
-    left = math.inf if num_simulations is None else num_simulations - copies
-    temperature, done, steps = _HOTTEST, 0, _SLICE if time_limit is None else 1
-    while done < left and share_of_time() < 1:
-        steps = int(min(steps, left - done))
-        spent = min(1.0, max((done + steps) / left, share_of_time()))
-        colder = _HOTTEST * (_COLDEST / _HOTTEST) ** spent
+        steps = int(min(steps, num_simulations - done))
+        spent = min(1.0, max((done + steps) / num_simulations, share_of_time()))
+        colder = hottest * _COLDEST**spent
         before = time.perf_counter()
         annealing.anneal(request, walker, steps, temperature, colder)
         temperature, done = colder, done + steps
@@ -88,3 +134,27 @@ def search_request(
             steps = max(1, min(_SLICE, int(steps * _SLICE_SECONDS / took)))
     empty_last(request, walker.best_place, walker.best_order)
     return walker.best_place, walker.best_order
+
+
+def _single_places(request: Request) -> Iterator[_Arrays]:
+    """Everything at one place; what that forbids at its home, or at the first place allowed."""
+    from offload_jax.graphs._numba.rules import rank_order
+
+    order, allowed = rank_order(request), request.seconds < math.inf
+    home = request.home
+    instead = np.where(allowed[np.arange(len(home)), home], home, allowed.argmax(1))
+    for place in range(allowed.shape[1]):
+        yield np.where(allowed[:, place], place, instead), order
+
+
+def _better_starts(request: Request, row: Row | None, num_perturbed: int) -> Iterator[_Arrays]:
+    """The cut, if places are in a row, greedy, HEFT, and greedy about noisy copies."""
+    from offload_jax.graphs._numba import annealing, list_scheduling
+    from offload_jax.graphs._numba.rules import rank_order
+
+    if row is not None:
+        yield least_serial(request, row).place.astype(np.int64), rank_order(request)
+    for copy in range(num_perturbed):
+        yield annealing.perturbed(request, copy, RANK_NOISE, RATE_NOISE)[1:]
+        if copy == 0:
+            yield list_scheduling.plan(request, list_scheduling.HEFT)[:2]
