@@ -41,6 +41,6 @@ def read_onnx(path: str | os.PathLike[str], *, shapes: Mapping[str, int] | None 
         one, dimensions are missing in `shapes` or unknown to the model, shapes contradict each
         other or depend on values, nodes form a cycle, or nothing depends on an input.
     """
-    from offload_jax.models import onnx_file
+    from offload_jax.models import onnx_graph
 
-    return onnx_file.read(path, shapes or {})
+    return onnx_graph.read(path, shapes or {})
