@@ -8,8 +8,10 @@ docs/models.md goes from a network in PyTorch to a decision.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from offload_jax.models.model import Model, ModelChain, Node
+from offload_jax.validation import check_class, check_integer
 
 __all__ = ["Model", "ModelChain", "Node", "read_onnx"]
 
@@ -43,4 +45,8 @@ def read_onnx(path: str | os.PathLike[str], *, shapes: Mapping[str, int] | None 
     """
     from offload_jax.models import onnx_graph
 
-    return onnx_graph.read(path, shapes or {})
+    shapes = {} if shapes is None else shapes
+    check_class("shapes", shapes, Mapping)
+    for name, length in shapes.items():
+        check_integer(f"shapes[{name!r}]", length)
+    return onnx_graph.read(Path(path), shapes)

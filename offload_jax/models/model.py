@@ -133,7 +133,7 @@ class Model:
         made = np.cumsum(graph.output > 0)
         cuts = np.flatnonzero((needed == 1)[:-1] & (unread[1:] == 0) & (made[:-1] == 0))
         groups = [part.tolist() for part in np.split(np.arange(num_tasks), cuts + 1)]
-        crossing = [np.flatnonzero((u <= cut) & (cut < v)) for cut in cuts]
+        crossing = [np.flatnonzero((u <= cut) & (cut < v)).tolist() for cut in cuts]
         every = range(num_tasks)
         return ModelChain(
             name=self.name,

@@ -50,6 +50,10 @@ def load(path: Path) -> Any:
         raise ValueError("is no ONNX model, or a truncated one") from None
     if not (file.graph.node and file.opset_import):
         raise ValueError("is no ONNX model, or one without nodes or operator sets")
+    # Text that is not UTF-8 comes as bytes.
+    named = ((*node.input, *node.output, node.name, node.op_type) for node in file.graph.node)
+    if any(isinstance(name, bytes) for names in named for name in names):
+        raise ValueError("is damaged: a name in it is not UTF-8")
     if file.functions:
         file = onnx.inliner.inline_local_functions(file)
     absent = set()

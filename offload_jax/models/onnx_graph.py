@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,18 +17,13 @@ from offload_jax.models import onnx_file, operations
 from offload_jax.models.model import Model, Node, Tensors
 from offload_jax.models.onnx_file import LabelledNode, Tensor, reads, subgraphs
 from offload_jax.models.onnx_shapes import Shapes, fix_inputs, infer, listed, measure
-from offload_jax.validation import check_class, check_integer
 
 with needs("models"):
     import onnx
 
 
-def read(path: str | os.PathLike[str], shapes: Mapping[str, int]) -> Model:
+def read(path: Path, shapes: Mapping[str, int]) -> Model:
     """Reads a model; see `models.read_onnx`."""
-    check_class("shapes", shapes, Mapping)
-    for name, length in shapes.items():
-        check_integer(f"shapes[{name!r}]", length)
-    path = Path(path)
     try:
         reader = _Reader(onnx_file.load(path), shapes)
         model = reader.model(path.stem)
@@ -161,7 +155,13 @@ class _Reader:
             found = self._flops_inside(node, inputs, tensors)
         elif onnx_file.is_standard(node):
             attributes = onnx_file.attributes(node)
-            found = operations.flops(node.op_type, inputs, outputs, attributes)
+            try:
+                found = operations.flops(node.op_type, inputs, outputs, attributes)
+            except (AttributeError, IndexError, KeyError, TypeError):
+                raise ValueError(
+                    f"node {node.name or onnx_file.first_result(node)!r}: inputs or attributes are"
+                    f" not those of {node.op_type}"
+                ) from None
         if found is None:
             self.unknown[onnx_file.operator(node)] = None
             found = sum(math.prod(shape) for shape in outputs if shape is not None)
