@@ -3,7 +3,7 @@
 Chains of subtasks are here; task graphs, whose tasks share processors and links, are in `graphs`.
 """
 
-from offload_jax import datasets, export, graphs, single, workloads
+from offload_jax import datasets, export, graphs, models, single, workloads
 from offload_jax.chains import metrics, policies, scenarios
 from offload_jax.chains.constraints import SideConstraints
 from offload_jax.chains.costs import ChainCosts, chain_costs
@@ -49,6 +49,7 @@ __all__ = [
     "graphs",
     "latency",
     "metrics",
+    "models",
     "network_costs",
     "pareto_front",
     "pareto_front_of_costs",

@@ -31,6 +31,7 @@ EXTRAS = {
     "network": "learn",
     "write": "data",
     "read": "data",
+    "read onnx": "models",
 }
 
 # A Python in which importing them fails, as where they are not installed.

@@ -16,7 +16,9 @@ import offload_jax as oj
 ROOT = Path(__file__).parent.parent
 LIBRARY, EXPERIMENTS, BENCHMARKS = "offload_jax", "experiments", "benchmarks"
 CHAINS, GRAPHS = f"{LIBRARY}.chains", f"{LIBRARY}.graphs"
-LEARNING, DATASETS, EXPORT = (f"{LIBRARY}.{name}" for name in ("learning", "datasets", "export"))
+LEARNING, DATASETS, EXPORT, MODELS = (
+    f"{LIBRARY}.{name}" for name in ("learning", "datasets", "export", "models")
+)
 
 
 def module_name(path: Path) -> str:
@@ -88,10 +90,10 @@ SHARED = [
     ("lower", "upper"),
     [
         ((LIBRARY,), (EXPERIMENTS, BENCHMARKS)),
-        ((*SHARED,), (CHAINS, GRAPHS, LEARNING, DATASETS, EXPORT, f"{LIBRARY}.workloads")),
-        ((CHAINS,), (GRAPHS, DATASETS, EXPORT)),
-        ((GRAPHS,), (CHAINS, DATASETS, EXPORT)),
-        ((LEARNING,), (CHAINS, GRAPHS, DATASETS, EXPORT, f"{LIBRARY}.workloads")),
+        ((*SHARED,), (CHAINS, GRAPHS, LEARNING, DATASETS, EXPORT, MODELS, f"{LIBRARY}.workloads")),
+        ((CHAINS,), (GRAPHS, DATASETS, EXPORT, MODELS)),
+        ((GRAPHS,), (CHAINS, DATASETS, EXPORT, MODELS)),
+        ((LEARNING,), (CHAINS, GRAPHS, DATASETS, EXPORT, MODELS, f"{LIBRARY}.workloads")),
         ((f"{CHAINS}.problem", f"{CHAINS}.costs"), (f"{CHAINS}.solve", f"{CHAINS}.policies")),
         (
             (BENCHMARKS,),
@@ -168,6 +170,7 @@ def test_back_ends_are_known_inside_their_family(family: str) -> None:
             },
         ),
         ("orbax", {f"{LEARNING}.checkpoints"}),
+        ("onnx", {module for module in FILES if inside(module, EXPORT, MODELS)}),
         ("numba", {f"{LIBRARY}.compiled"}),
     ],
 )

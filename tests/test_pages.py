@@ -39,7 +39,7 @@ FILE = re.compile(r"\b(?:offload_jax|experiments|benchmarks|tests)/[\w/.]*\w")
 COMMAND = re.compile(r"python -m ((?:experiments|benchmarks)[\w.]*\w)")
 INSTALL = re.compile(r"^pip install (.*)$", re.MULTILINE)
 # What everybody reads; `tests/release/installed.py` runs all pages, each with what it names alone.
-FIRST = ("README.md", "docs/index.md", "docs/guides/library.md")
+FIRST = ("README.md", "docs/index.md", "docs/guides/library.md", "docs/models.md")
 
 
 def installs(text: str) -> dict[tuple[str, ...], str]:

@@ -39,19 +39,22 @@ def fuse(graph: TaskGraph, max_tasks: int) -> TaskGraph:
     """
     check_class("graph", graph, TaskGraph)
     check_integer("max_tasks", max_tasks)
-    if graph.num_tasks <= max_tasks:
-        return graph
-    groups = _Groups(graph)
-    while len(groups.members) > max_tasks and (edge := groups.next_edge()):
-        groups.merge(edge.sender, edge.reader)
-    unconnected = [(groups.cycles[g], groups.number[g], g) for g in groups.members]
+    return graph if graph.num_tasks <= max_tasks else merged(graph, groups_of(graph, max_tasks))
+
+
+def groups_of(graph: TaskGraph, max_tasks: int) -> list[list[int]]:
+    """The tasks that `fuse` merges, by their numbers: groups in the order of their first task."""
+    left = _Groups(graph)
+    while len(left.members) > max_tasks and (edge := left.next_edge()):
+        left.merge(edge.sender, edge.reader)
+    unconnected = [(left.cycles[g], left.number[g], g) for g in left.members]
     heapq.heapify(unconnected)
-    while len(groups.members) > max_tasks:
+    while len(left.members) > max_tasks:
         # Whatever is left here has no edges, so no pair can make a cycle.
         first, second = heapq.heappop(unconnected), heapq.heappop(unconnected)
-        merged = groups.merge(first[2], second[2])
-        heapq.heappush(unconnected, (groups.cycles[merged], groups.number[merged], merged))
-    return _merged_graph(graph, sorted(groups.members.values(), key=min))
+        group = left.merge(first[2], second[2])
+        heapq.heappush(unconnected, (left.cycles[group], left.number[group], group))
+    return sorted(left.members.values(), key=min)
 
 
 @dataclasses.dataclass(eq=False)
@@ -275,7 +278,8 @@ def _ratio(size: float, work: float) -> float:
     return wide - (wide - ratio) if wide < math.inf else ratio
 
 
-def _merged_graph(graph: TaskGraph, groups: list[list[int]]) -> TaskGraph:
+def merged(graph: TaskGraph, groups: list[list[int]]) -> TaskGraph:
+    """The graph of groups of tasks, each task in one and no circle among them; see `fuse`."""
     group_of = np.empty(graph.num_tasks, np.int64)
     for group, tasks in enumerate(groups):
         group_of[tasks] = group

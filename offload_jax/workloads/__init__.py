@@ -6,6 +6,7 @@ Links need NumPy alone; what needs Flax, the networks, is imported when it is fi
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from offload_jax.chains.task_profile import FLOPS_PER_CYCLE, TaskProfile
 from offload_jax.workloads.links.conditions import (
     FIVE_G,
     FIXED_BROADBAND_UPLOAD,
@@ -30,12 +31,7 @@ if TYPE_CHECKING:
     from offload_jax.workloads.networks.jaxpr_graph import profile_graph
     from offload_jax.workloads.networks.layers import StageChain
     from offload_jax.workloads.networks.mobilenet import mobilenet_v2
-    from offload_jax.workloads.networks.profile import (
-        FLOPS_PER_CYCLE,
-        TaskProfile,
-        abstract_network,
-        profile_network,
-    )
+    from offload_jax.workloads.networks.profile import abstract_network, profile_network
     from offload_jax.workloads.networks.resnet import resnet18, resnet50
     from offload_jax.workloads.networks.vgg import vgg16
 
@@ -80,7 +76,7 @@ _LAZY = {
     "jaxpr_graph": ("profile_graph",),
     "layers": ("StageChain",),
     "mobilenet": ("mobilenet_v2",),
-    "profile": ("FLOPS_PER_CYCLE", "TaskProfile", "abstract_network", "profile_network"),
+    "profile": ("abstract_network", "profile_network"),
     "resnet": ("resnet18", "resnet50"),
     "vgg": ("vgg16",),
 }

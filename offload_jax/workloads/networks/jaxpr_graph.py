@@ -17,11 +17,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend.core import Literal
 
+from offload_jax.chains.task_profile import FLOPS_PER_CYCLE
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.validation import check_positive
 from offload_jax.workloads.networks.layers import StageChain
-from offload_jax.workloads.networks.profile import FLOPS_PER_CYCLE, xla_flops
+from offload_jax.workloads.networks.profile import xla_flops
 
 # XLA counts the body of a loop once and both branches of a condition.
 _UNCOUNTABLE = ("scan", "while", "cond")
