@@ -20,6 +20,7 @@ from experiments.graphs import (
 from experiments.paper import evaluation, figure5, figure6, random_chains, table1
 from experiments.reporting import command_line, comparison, tables
 from experiments.reporting.files import write_text
+from experiments.reporting.memory import drop_programs
 from experiments.reporting.results import cpu_seconds, total_cpu_seconds
 from experiments.reporting.stage import SETTINGS, Settings
 from experiments.studies import decision_map, decisions_over_time, pareto, real_tasks, resize_study
@@ -79,7 +80,7 @@ def run(settings: Settings, *, forget: bool = False) -> dict[str, Any]:
         results[stage.name], section = stage.run(settings)
         sections.append(section)
         if forget:
-            jax.clear_caches()
+            drop_programs()
         print(f"{stage.name}: done, {cpu_seconds() - start:.1f} s of CPU", file=sys.stderr)
         write_text(partial, _header(settings) + "\n".join([*sections, _times(results)]))
     partial.replace(settings.workdir / "report.md")

@@ -34,7 +34,6 @@ os.environ["NUMBA_OPT"] = "1"
 # Nobody reads in a program which line of Python asked for an operation.
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 
-import ctypes
 import gc
 
 import jax
@@ -109,10 +108,9 @@ def _memory() -> float:
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
     if _memory() > _MOST_MEMORY:
-        jax.clear_caches()
-        gc.collect()
-        # glibc keeps what was freed until it is told to give it back.
-        getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: None)(0)
+        from experiments.reporting.memory import drop_programs
+
+        drop_programs()
 
 
 def pytest_collection_finish() -> None:

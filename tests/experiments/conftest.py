@@ -109,5 +109,5 @@ def finished(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     (folder / "traces").mkdir()
     (folder / "traces" / "drive.log").write_text("0 1\n1 20\n2 0.2\n3 0\n4 5\n")
     settings = Settings(folder, "tiny", trace_dir=folder / "traces", progress=False)
-    results = reproduce.run(settings)
+    results = reproduce.run(settings, forget=True)
     return Finished(settings, results, Path(folder / "report.md").read_text())
