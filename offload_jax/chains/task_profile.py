@@ -1,12 +1,11 @@
 """What each subtask of a chain computes and hands on, before processors and links are known."""
 
 import dataclasses
-import math
 
 import numpy as np
 
 from offload_jax.chains.problem import ChainProblem
-from offload_jax.validation import ArrayLike
+from offload_jax.validation import FINITE, ArrayLike, as_float64, check_positive, require
 
 FLOPS_PER_CYCLE = 2.0
 
@@ -33,17 +32,13 @@ class TaskProfile:
         if num_stages == 0:
             raise ValueError("stage_names: a task needs at least one stage")
         for field, length in (("flops", num_stages), ("data", num_stages + 1)):
-            values = np.asarray(getattr(self, field), dtype=np.float64)
+            values = as_float64(field, getattr(self, field))
             if values.shape != (length,):
                 raise ValueError(
                     f"{field}: must have shape ({length},) for {num_stages} stages,"
                     f" got {values.shape}"
                 )
-            bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
-            if bad.size:
-                raise ValueError(
-                    f"{field}[{bad[0]}] = {values[bad[0]]}: must be finite and not negative"
-                )
+            require(field, values, FINITE.holds(values), FINITE.wording)
             object.__setattr__(self, field, values)
 
     @property
@@ -83,8 +78,7 @@ class TaskProfile:
         Raises:
           ValueError: `flops_per_cycle` is not a finite number greater than 0.
         """
-        if not 0 < flops_per_cycle < math.inf:
-            raise ValueError(f"flops_per_cycle = {flops_per_cycle}: must be finite and above 0")
+        check_positive("flops_per_cycle", flops_per_cycle)
         return ChainProblem(
             cycles=self.flops / flops_per_cycle,
             data=self.data,
