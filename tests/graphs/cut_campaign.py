@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from tests import oracle
 from tests.graphs import cases
-from tests.graphs.test_cut import ORDERS, SOLVERS, TOLERANCE, cut
+from tests.graphs.test_cut import ORDERS, check_optimal
 
 
 @pytest.mark.parametrize("send_once", [False, True])
@@ -20,13 +19,7 @@ def test_no_placement_costs_less(send_once: bool) -> None:
     for case in range(5_000):
         layout = cases.in_a_row(ORDERS[case % len(ORDERS)], send_once=send_once)
         graph = cases.random_graph(rng, layout, int(rng.integers(1, 6)), exact=case % 3 > 0)
-        least = oracle.least_serial_latency(graph)
-        for solver in SOLVERS:
-            found = cut(graph, solver)
-            cost = oracle.serial_latency(graph, found.place.tolist())
-            assert cost == pytest.approx(least, rel=TOLERANCE[solver])
-            assert found.cost == pytest.approx(cost, rel=1e-12)
-            assert found.lower_bound <= least * (1 + 1e-12)
+        check_optimal(graph)
 
 
 @pytest.mark.parametrize("exact", [False, True])

@@ -40,13 +40,14 @@ def cut(costs: GraphCosts) -> Cuts:
       ValueError: the places are not in a row.
     """
     row = find_row(costs.routes)
-    found = [least_serial(request, row) for request in unpack_rows(costs)]
+    requests = list(unpack_rows(costs))
+    found = [least_serial(request, row) for request in requests]
     place = np.array([one.place for one in found], np.int8).reshape(-1, costs.num_tasks)
     cost, least = (
         jnp.asarray([getattr(one, name) for one in found], float).reshape(costs.batch_shape)
         for name in ("cost", "lower_bound")
     )
-    return Cuts(_by_rank(costs, place), cost, jnp.minimum(least, cost))
+    return Cuts(_by_rank(costs, requests, place), cost, jnp.minimum(least, cost))
 
 
 def least_serial(request: Request, row: Row) -> Cut:
@@ -56,7 +57,7 @@ def least_serial(request: Request, row: Row) -> Cut:
     return layers.cut(layers.charges(prices))
 
 
-def _by_rank(costs: GraphCosts, place: np.ndarray) -> Decision:
+def _by_rank(costs: GraphCosts, requests: list[Request], place: np.ndarray) -> Decision:
     """Places `[R, N]` of the rows, in upward-rank order; empty tasks last and at place 0."""
     shape = (*costs.batch_shape, costs.num_tasks)
     if not is_installed("numba"):
@@ -66,7 +67,7 @@ def _by_rank(costs: GraphCosts, place: np.ndarray) -> Decision:
     from offload_jax.graphs._numba.rules import rank_order
 
     order, place = np.empty(place.shape, np.int64), place.astype(np.int64)
-    for i, request in enumerate(unpack_rows(costs)):
+    for i, request in enumerate(requests):
         order[i] = rank_order(request)
         empty_last(request, place[i], order[i])
     return Decision(
