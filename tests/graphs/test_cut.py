@@ -166,12 +166,9 @@ def test_where_no_placement_is_possible_the_cost_is_infinite(solver: maximum_flo
     assert cut(graph, solver).cost == math.inf
 
 
-@pytest.mark.parametrize("send_once", [False])
+@pytest.mark.parametrize("send_once", [False, True])
 def test_no_order_takes_longer_than_everything_one_after_the_other(send_once: bool) -> None:
-    """Releases aside.
-
-    It holds for results that are sent once where `simulate` lets them cross a link once, too.
-    """
+    """Releases aside; results that are sent once cross a link once here as in the cut."""
     rng = np.random.default_rng(77)
     layout = cases.PAPER._replace(send_once=send_once)
     graphs = [cases.random_graph(rng, layout) for _ in range(cases.BATCH)]
