@@ -15,6 +15,7 @@ from absl import flags
 
 import offload_jax as oj
 from experiments.reporting import command_line
+from offload_jax.graphs.predecessors import edge_lists
 
 
 class Listed(NamedTuple):
@@ -48,12 +49,11 @@ def read_listed(folder: Path) -> list[Listed]:
 def processor_costs(graph: oj.graphs.TaskGraph, num_processors: int) -> oj.graphs.GraphCosts:
     """One place with identical processors; tasks take their `cycles` as seconds."""
     number = graph.num_tasks
-    depends = np.zeros((number, number), bool)
-    depends[tuple(graph.edges.T)] = True
+    predecessors, _ = edge_lists(graph.edges, graph.data, number)
     return oj.graphs.GraphCosts(
         seconds=graph.cycles[:, None],
-        depends=depends,
-        data=np.zeros((number, number)),
+        predecessors=predecessors,
+        data=np.zeros(predecessors.shape),
         input=np.zeros(number),
         output=np.zeros(number),
         release=np.zeros(number),

@@ -27,6 +27,7 @@ else:
 
 
 FLOAT64 = np.dtype(np.float64)
+_SMALL = 1 << 16
 
 
 class Rule(NamedTuple):
@@ -50,6 +51,17 @@ COST = Rule(lambda v: v >= 0, "must not be negative or NaN (inf marks what is im
 def is_traced(*trees: Any) -> bool:
     """True if any array of the trees has no values yet: inside `jit`, `vmap` and the like."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def is_spread(*trees: Any) -> bool:
+    """True if any array of the trees lies on several devices."""
+    leaves = (leaf for leaf in jax.tree.leaves(trees) if isinstance(leaf, jax.Array))
+    return any(len(leaf.sharding.device_set) > 1 for leaf in leaves if not is_traced(leaf))
+
+
+def is_small(value: Any) -> bool:
+    """Whether to look at a concrete array on the host: in JAX each shape is another program."""
+    return isinstance(value, np.ndarray) or (value.size <= _SMALL and not is_spread(value))
 
 
 def check_class(name: str, value: Any, *classes: type) -> None:
@@ -242,14 +254,10 @@ def check_values(fields: Mapping[str, Array], rules: Mapping[str, Rule]) -> None
     # NumPy need not warn of what is refused below (and a warning turned into an error inside JAX's
     # conversion crashes the process).
     with np.errstate(over="ignore", under="ignore"), jax.ensure_compile_time_eval():
-        # Large tables come as NumPy arrays; to look at them there costs less than to move them.
-        tables = [
-            name
-            for name, value in known.items()
-            if rules[name].holds(math.inf) and not isinstance(value, jax.Array)
-        ]
-        rest = [name for name in known if name not in tables]
-        held = all(_holds_on_host(known[name], rules[name]) for name in tables)
+        # Large NumPy arrays, too: to look at them there costs less than to move them.
+        on_host = [name for name, value in known.items() if is_small(value)]
+        rest = [name for name in known if name not in on_host]
+        held = all(_holds_on_host(np.asarray(known[name]), rules[name]) for name in on_host)
         if held and rest:
             values = [known[name] for name in rest]
             held = bool(_all_hold(values, rules=tuple(rules[name] for name in rest)))
@@ -275,6 +283,8 @@ def _holds_on_host(value: Any, rule: Rule) -> bool:
         return True
     dtype = jax.dtypes.canonicalize_dtype(value.dtype)
     least, largest = value.min(), value.max()
+    if not np.all(rule.holds(np.array([least, largest]))):
+        return False
     if largest == math.inf and dtype != value.dtype:
         # What is infinite only after narrowing hides behind what is so before.
         largest = np.max(value, where=value < math.inf, initial=least)

@@ -11,15 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from offload_jax.batching import Batched, lift
-from offload_jax.graphs.problem import (
-    GraphProblem,
-    as_bool_array,
-    check_axes,
-    check_booleans,
-    data_on_edges,
-    validate,
-    validate_edges,
-)
+from offload_jax.graphs.predecessors import predecessor_lists
+from offload_jax.graphs.problem import ONE_RESULT, GraphProblem, check_axes, data_on_edges, validate
 from offload_jax.validation import (
     COST,
     FINITE,
@@ -35,13 +28,14 @@ from offload_jax.validation import (
     require,
 )
 
+_COSTS = ("seconds", "seconds_per_byte")
 Route = tuple[int, ...] | None
 """Numbers of the links that lead from one place to another, in order; None where nothing does."""
 
 AXES: dict[str, tuple[str, ...]] = {
     "seconds": ("N", "K"),
-    "depends": ("N", "N"),
-    "data": ("N", "N"),
+    "predecessors": ("N", "D"),
+    "data": ("N", "D"),
     "input": ("N",),
     "output": ("N",),
     "release": ("N",),
@@ -51,7 +45,7 @@ AXES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _as_places(name: str, value: Any) -> Any:
+def _as_integers(name: str, value: Any) -> Any:
     if isinstance(value, (bool, int, list, tuple)):
         value = as_array(name, value)
     if isinstance(value, np.ndarray) and value.dtype.kind not in "iu":
@@ -59,7 +53,7 @@ def _as_places(name: str, value: Any) -> Any:
     return value.astype(np.int32) if isinstance(value, np.ndarray) else value
 
 
-_CONVERSIONS = {"depends": as_bool_array, "home": _as_places}
+_INTEGERS = ("predecessors", "home")
 
 
 @jax.tree_util.register_dataclass
@@ -72,8 +66,9 @@ class GraphCosts(Batched):
 
     Attributes:
       seconds: `[..., N, K]` running time of each task at each place; `inf` forbids the place.
-      depends: bool `[..., N, N]` True at [u, v] where v needs u; only where u < v.
-      data: `[..., N, N]` bytes from u to v, read only where `depends`.
+      predecessors: int `[..., N, D]` the tasks that each task needs, ascending and all of lower
+        number; -1 where there is none. `predecessor_lists` makes them of square arrays.
+      data: `[..., N, D]` bytes from each of them; 0 bytes still order the two.
       input: `[..., N]` bytes that `home` holds and the task needs before it starts.
       output: `[..., N]` bytes of the task's result that must reach `home`.
       release: `[..., N]` seconds before which the task and its input are not there.
@@ -84,12 +79,12 @@ class GraphCosts(Batched):
       routes: `routes[j][k]`, the links from place j to place k; empty where j = k.
       servers: how many tasks each of the K places runs at a time; None is any number.
       serial: for each of the L links, whether it carries one transfer at a time.
-      send_once: whether row u of `data` is one result, equal on all its edges, that crosses each
-        link at most once.
+      send_once: whether all bytes from a task are one result, equal for all that need it, that
+        crosses each link at most once.
     """
 
     seconds: Array
-    depends: Array
+    predecessors: Array
     data: Array
     input: Array
     output: Array
@@ -107,7 +102,7 @@ class GraphCosts(Batched):
     def __init__(
         self,
         seconds: ArrayLike,
-        depends: ArrayLike,
+        predecessors: ArrayLike,
         data: ArrayLike,
         input: ArrayLike,
         output: ArrayLike,
@@ -122,7 +117,7 @@ class GraphCosts(Batched):
     ) -> None:
         given = locals()
         for name in AXES:
-            convert = _CONVERSIONS.get(name, as_float_array)
+            convert = _as_integers if name in _INTEGERS else as_float_array
             object.__setattr__(self, name, convert(name, given[name]))
         for name in ("servers", "serial"):
             check_class(name, given[name], Iterable)
@@ -183,10 +178,11 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
         alive = bandwidth > 0
         rates += [library.where(alive, 1.0 / library.where(alive, bandwidth, 1.0), math.inf)] * 2
     release = array(problem.release)
+    predecessors, data = predecessor_lists(problem.depends, problem.data)
     return GraphCosts(
         seconds=library.stack(places, -1),
-        depends=problem.depends,
-        data=array(problem.data),
+        predecessors=predecessors,
+        data=array(data),
         input=array(problem.input),
         output=array(problem.output),
         release=library.broadcast_to(release, (*release.shape[:-1], problem.num_tasks)),
@@ -225,9 +221,10 @@ def validate_costs(costs: GraphCosts) -> None:
       ValueError: names the field, the rule, the first bad index and its value.
     """
     for name in AXES:
-        if name != "depends":
-            check_kind(name, getattr(costs, name))
-    check_booleans("depends", costs.depends)
+        check_kind(name, getattr(costs, name))
+    for name in _INTEGERS:
+        if not jnp.issubdtype(getattr(costs, name).dtype, jnp.integer):
+            raise ValueError(f"{name}: must hold integers, got dtype {getattr(costs, name).dtype}")
     check_axes(costs, AXES, {"L": len(costs.serial)})
     num_places = costs.num_places
     if len(costs.servers) != num_places:
@@ -248,12 +245,42 @@ def validate_costs(costs: GraphCosts) -> None:
             for link in route or ():
                 if link not in range(len(costs.serial)):
                     raise ValueError(f"routes[{j}][{k}]: unknown link {link}")
-    fields = {name: getattr(costs, name) for name in AXES if name not in ("depends", "home")}
-    fields["data"] = data_on_edges(costs.depends, costs.data)
-    rules = dict.fromkeys(fields, FINITE) | {"seconds": COST, "seconds_per_byte": COST}
-    check_values(fields, rules)
+    check_class("send_once", costs.send_once, bool, np.bool_)
+    _validate_lists(costs.predecessors, costs.num_tasks)
+    fields = {name: getattr(costs, name) for name in AXES if name not in _INTEGERS}
+    fields["data"] = data_on_edges(costs.predecessors >= 0, costs.data)
+    check_values(fields, dict.fromkeys(fields, FINITE) | dict.fromkeys(_COSTS, COST))
     if not is_traced(costs.home):
         home = np.asarray(costs.home)
         good = (home >= 0) & (home < num_places)
         require("home", home, good, f"places are 0..{num_places - 1}")
-    validate_edges(costs.depends, fields["data"], costs.send_once)
+    if costs.send_once and not is_traced(costs.predecessors, costs.data):
+        _require_one_result(np.asarray(costs.predecessors), np.asarray(costs.data))
+
+
+def _validate_lists(lists: Any, num_tasks: int) -> None:
+    """Refuses lists that do not ascend or name a task that is not before, and so every cycle."""
+    if is_traced(lists):
+        return
+    lists = np.asarray(lists)
+    highest = np.maximum.accumulate(lists, -1)
+    before = np.concatenate([np.full_like(lists[..., :1], -1), highest[..., :-1]], -1)
+    good = (lists == -1) | ((lists > before) & (lists < np.arange(num_tasks)[:, None]))
+    require(
+        "predecessors",
+        lists,
+        good,
+        "must be tasks of lower number than the one that needs them, ascending, or -1 for none",
+    )
+
+
+def _require_one_result(lists: np.ndarray, data: np.ndarray) -> None:
+    """Refuses bytes that are not the same for all readers of a task."""
+    lists, data = np.broadcast_arrays(lists, data)
+    row, _, _ = edge = np.nonzero(lists.reshape(-1, *lists.shape[-2:]) >= 0)
+    sent = data.reshape(-1, *lists.shape[-2:])[edge]
+    writer = row * lists.shape[-2] + lists.reshape(-1, *lists.shape[-2:])[edge]
+    _, first, result = np.unique(writer, return_index=True, return_inverse=True)
+    good = np.ones((math.prod(lists.shape[:-2]), *lists.shape[-2:]), bool)
+    good[edge] = sent == sent[first][result]
+    require("data", data, good.reshape(data.shape), ONE_RESULT)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
+from offload_jax.graphs.costs import GraphCosts
 from offload_jax.summary import summarize
 from offload_jax.validation import Array, broadcast_shapes, is_traced, require
 
@@ -122,7 +123,7 @@ def _as_integers(name: str, value: Any) -> Any:
     return value
 
 
-def check_decision(depends: Array, num_places: int, place: Any, order: Any) -> tuple[Array, Array]:
+def check_decision(costs: GraphCosts, place: Any, order: Any) -> tuple[Array, Array]:
     """Refuses a decision that cannot be carried out; while tracing, one of the wrong shape.
 
     Returns:
@@ -132,22 +133,17 @@ def check_decision(depends: Array, num_places: int, place: Any, order: Any) -> t
       ValueError: names the field, the rule and the first bad index.
     """
     place, order = _as_integers("place", place), _as_integers("order", order)
-    num_tasks = np.shape(depends)[-1]
+    num_tasks, lists = costs.num_tasks, costs.predecessors
     for name, value in (("place", place), ("order", order)):
         if np.ndim(value) == 0 or np.shape(value)[-1] != num_tasks:
             raise ValueError(f"{name}: last axis must be N = {num_tasks}, got {np.shape(value)}")
-    broadcast_shapes(
-        {
-            "depends": np.shape(depends)[:-2],
-            "place": np.shape(place)[:-1],
-            "order": np.shape(order)[:-1],
-        }
-    )
-    if is_traced(depends, place, order):
+    shapes = {"predecessors": np.shape(lists)[:-2], "place": np.shape(place)[:-1]}
+    broadcast_shapes(shapes | {"order": np.shape(order)[:-1]})
+    if is_traced(lists, place, order):
         return place, order
-    place, order, depends = np.asarray(place), np.asarray(order), np.asarray(depends)
-    known = (place >= 0) & (place < num_places)
-    require("place", place, known, f"places are 0..{num_places - 1}")
+    place, order, lists = np.asarray(place), np.asarray(order), np.asarray(lists)
+    known = (place >= 0) & (place < costs.num_places)
+    require("place", place, known, f"places are 0..{costs.num_places - 1}")
     known = (order >= 0) & (order < num_tasks)
     require("order", order, known, f"tasks are 0..{num_tasks - 1}")
     position = np.full(order.shape, -1)
@@ -155,9 +151,15 @@ def check_decision(depends: Array, num_places: int, place: Any, order: Any) -> t
     if (position < 0).any():
         *row, task = (int(i) for i in np.argwhere(position < 0)[0])
         raise ValueError(f"order{row or ''}: task {task} is missing, another one is there twice")
-    for u, v in np.argwhere(depends.any(axis=tuple(range(depends.ndim - 2)))):
-        wrong = depends[..., u, v] & (position[..., u] > position[..., v])
-        if wrong.any():
-            row = [int(i) for i in np.argwhere(wrong)[0]]
-            raise ValueError(f"order{row or ''}: task {v} stands before task {u}, which it needs")
+    batch = np.broadcast_shapes(position.shape[:-1], lists.shape[:-2])
+    position = np.broadcast_to(position, (*batch, num_tasks))
+    lists = np.broadcast_to(lists, (*batch, *lists.shape[-2:]))
+    needed = np.take_along_axis(position, np.maximum(lists, 0).reshape(*batch, -1), -1)
+    wrong = (lists >= 0) & (needed.reshape(lists.shape) > position[..., None])
+    if wrong.any():
+        *row, task, slot = (int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"order{row or ''}: task {task} stands before task {lists[(*row, task, slot)]},"
+            " which it needs"
+        )
     return place, order

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from offload_jax.graphs.costs import GraphCosts, Route
+from offload_jax.graphs.predecessors import edge_lists
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.network import Network
 from offload_jax.validation import ArrayLike, as_array, check_class
@@ -51,10 +52,10 @@ def network_costs(
     sizes = np.concatenate([task.input, task.data, task.output])
     mean = sizes.mean(where=sizes > 0) if sizes.any() else 1.0
     ends = [(hop.source, hop.target) for hop in hops]
-    depends, data = task.dense()
+    predecessors, data = edge_lists(task.edges, task.data, task.num_tasks)
     return GraphCosts(
         seconds=task.cycles[:, None] / speeds[..., None, :],
-        depends=depends,
+        predecessors=predecessors,
         data=data,
         input=task.input,
         output=task.output,

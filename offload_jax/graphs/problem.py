@@ -21,9 +21,12 @@ from offload_jax.validation import (
     check_integer,
     check_kind,
     check_values,
+    is_small,
     is_traced,
     require,
 )
+
+ONE_RESULT = "with send_once all edges out of a task carry the same bytes"
 
 # Trailing axes of each field; N stands for the number of tasks.
 AXES = {
@@ -154,8 +157,7 @@ def data_on_edges(depends: Any, data: Any) -> Any:
     """`data` with 0 where no edge is, since nothing is said of the bytes there."""
     if is_traced(depends, data):
         return data
-    library = jax.numpy if isinstance(data, jax.Array) else np
-    return library.where(depends, data, 0.0)
+    return np.where(depends, data, 0.0) if is_small(data) else jax.numpy.where(depends, data, 0.0)
 
 
 def check_booleans(name: str, value: Any) -> None:
@@ -227,4 +229,4 @@ def validate_edges(depends: Any, data: Any, send_once: Any) -> None:
         array = np.broadcast_to(array, data.shape)
         first = np.take_along_axis(data, array.argmax(-1)[..., None], -1)
         good = ~array | (data == first)
-        require("data", data, good, "with send_once all edges out of a task carry the same bytes")
+        require("data", data, good, ONE_RESULT)

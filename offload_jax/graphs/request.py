@@ -63,12 +63,12 @@ def unpack_rows(costs: GraphCosts) -> Iterator[Request]:
     )
     for row in range(size):
         one = {name: value[row] for name, value in fields.items()}
-        reader, source = np.nonzero(one["depends"].T)
+        reader, slot = np.nonzero(one["predecessors"] >= 0)
         yield Request(
             _float64(one["seconds"]),
             _starts(np.bincount(reader, minlength=costs.num_tasks)),
-            source.astype(np.int64),
-            _float64(one["data"][source, reader]),
+            one["predecessors"][reader, slot].astype(np.int64),
+            _float64(one["data"][reader, slot]),
             _float64(one["input"]),
             _float64(one["output"]),
             _float64(one["release"]),

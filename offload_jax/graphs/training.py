@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from offload_jax.batching import broadcast_batch
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
 from offload_jax.graphs._jax.observation import Observation
+from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.policy import (
     LearnedGraphPolicy,
     SampledSchedule,
@@ -25,7 +26,6 @@ from offload_jax.graphs._jax.policy import (
     sample_schedule,
 )
 from offload_jax.graphs._jax.rows import in_order
-from offload_jax.graphs._jax.simulator import Platform, platform_of
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
 from offload_jax.graphs.costs import GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
@@ -116,7 +116,8 @@ def lesson(
         jnp.moveaxis(observation.allowed, 0, 1),
     )
     position = jnp.argsort(order, axis=1).T
-    before = jnp.max(jnp.where(features.depends, position[:, None], -1), axis=0)
+    needed = position.at[features.predecessors, jnp.arange(rows)].get(mode="fill", fill_value=-1)
+    before = jnp.max(needed, axis=1)
     step = jnp.arange(order.shape[1])[:, None, None]
     ready = (before[None] < step) & (step <= position[None]) & ~features.empty[None]
     turn = (position[None] == step) & ready

@@ -151,7 +151,7 @@ def as_matrices(graph: oracle.Graph) -> tuple[np.ndarray, np.ndarray]:
 
 
 _PLAIN = ("seconds", "input", "output", "release", "home", "seconds_per_byte", "startup")
-_ARRAYS = (*_PLAIN, "depends", "data")
+_ARRAYS = (*_PLAIN, "predecessors", "data")
 
 
 def as_costs(graphs: list[oracle.Graph] | oracle.Graph) -> oj.graphs.GraphCosts:
@@ -162,7 +162,8 @@ def as_costs(graphs: list[oracle.Graph] | oracle.Graph) -> oj.graphs.GraphCosts:
         return oj.graphs.GraphCosts(**fields, **_static(graphs))
     depends, data = zip(*map(as_matrices, graphs), strict=True)
     fields = {name: np.array([getattr(graph, name) for graph in graphs]) for name in _PLAIN}
-    fields |= {"depends": np.stack(depends), "data": np.stack(data)}
+    lists = oj.graphs.predecessor_lists(np.stack(depends), np.stack(data))
+    fields |= dict(zip(("predecessors", "data"), lists, strict=True))
     fields = {n: v.astype(np.float32) if v.dtype == float else v for n, v in fields.items()}
     return oj.graphs.GraphCosts(**fields, **_static(graphs[0]))
 

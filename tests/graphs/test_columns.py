@@ -14,7 +14,7 @@ import pytest
 
 import offload_jax as oj
 from offload_jax.graphs import training
-from offload_jax.graphs._jax.simulator import platform_of
+from offload_jax.graphs._jax.platform import platform_of
 from offload_jax.graphs._jax.task_features import task_features
 from offload_jax.graphs._numba import observation as compiled_observation
 from offload_jax.graphs._numba import simulator as compiled_simulator

@@ -14,8 +14,8 @@ import offload_jax as oj
 from offload_jax.graphs import training
 from offload_jax.graphs._jax import task_features
 from offload_jax.graphs._jax.network import GraphPolicyConfig
+from offload_jax.graphs._jax.platform import platform_of
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy, dependency_order, load
-from offload_jax.graphs._jax.simulator import platform_of
 from offload_jax.graphs.columns import LIMIT
 from offload_jax.learning import checkpoints, policies
 from offload_jax.learning.parameters import abstract_parameters, num_parameters
@@ -245,15 +245,11 @@ def test_loss_is_minus_the_log_probability_of_the_schedule(lesson: training.Less
     loss = jax.jit(training.lesson_loss)(POLICY.params, lesson)
     score, priority = answers(POLICY, lesson)
     lesson = jax.tree.map(np.asarray, lesson)
-    depends = lesson.features.depends
+    needed = lesson.features.predecessors
     for row in range(8):
         expected, done = 0.0, []
         for i, task in enumerate(lesson.order[row].tolist()):
-            ready = [
-                v
-                for v in range(6)
-                if v not in done and all(u in done for u in np.flatnonzero(depends[:, v, row]))
-            ]
+            ready = [v for v in range(6) if v not in done and set(needed[v, :, row]) <= {*done, 6}]
             exp = {v: math.exp(priority[v, row]) for v in ready}
             expected -= math.log(exp[task] / sum(exp.values()))
             place = int(np.argmax(lesson.place[:, i, row]))

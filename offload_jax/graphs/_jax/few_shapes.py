@@ -1,8 +1,8 @@
 """Plain calls in a few shapes, since every graph has its own size and a program takes seconds.
 
 A small batch of concrete requests is filled up: tasks to the next of 8, 12, 16, 24, 32, … with
-empty ones, which by law change nothing, and rows to the next power of two. Inside `jit` shapes are
-the caller's.
+empty ones, which by law change nothing, rows and predecessor lists to the next power of two. Inside
+`jit` shapes are the caller's.
 """
 
 import dataclasses
@@ -16,18 +16,18 @@ import numpy as np
 
 from offload_jax.batching import broadcast_batch
 from offload_jax.graphs.costs import AXES, GraphCosts, as_costs
+from offload_jax.graphs.predecessors import next_size
 from offload_jax.graphs.problem import GraphProblem
-from offload_jax.validation import broadcast_shapes, is_traced
+from offload_jax.validation import broadcast_shapes, is_spread, is_traced
 
 # Above, a batch pays for a program of its own, and for every task that is added.
 _MOST_ROWS = 64
-_LEAST_TASKS = 8
+_LEAST_TASKS, _LEAST_WIDTH = 8, 4
 
 
-def next_size(number: int) -> int:
-    """The next of the powers of two and of three times these."""
-    power = 1 << (number - 1).bit_length()
-    return power * 3 // 4 if number <= power * 3 // 4 else power
+def _power(number: int) -> int:
+    """The next power of two."""
+    return 1 << (number - 1).bit_length()
 
 
 def in_few_shapes(
@@ -42,23 +42,28 @@ def in_few_shapes(
     """
     shapes = {f"decision[{i}]": np.shape(part)[:-1] for i, part in enumerate(decision)}
     batch = broadcast_shapes({"problem": source.batch_shape, **shapes})
-    if is_traced(source, decision) or _is_spread(source, decision):
+    if is_traced(source, decision) or is_spread(source, decision):
         return function(as_costs(source), *map(jnp.asarray, decision))
     rows, num_tasks = math.prod(batch), source.num_tasks
     if not 0 < rows <= _MOST_ROWS:
         return function(as_costs(source), *map(jnp.asarray, decision))
     costs = broadcast_batch(as_costs(source, library=np))
-    to_rows, to_tasks = 1 << (rows - 1).bit_length(), max(_LEAST_TASKS, next_size(num_tasks))
+    width = costs.predecessors.shape[-1]
+    to_rows, to_tasks = _power(rows), max(_LEAST_TASKS, next_size(num_tasks))
+    more = {"N": to_tasks - num_tasks, "D": max(_LEAST_WIDTH, _power(width)) - width}
 
-    def fill(value: Any, axes: tuple[str, ...]) -> np.ndarray:
+    def fill(value: Any, axes: tuple[str, ...], empty: int = 0) -> np.ndarray:
         value = np.asarray(value)
         tail = value.shape[value.ndim - len(axes) :]
         flat = np.broadcast_to(value, (*batch, *tail)).reshape(rows, *tail)
-        wider = [(0, (to_tasks - num_tasks) * (axis == "N")) for axis in axes]
-        filled = np.pad(flat, [(0, 0), *wider])
+        wider = [(0, more.get(axis, 0)) for axis in axes]
+        filled = np.pad(flat, [(0, 0), *wider], constant_values=empty)
         return np.pad(filled, [(0, to_rows - rows), *[(0, 0)] * len(axes)], mode="edge")
 
-    fields: dict[str, Any] = {name: fill(getattr(costs, name), axes) for name, axes in AXES.items()}
+    fields: dict[str, Any] = {
+        name: fill(getattr(costs, name), axes, -1 if name == "predecessors" else 0)
+        for name, axes in AXES.items()
+    }
     # Empty tasks live wherever the others do, so that one home stays one.
     fields["home"][:, num_tasks:] = fields["home"][:, :1]
     filled = [fill(part, ("N",)) for part in decision]
@@ -73,9 +78,3 @@ def in_few_shapes(
         return jnp.asarray(host.reshape((*batch, *host.shape[1:])))
 
     return jax.tree.map(cut, found)
-
-
-def _is_spread(*trees: Any) -> bool:
-    """Whether an array lies on several devices."""
-    leaves = (leaf for leaf in jax.tree.leaves(trees) if isinstance(leaf, jax.Array))
-    return any(len(leaf.sharding.device_set) > 1 for leaf in leaves)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from offload_jax.graphs._jax.few_shapes import in_few_shapes
+from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import over_rows
-from offload_jax.graphs._jax.simulator import Platform, platform_of
 from offload_jax.graphs._jax.ways import paths_of, ways_of
 from offload_jax.graphs.costs import GraphCosts
 

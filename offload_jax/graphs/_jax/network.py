@@ -64,11 +64,25 @@ def embed_tasks(params: Any, features: TaskFeatures) -> Float[Array, "F N R"]:
     task = features.task
     if "message_in" not in params:
         return task
-    depends = features.depends.astype(task.dtype) / 4.0
+    lists, columns = features.predecessors, jnp.arange(task.shape[-1])
+
+    def exchange(messages: Array) -> tuple[Array, Array]:
+        """A quarter of the sums `[M, N, R]` of those of readers and of those of needed tasks."""
+
+        def along(d: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+            readers, needed = sums
+            at = jnp.arange(len(messages))[:, None, None], lists[:, d], columns
+            return (
+                readers.at[at].add(messages / 4.0, mode="drop"),
+                needed + messages.at[at].get(mode="fill", fill_value=0.0) / 4.0,
+            )
+
+        zero = jnp.zeros_like(messages)
+        return jax.lax.fori_loop(0, lists.shape[1], along, (zero, zero))
+
     messages = jax.nn.relu(_layer(params["message_in"], task))
     for i in range(sum(name.startswith("message_") for name in params) - 1):
-        readers = jnp.einsum("uvr,hvr->hur", depends, messages)
-        needed = jnp.einsum("uvr,hur->hvr", depends, messages)
+        readers, needed = exchange(messages)
         messages = messages + jax.nn.relu(
             _layer(params[f"message_{i}"], jnp.concatenate([messages, readers, needed]))
         )

@@ -1,14 +1,17 @@
 """What a learned policy sees at every step of the simulator; see `task_features`."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from offload_jax.batching import lift
+from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs._jax.rows import in_order
-from offload_jax.graphs._jax.simulator import Candidates, Platform, State, Tasks
+from offload_jax.graphs._jax.simulator import Candidates, State, Tasks
 from offload_jax.graphs._jax.task_features import TaskFeatures, bounded
 from offload_jax.graphs.columns import PLACE, STEP
 
@@ -17,7 +20,7 @@ class StepFeatures(NamedTuple):
     """The per-step slice of `TaskFeatures`, reordered from task number to booking position.
 
     Attributes:
-      position: int `[N]`.
+      task: int `[N, B]` number.
       tail: `[N, K, B]`.
       seconds: `[N, K, B]` running times; 0 where they are `inf`.
       left: `[N, K, B]` running time of this task and all after it.
@@ -25,9 +28,10 @@ class StepFeatures(NamedTuple):
       to_return: `[N, K, B]` seconds of moving the outputs of all after it.
       live: `[N, K, B]`.
       empty: `[N, B]`.
+      sent: `[N, B]`.
     """
 
-    position: Array
+    task: Array
     tail: Array
     seconds: Array
     left: Array
@@ -35,6 +39,7 @@ class StepFeatures(NamedTuple):
     to_return: Array
     live: Array
     empty: Array
+    sent: Array
 
 
 def step_features(features: TaskFeatures, tasks: Tasks, order: Array, rows: int) -> StepFeatures:
@@ -46,7 +51,7 @@ def step_features(features: TaskFeatures, tasks: Tasks, order: Array, rows: int)
 
     seconds = jnp.where(jnp.isfinite(tasks.seconds), tasks.seconds, 0.0)
     return StepFeatures(
-        jnp.arange(order.shape[1]),
+        jnp.broadcast_to(order, (rows, order.shape[1])).T,
         sorted_by_position(features.tail),
         seconds,
         _from_here_on(seconds),
@@ -54,6 +59,7 @@ def step_features(features: TaskFeatures, tasks: Tasks, order: Array, rows: int)
         _after(sorted_by_position(features.output_seconds)),
         sorted_by_position(features.live),
         sorted_by_position(features.empty),
+        sorted_by_position(features.sent),
     )
 
 
@@ -83,7 +89,6 @@ class Observation(NamedTuple):
 def observe(
     platform: Platform,
     features: TaskFeatures,
-    tasks: Tasks,
     resident_bytes: Array,
     state: State,
     candidates: Candidates,
@@ -92,16 +97,21 @@ def observe(
     """What is seen of the task that is to be placed.
 
     Args:
-      platform, features, tasks: of B rows.
-      resident_bytes: `[N, K, B]` bytes for the task of each position that lie at each place.
+      platform, features: of B rows.
+      resident_bytes: `[N, K, B]` bytes for each task that lie at each place.
       state, candidates: of the machine.
       now: the row of `StepFeatures`.
     """
     places = range(platform.num_places)
-    column = tasks.needs[:, now.position]
-    reads = column >= 0
+    number, columns = jnp.arange(platform.num_places)[:, None], jnp.arange(now.task.size)
+
+    def at_reader(beside: Array, edge: Array) -> Array:
+        reader = edge // features.predecessors.shape[1]
+        resident = resident_bytes[reader, number, columns]
+        return beside + jnp.where(edge >= 0, resident, 0.0)
+
     # What else the readers of this task need, and how long it takes to get it to a place.
-    beside = jnp.sum(jnp.where(reads[:, None], resident_bytes, 0.0), axis=0)
+    beside = over_readers(features, now.task, at_reader, jnp.zeros_like(resident_bytes[0]))
     finish, back = jnp.stack(candidates.finish), jnp.stack(candidates.back)
     ready, start = jnp.stack(candidates.ready), jnp.stack(candidates.start)
     first = jnp.min(jnp.where(now.live, finish, jnp.inf), axis=0)
@@ -110,8 +120,8 @@ def observe(
     least = jnp.min(jnp.where(now.live, through, jnp.inf), axis=0)
     least = jnp.where(jnp.isfinite(least), least, 0.0)
     free = functools.reduce(jnp.add, state.free, jnp.zeros(()))
-    sent = jnp.sum(jnp.where(reads, column, 0.0), axis=0) * features.unit
-    columns = []
+    resident = resident_bytes[now.task, number, columns]
+    rows = []
     for k in places:
         servers = platform.servers[k]
         idle = state.busy[k][0] if len(state.busy[k]) else first
@@ -123,7 +133,7 @@ def observe(
             for j in places
             if j != k
         )
-        columns.append(
+        rows.append(
             {
                 "ready": ready[k] - first,
                 "start": start[k] - first,
@@ -141,22 +151,22 @@ def observe(
                 "outbound": _latest(state.free, out) - first,
                 "sibling_bytes": beside[k] * features.unit,
                 "sibling_fetch": fetching + 0.0 * first,
-                "resident": resident_bytes[now.position, k] * features.unit,
+                "resident": resident[k] * features.unit,
                 "inputs_left": now.to_fetch[k],
                 "outputs_left": now.to_return[k],
                 "single_place": features.single_place_seconds[k],
                 "drained_home": idle + work + now.to_return[k] - least,
-                "sent_far": sent * _far(features.rates, k) / jnp.maximum(features.unit, 1e-30),
+                "sent_far": now.sent * _far(features.rates, k) / jnp.maximum(features.unit, 1e-30),
             }
         )
     by_place = [
         jnp.stack([jnp.broadcast_to(column[name], first.shape) for name in PLACE])
-        for column in columns
+        for column in rows
     ]
     step = {
         "first": first,
         "least": least,
-        "sent": sent,
+        "sent": now.sent,
         "spread_through": jnp.max(through, axis=0, where=now.live, initial=0.0) - least,
         "spread_finish": jnp.max(jnp.where(now.live & jnp.isfinite(finish), finish, 0.0), axis=0)
         - first,
@@ -185,8 +195,33 @@ def _far(rates: Array, k: int) -> Array:
     return jnp.sum(jnp.where(alive, others, 0.0), 0) / jnp.maximum(jnp.sum(alive, 0), 1)
 
 
-def deliver(resident_bytes: Array, tasks: Tasks, position: Array, place: Array) -> Array:
-    """`resident_bytes` once the task in a position has been placed."""
-    column = jnp.maximum(tasks.needs[:, position], 0.0)
-    at = jnp.arange(resident_bytes.shape[1])[:, None] == place[None]
-    return resident_bytes + jnp.where(at[None], column[:, None], 0.0)
+def deliver(features: TaskFeatures, resident_bytes: Array, task: Array, place: Array) -> Array:
+    """`resident_bytes` once the tasks `[B]` have been placed."""
+    columns = jnp.arange(task.size)
+    data = features.data.reshape(-1, task.size)
+
+    def to_reader(resident_bytes: Array, edge: Array) -> Array:
+        reader = edge // features.predecessors.shape[1]
+        sent = jnp.where(edge >= 0, data[edge, columns], 0.0)
+        return resident_bytes.at[reader, place, columns].add(sent)
+
+    return over_readers(features, task, to_reader, resident_bytes)
+
+
+def over_readers(
+    features: TaskFeatures, task: Array, function: Callable[[Array, Array], Array], carry: Array
+) -> Array:
+    """Follows the edges to the readers of the tasks `[B]`, in each row until there are no more.
+
+    Args:
+      function: from the carry and the next edge of each row, -1 where there is none, to the carry.
+    """
+    columns = jnp.arange(task.size)
+
+    def follow(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        value, edge = carry
+        following = features.next_reader[edge, columns]
+        return function(value, edge), jnp.where(edge < 0, -1, following)
+
+    first = features.first_reader[task, columns]
+    return jax.lax.while_loop(lambda carry: jnp.any(carry[1] >= 0), follow, (carry, first))[0]

@@ -15,10 +15,11 @@ from jax import Array
 from offload_jax.graphs._jax.few_shapes import in_few_shapes
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
 from offload_jax.graphs._jax.observation import Observation, deliver, observe, step_features
+from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.rules import greedy, typed
 from offload_jax.graphs._jax.simulate import simulate_costs
-from offload_jax.graphs._jax.simulator import Candidates, Platform, State, chosen, platform_of, run
+from offload_jax.graphs._jax.simulator import Candidates, State, chosen, run
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
 from offload_jax.graphs.costs import GraphCosts, check_source
 from offload_jax.graphs.decision import Decision
@@ -198,8 +199,11 @@ def dependency_order(priority: Array, features: TaskFeatures) -> Array:
     # Sets of tasks as bits of words: bit u is set in the row of what task u is in.
     bits = np.where(task[:, None] // _WORD == np.arange(words), 1 << (task[:, None] % _WORD), 0)
     member = jnp.asarray(bits, jnp.uint32)
-    needs = jnp.sum(
-        jnp.where(features.depends[:, None], member[:, :, None, None], 0), axis=0, dtype=jnp.uint32
+    bit = jnp.left_shift(jnp.uint32(1), (features.predecessors % _WORD).astype(jnp.uint32))
+    bit = jnp.where(features.predecessors < num_tasks, bit, 0)
+    word = features.predecessors // _WORD
+    needs = jnp.stack(
+        [jnp.sum(jnp.where(word == w, bit, 0), axis=1, dtype=jnp.uint32) for w in range(words)]
     )
     number = jnp.arange(num_tasks)[:, None]
 
@@ -284,10 +288,10 @@ def rollout(
     def place_one(memory: tuple, state: State, candidates: Candidates, x: tuple) -> tuple:
         last, resident_bytes = memory
         now, extra = x
-        observation = observe(platform, features, tasks, resident_bytes, state, candidates, now)
+        observation = observe(platform, features, resident_bytes, state, candidates, now)
         place = jnp.where(now.empty, 0, choose(observation, extra)).astype(jnp.int32)
         done = jnp.maximum(chosen(place, candidates.back), chosen(place, candidates.finish))
-        resident_bytes = deliver(resident_bytes, tasks, now.position, place)
+        resident_bytes = deliver(features, resident_bytes, now.task, place)
         return (jnp.maximum(last, done), resident_bytes), place, observation if keep else None
 
     (makespan, _), state, stacked, _ = run(platform, tasks, place_one, memory, (steps, xs))

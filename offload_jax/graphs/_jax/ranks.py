@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from offload_jax.graphs._jax.simulator import Platform
+from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs._jax.ways import Ways, ways_of
 from offload_jax.graphs.costs import GraphCosts
 
@@ -23,7 +23,7 @@ class Means(NamedTuple):
 
     Attributes:
       seconds: `[R, N]` w, the mean running time of a task.
-      moving: `[R, N, N]` c, the mean seconds of moving the data from u to v.
+      moving: `[R, N, D]` c, the mean seconds of moving the data of each edge.
       returning: `[R, N]` the mean seconds of moving a task's output home.
       empty: bool `[R, N]` tasks without work, edges, bytes and release, which come last.
       live: K entries bool `[R, N]`, the places that have a live route from and to a task's home.
@@ -70,11 +70,17 @@ def mean_costs(costs: GraphCosts, platform: Platform, ways: Ways | None = None) 
         return jnp.sum(weight * to_home, axis=1)
 
     def select_pair(table: Array) -> Array:
-        """`table[home[u], home[v]]` `[R, N, N]`."""
+        """`table[home[u], home[v]]` `[R, N, D]` of the edges."""
         if len(table) == 1:
             return table[0, 0][:, None, None]
-        rows = jnp.arange(table.shape[-1])[:, None, None]
-        return table[costs.home[:, :, None], costs.home[:, None, :], rows]
+        lists, homes, rows = costs.predecessors, costs.home, table.shape[-1]
+        lists, homes = (
+            jnp.broadcast_to(v, (max(len(lists), len(homes), rows), *v.shape[1:]))
+            for v in (lists, homes)
+        )
+        row = jnp.arange(len(lists))[:, None, None]
+        table = jnp.broadcast_to(table, (*table.shape[:2], len(lists)))
+        return table[homes[row, lists], homes[:, :, None], row]
 
     one = jnp.ones_like(rate)
     pairs, places = (jnp.maximum(sums(one), 1.0) for sums in (between, way_home))
@@ -82,7 +88,7 @@ def mean_costs(costs: GraphCosts, platform: Platform, ways: Ways | None = None) 
         jnp.where(amount > 0, amount * of_rate + of_delay, 0.0)
         for amount, of_rate, of_delay in (
             (
-                jnp.where(costs.depends, costs.data, 0.0),
+                jnp.where(costs.predecessors < 0, 0.0, costs.data),
                 select_pair(between(rate) / pairs),
                 select_pair(between(delay) / pairs),
             ),
@@ -93,33 +99,42 @@ def mean_costs(costs: GraphCosts, platform: Platform, ways: Ways | None = None) 
 
 
 def is_empty(costs: GraphCosts) -> Any:
-    """Tasks that change nothing: they only fill a batch up."""
+    """Tasks of rows of costs that change nothing: they only fill a batch up."""
     bytes_or_release = (costs.input > 0) | (costs.output > 0) | (costs.release > 0)
-    edges = costs.depends.any(-1) | costs.depends.any(-2)
+    lists, num_tasks = costs.predecessors, costs.num_tasks
+    needed = jnp.where(lists < 0, num_tasks, lists)
+    row = jnp.arange(len(lists))[:, None, None]
+    read = jnp.zeros((len(lists), num_tasks), bool).at[row, needed].set(True, mode="drop")
+    edges = read | (lists >= 0).any(-1)
     return ~(bytes_or_release | edges | (costs.seconds != 0).any(-1))
 
 
-def upward_ranks(means: Means, depends: Any) -> Float[Array, "R N"]:
+def upward_ranks(means: Means, predecessors: Any) -> Float[Array, "R N"]:
     """rank(v) = w(v) + max(c(v, home), max over successors s of c(v, s) + rank(s)).
 
     -1 for an empty task. In the precision of the costs; float64 on the host is
     `_numba.ranks.upward_ranks`.
     """
     num_tasks = means.seconds.shape[-1]
-    lengths = [part.shape[0] for part in (*means[:4], depends)]
+    lengths = [part.shape[0] for part in (*means[:4], predecessors)]
     rows = next((length for length in lengths if length != 1), 1)
-    seconds, returning = (
-        jnp.broadcast_to(part, (rows, num_tasks)).T for part in (means.seconds, means.returning)
-    )
-    ways = jnp.where(depends, means.moving, -jnp.inf)
-    ways = jnp.moveaxis(jnp.broadcast_to(ways, (rows, num_tasks, num_tasks)), 0, -1)
+
+    def batch_last(values: Any) -> Array:
+        return jnp.moveaxis(jnp.broadcast_to(values, (rows, *values.shape[1:])), 0, -1)
+
+    seconds, returning = batch_last(means.seconds), batch_last(means.returning)
+    # Out of range, so that nothing is passed on there.
+    needed = batch_last(jnp.where(predecessors < 0, num_tasks, predecessors))
+    ways, columns = batch_last(means.moving), jnp.arange(rows)
 
     def step(back: Array, ranks: Array) -> Array:
+        """Every task hands its rank on to those that it needs, the last one first."""
         task = num_tasks - 1 - back
-        onwards = jnp.max(ways[task] + ranks, axis=0)
-        return ranks.at[task].set(seconds[task] + jnp.maximum(returning[task], onwards))
+        ranks = ranks.at[task].add(seconds[task])
+        onwards = ways[task] + ranks[task][None]
+        return ranks.at[needed[task], columns].max(onwards, mode="drop")
 
-    ranks = jax.lax.fori_loop(0, num_tasks, step, jnp.zeros((num_tasks, rows), seconds.dtype))
+    ranks = jax.lax.fori_loop(0, num_tasks, step, returning.astype(seconds.dtype))
     return jnp.where(means.empty, -1.0, ranks.T)
 
 

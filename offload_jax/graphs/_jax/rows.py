@@ -20,7 +20,7 @@ from offload_jax.graphs._jax.simulator import Tasks
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.validation import broadcast_shapes
 
-# Bytes of the largest array of a chunk, `[N, N, rows]`: what is used in a step stays in cache.
+# Bytes of the largest array of a chunk, `[N, D, rows]`: what is used in a step stays in cache.
 _CHUNK_BYTES = 1 << 21
 _LEAST_CHUNK_ROWS, _MOST_CHUNK_ROWS = 128, 256
 # Chunks worked through at a time, each on a thread; more cost more to compile.
@@ -55,7 +55,10 @@ def over_rows(function: Callable[..., Any], costs: GraphCosts, *arrays: Array) -
 
     if not is_known(size) or size < 2 * _LEAST_CHUNK_ROWS:
         return all_rows(costs, *arrays)
-    most = max(1, min(_MOST_CHUNK_ROWS, _CHUNK_BYTES // (4 * costs.num_tasks**2)))
+    most = max(
+        1,
+        min(_MOST_CHUNK_ROWS, _CHUNK_BYTES // (4 * costs.num_tasks * costs.predecessors.shape[-1])),
+    )
     in_chunks = functools.partial(all_rows, chunk_rows=most)
     return jax.lax.platform_dependent(costs, *arrays, cpu=in_chunks, default=all_rows)
 
@@ -74,13 +77,23 @@ def in_order(values: Any, order: Int[Array, "rows N"], rows: int) -> Array:
 
 def tasks_by_position(costs: GraphCosts, order: Int[Array, "rows N"], rows: int) -> Tasks:
     """The tasks of rows of costs in the given order, 1 or `rows` rows each."""
-    num_tasks = costs.num_tasks
+    num_tasks, width = costs.num_tasks, costs.predecessors.shape[-1]
     dtype = jnp.result_type(costs.seconds, jnp.float32)
-    table = jnp.where(costs.depends, costs.data, -1.0).astype(dtype).reshape(-1, num_tasks**2)
     order = jnp.broadcast_to(order, (rows, num_tasks))
-    by_position = order.T
-    pairs = by_position[None, :, :] * num_tasks + by_position[:, None, :]
-    needs = table[0][pairs] if table.shape[0] == 1 else table[jnp.arange(rows), pairs]
+    columns, number = jnp.arange(rows), jnp.arange(num_tasks, dtype=jnp.int32)
+    position = jnp.zeros((num_tasks, rows), jnp.int32)
+    position = position.at[order.T, columns].set(number[:, None], unique_indices=True)
+    needed = in_order(costs.predecessors, order, rows)
+    source = jnp.where(needed < 0, num_tasks, position[needed, columns])
+    data = in_order(costs.data.astype(dtype), order, rows)
+    if 2 * width > num_tasks:
+        positions: Array | None = None
+        every = jnp.full((num_tasks, num_tasks, rows), -1, dtype)
+        data = every.at[number[:, None, None], source, columns].set(data, mode="drop")
+        most = number
+    else:
+        positions, data = _by_position(source, jnp.where(needed < 0, -1, data))
+        most = jnp.max(jnp.sum(needed >= 0, axis=1), axis=-1)
 
     def booked(values: Any) -> Array:
         return in_order(values.astype(dtype), order, rows)
@@ -90,7 +103,9 @@ def tasks_by_position(costs: GraphCosts, order: Int[Array, "rows N"], rows: int)
 
     return Tasks(
         seconds=booked(costs.seconds),
-        needs=needs,
+        source=positions,
+        data=data,
+        most=most,
         input=booked(costs.input),
         output=booked(costs.output),
         release=booked(costs.release),
@@ -98,6 +113,21 @@ def tasks_by_position(costs: GraphCosts, order: Int[Array, "rows N"], rows: int)
         seconds_per_byte=links(costs.seconds_per_byte),
         startup=links(costs.startup),
     )
+
+
+def _by_position(source: Array, data: Array) -> tuple[Array, Array]:
+    """`[N, D, rows]` with the positions `source` ascending along D, by comparing all pairs."""
+    width = source.shape[1]
+    mine, other = source[:, :, None], source[:, None]
+    number = np.arange(width)
+    first = (number[None] < number[:, None])[None, :, :, None]
+    rank = jnp.sum((other < mine) | ((other == mine) & first), axis=2)
+    stands = rank[:, None] == number[None, :, None, None]
+
+    def moved(values: Array) -> Array:
+        return jnp.sum(jnp.where(stands, values[:, None], 0), axis=2, dtype=values.dtype)
+
+    return moved(source), moved(data)
 
 
 def by_task(values: Array, order: Int[Array, "rows N"]) -> Array:

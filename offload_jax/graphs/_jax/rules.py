@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from offload_jax.graphs._jax.few_shapes import in_few_shapes
+from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.ranks import Means, by_decreasing, is_empty, mean_costs, upward_ranks
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulate import simulate_rows
-from offload_jax.graphs._jax.simulator import Candidates, Platform, State, platform_of, run
+from offload_jax.graphs._jax.simulator import Candidates, State, run
 from offload_jax.graphs.costs import GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
@@ -21,6 +22,8 @@ from offload_jax.validation import ArrayLike
 
 # Standard deviations of the logarithms of what `perturbed` multiplies.
 RANK_NOISE, RATE_NOISE = 0.5, 0.7
+# Draws for the data that a task needs; with more to fetch they repeat.
+_EDGE_NOISE = 8
 
 
 Source = GraphProblem | GraphCosts
@@ -34,7 +37,7 @@ def rank_order(source: Source) -> Array:
 @functools.partial(jax.jit, static_argnames="platform")
 def _rank_order(costs: GraphCosts, *, platform: Platform) -> Array:
     def order(rows: int, costs: GraphCosts) -> Array:
-        order = by_decreasing(upward_ranks(mean_costs(costs, platform), costs.depends))
+        order = by_decreasing(upward_ranks(mean_costs(costs, platform), costs.predecessors))
         return jnp.broadcast_to(order, (rows, order.shape[1]))
 
     return over_rows(order, costs)
@@ -53,7 +56,7 @@ def greedy(source: Source) -> Decision:
 def _greedy(costs: GraphCosts, *, platform: Platform) -> Decision:
     def decide(rows: int, costs: GraphCosts) -> Decision:
         means = mean_costs(costs, platform)
-        order = by_decreasing(upward_ranks(means, costs.depends))
+        order = by_decreasing(upward_ranks(means, costs.predecessors))
         return Decision(greedy_places(platform, rows, costs, order, means), order)
 
     return typed(over_rows(decide, costs), costs)
@@ -102,7 +105,7 @@ def random(costs: GraphCosts, key: Array) -> Decision:
         means = means._replace(
             seconds=seconds, moving=0 * means.moving, returning=0 * means.returning
         )
-        return by_decreasing(upward_ranks(means, costs.depends))
+        return by_decreasing(upward_ranks(means, costs.predecessors))
 
     orders = over_rows(order, costs, seconds)
     return Decision(place_filled(costs, place), orders)
@@ -160,7 +163,7 @@ def _perturbed(
         def attempt(i: Array) -> tuple[Decision, Any]:
             keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
             noisy, world = _copy(costs, means, keys, i)
-            order = by_decreasing(upward_ranks(noisy, costs.depends))
+            order = by_decreasing(upward_ranks(noisy, costs.predecessors))
             place = greedy_places(platform, rows, world, order, means)
             makespan = simulate_rows(platform, False, rows, costs, place, order).makespan
             return Decision(place, jnp.broadcast_to(order, place.shape)), makespan
@@ -190,9 +193,13 @@ def _copy(costs: GraphCosts, means: Means, keys: Array, number: Array) -> tuple[
         return jnp.exp(scale * jax.vmap(draw)(keys))
 
     num_tasks, num_places, num_links = costs.num_tasks, costs.num_places, len(costs.serial)
+    # By which of the tasks that a task needs, so that it does not matter how long lists are.
+    which = (jnp.cumsum(costs.predecessors >= 0, axis=-1) - 1) % _EDGE_NOISE
+    drawn = noise(1, (num_tasks, _EDGE_NOISE), rank_scale)
+    by_edge = jnp.take_along_axis(drawn, jnp.broadcast_to(which, (len(keys), *which.shape[1:])), -1)
     noisy = means._replace(
         seconds=means.seconds * noise(0, (num_tasks,), rank_scale),
-        moving=means.moving * noise(1, (num_tasks, num_tasks), rank_scale),
+        moving=means.moving * by_edge,
     )
     world = dataclasses.replace(
         costs,

@@ -8,16 +8,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from offload_jax.graphs._jax.few_shapes import in_few_shapes
+from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
-from offload_jax.graphs._jax.simulator import (
-    Candidates,
-    Log,
-    Platform,
-    State,
-    chosen,
-    platform_of,
-    run,
-)
+from offload_jax.graphs._jax.simulator import Candidates, Log, State, chosen, run
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Schedule, Transfers, check_decision
 from offload_jax.graphs.problem import GraphProblem
@@ -57,8 +50,9 @@ def simulate(
         and index. While tracing only shapes are known.
     """
     check_source(source)
-    place, order = check_decision(source.depends, source.num_places, place, order)
-    return simulate_costs(source, place, order, transfers=transfers)
+    costs = as_costs(source)
+    place, order = check_decision(costs, place, order)
+    return simulate_costs(costs, place, order, transfers=transfers)
 
 
 def simulate_costs(
@@ -102,20 +96,28 @@ def simulate_rows(
     tasks = tasks_by_position(costs, order, rows)
     zero = jnp.zeros(rows, tasks.seconds.dtype)
     told = in_order(place, order, rows)
-    makespan, state, start, log = run(platform, tasks, obey, zero, told, with_log=transfers)
+    makespan, state, start, log = run(
+        platform, tasks, obey, zero, told, told=told, with_log=transfers
+    )
     return Schedule(
         makespan,
         by_task(start, order),
         by_task(state.finish, order),
         jnp.broadcast_to(place, (rows, costs.num_tasks)),
         jnp.broadcast_to(order, (rows, costs.num_tasks)),
-        None if log is None else _transfers(log, order),
+        None if log is None else _transfers(log, tasks.source, order),
     )
 
 
-def _transfers(log: Log, order: Array) -> Transfers:
+def _transfers(log: Log, source: Array | None, order: Array) -> Transfers:
     def pairs(values: Array) -> Array:
-        """`[N, N, H, rows]`, reader first, to `[rows, N, N, H]`, writer first."""
+        """`[N, D, H, rows]`, reader first, to `[rows, N, N, H]`, writer first."""
+        if source is not None:
+            num_tasks, _, num_hops, rows = values.shape
+            every = jnp.full((num_tasks, num_tasks, num_hops, rows), jnp.nan, values.dtype)
+            reader, hop = jnp.arange(num_tasks)[:, None, None, None], jnp.arange(num_hops)[:, None]
+            at = reader, source[:, :, None], hop, jnp.arange(rows)
+            values = every.at[at].set(values, mode="drop")
         outer = by_task(values, order)
         return by_task(jnp.moveaxis(outer, 0, -1).swapaxes(0, 1), order)
 

@@ -5,12 +5,13 @@ and accelerators, for composition with `jit` and `vmap`, and for training.
 
 It is a serial schedule-generation scheme: tasks are booked one after the other. For each, all K
 places are tried on the present state of links and servers, a function chooses one of them, and the
-state it leads to is kept. `simulate` chooses what it was told, `greedy` what is done first, a
-learned policy what a network says; they are all this one loop.
+state it leads to is kept. `greedy` chooses what is done first, a learned policy what a network
+says; `simulate` tries the place that it was told. They are all this one loop.
 
 The batch is the last axis of every array and tasks stand in booking order, so a step is a few
-passes over contiguous vectors. Step i looks at all i tasks before, whether or not the task needs
-them: which ones it needs differs from row to row.
+passes over contiguous vectors. Which tasks one needs differs from row to row: their times are
+gathered, and a step takes as many passes as some row of the batch needs tasks. Where nearly all
+tasks before may be needed, all are looked at instead and nothing is gathered.
 """
 
 import functools
@@ -23,31 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from offload_jax.graphs.costs import GraphCosts
-
-
-class Platform(NamedTuple):
-    """What is the same for all rows; hashable.
-
-    Attributes:
-      routes, servers, serial, send_once: as in `GraphCosts`.
-      home: the one place where all inputs lie and all outputs go, None if tasks differ.
-    """
-
-    routes: tuple[tuple[tuple[int, ...] | None, ...], ...]
-    servers: tuple[int | None, ...]
-    serial: tuple[bool, ...]
-    send_once: bool
-    home: int | None
-
-    @property
-    def num_places(self) -> int:
-        return len(self.servers)
-
-    @property
-    def num_hops(self) -> int:
-        """H, the hops of the longest route, at least 1."""
-        return max(1, *(len(route or ()) for row in self.routes for route in row))
+from offload_jax.graphs._jax.platform import Platform
 
 
 class Tasks(NamedTuple):
@@ -55,15 +32,19 @@ class Tasks(NamedTuple):
 
     Attributes:
       seconds: `[N, K, B]`.
-      needs: `[N, N, B]` bytes that the task in position i gets from the one in position j at
-        [i, j]; -1 where it needs nothing of it.
+      source: int `[N, D, B]` positions of the tasks that each needs, ascending, then N where there
+        are no more; None where D is N and column j is the task in position j.
+      data: `[N, D, B]` bytes from them; -1 where there is none.
+      most: int `[N]` columns that are used in some row.
       input, output, release: `[N, B]`.
       home: `[N, B]`, not read where the platform has one home.
       seconds_per_byte, startup: `[L, B]` or `[L, 1]`.
     """
 
     seconds: Array
-    needs: Array
+    source: Array | None
+    data: Array
+    most: Array
     input: Array
     output: Array
     release: Array
@@ -73,7 +54,7 @@ class Tasks(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What would become of a task at each of the K places, entries `[B]`.
+    """What would become of a task at each of the K places, entries `[B]`; or where it was told.
 
     Attributes:
       ready: seconds at which all that it needs has arrived.
@@ -110,7 +91,7 @@ class State(NamedTuple):
 
 
 Crossed = dict[int, Array]
-"""By link, when results came out of it; -1 where they have not crossed it."""
+"""By link, when results `[B]` or `[D, B]` came out of it; -1 where they have not crossed it."""
 
 
 class Hops(NamedTuple):
@@ -125,7 +106,7 @@ class Log(NamedTuple):
 
     Attributes:
       input: its input.
-      data: `[N, H, B]` what comes from the tasks before, by their positions.
+      data: `[D, H, B]` what comes from the tasks that it needs.
       output: its output.
     """
 
@@ -138,15 +119,6 @@ Choose = Callable[[Any, State, Candidates, Any], tuple[Any, Array, Any]]
 """(memory, state, candidates, what `xs` holds of this task) -> (memory, place `[B]`, to stack)."""
 
 
-def platform_of(costs: GraphCosts) -> Platform:
-    """The static part of costs; `home` is static where it is known to be one place."""
-    home = None
-    if not isinstance(costs.home, jax.Array):
-        places = set(costs.home.ravel().tolist())
-        home = places.pop() if len(places) == 1 else None
-    return Platform(costs.routes, costs.servers, costs.serial, costs.send_once, home)
-
-
 def run(
     platform: Platform,
     tasks: Tasks,
@@ -154,6 +126,7 @@ def run(
     memory: Any,
     xs: Any,
     *,
+    told: Array | None = None,
     with_log: bool = False,
 ) -> tuple[Any, State, Any, Log | None]:
     """Books all tasks.
@@ -164,6 +137,8 @@ def run(
       choose: places a task.
       memory: what `choose` carries from task to task.
       xs: arrays `[N, ...]` that `choose` gets a row of.
+      told: int `[N, B]` places; `choose` then sees what becomes of a task there, one entry in place
+        of K, and must choose it.
       with_log: whether to keep every hop.
 
     Returns:
@@ -184,92 +159,129 @@ def run(
         ),
         crossed=(jnp.full((num_tasks, batch), -1, dtype),) * (num_links * platform.send_once),
     )
+    places = range(platform.num_places)
 
     def step(carry: tuple[Any, State], inputs: tuple) -> tuple[tuple[Any, State], Any]:
         memory, state = carry
-        index, task, x = inputs
-        candidates, crossed, logs = _try_places(platform, tasks, state, index, task, with_log)
+        index, task, x, place = inputs
+        if told is None:
+            targets = [[k == place for place in places] for k in places]
+        else:
+            targets = [[place == k for k in places]]
+        candidates, crossed, logs = _try(platform, tasks, state, task, targets, with_log)
         memory, place, stacked = choose(memory, state, candidates, x)
         log = jax.tree.map(lambda *entries: chosen(place, entries), *logs) if with_log else None
-        state = _commit(platform, state, candidates, crossed, index, task, place)
+        state = _commit(state, candidates, crossed, index, task, place)
         return (memory, state), (stacked, log)
 
     # Rates of links have no task axis to scan over; the steps read them from `tasks`.
     per_task = tasks._replace(seconds_per_byte=(), startup=())  # type: ignore[arg-type]
     (memory, state), (stacked, log) = jax.lax.scan(
-        step, (memory, state), (jnp.arange(num_tasks), per_task, xs)
+        step, (memory, state), (jnp.arange(num_tasks), per_task, xs, told)
     )
     return memory, state, stacked, log
 
 
-def _try_places(
+Mask = Any
+"""Rows `[B]`, or a plain bool for all or none of them."""
+
+
+def _both(a: Mask, b: Mask) -> Mask:
+    if isinstance(a, bool):
+        a, b = b, a
+    return a & b if not isinstance(b, bool) else b and a
+
+
+def _try(
     platform: Platform,
     tasks: Tasks,
     state: State,
-    index: Array,
     task: Tasks,
+    targets: list[list[Mask]],
     with_log: bool,
 ) -> tuple[Candidates, list[Crossed], list[Log | None]]:
-    """Tries a task at every place.
+    """Tries a task at several places.
+
+    Args:
+      targets: entries of K: for each place the rows that try it.
 
     Returns:
-      What would become of it, by place; with `send_once` the links that results would then have
-      crossed; with a log the hops that it would take.
+      What would become of it; with `send_once` the links `[D, B]` that the results that it needs
+      would then have crossed; with a log the hops that it would take.
     """
     places = range(platform.num_places)
-    num_tasks, _, batch = tasks.seconds.shape
-    home = [task.home == j if platform.home is None else platform.home == j for j in places]
+    width, batch = task.data.shape
     move = functools.partial(_move, platform, tasks)
-    routes_to = list(zip(*platform.routes, strict=True))
-    none = jnp.full((num_tasks, platform.num_hops, batch), math.nan, tasks.seconds.dtype)
+    home = [task.home == j if platform.home is None else platform.home == j for j in places]
+
+    def ways(origin: list[Mask], target: list[Mask]) -> list[tuple[Sequence[int] | None, Mask]]:
+        pairs = (
+            (platform.routes[j][k], _both(origin[j], target[k])) for j in places for k in places
+        )
+        return [(route, rows) for route, rows in pairs if rows is not False]
+
+    at, finish = (gathered(values, task.source) for values in (state.place, state.finish))
+    times = {link: gathered(times, task.source) for link, times in enumerate(state.crossed)}
+    none = jnp.full((width, platform.num_hops, batch), math.nan, tasks.seconds.dtype)
     carry, inputs = [], []
-    for k in places:
-        ways = list(zip(routes_to[k], home, strict=True))
-        ready, free, hops = move(ways, task.release, task.input, task.input > 0, state.free)
-        into = {link for route in routes_to[k] for link in route or ()}
-        crossed = {link: state.crossed[link] for link in sorted(into) if platform.send_once}
+    for target in targets:
+        ready, free, hops = move(
+            ways(home, target), task.release, task.input, task.input > 0, state.free
+        )
+        routes = [route for route, _ in ways([True] * len(places), target)]
+        crossed = {
+            link: times[link] for link in {link for r in routes for link in r or ()} & {*times}
+        }
         carry.append((ready, free, crossed, Hops(none, none) if with_log else None))
         inputs.append(hops)
 
-    def gather(j: Array, carry: list[tuple]) -> list[tuple]:
-        """What comes from the task in position j, at every place."""
-        num_bytes, finish = task.needs[j], state.finish[j]
-        origin = [state.place[j] == p for p in places]
-        after = []
-        for k, (ready, free, crossed, log) in enumerate(carry):
-            before = {link: times[j] for link, times in crossed.items()}
-            ways = list(zip(routes_to[k], origin, strict=True))
-            arrived, free, hops = move(ways, finish, num_bytes, num_bytes > 0, free, before)
-            crossed = {link: times.at[j].set(before[link]) for link, times in crossed.items()}
+    def fetch(j: Array, carry: list[tuple]) -> list[tuple]:
+        """What comes from one of the tasks that it needs."""
+        num_bytes = task.data[j]
+        origin, after = [at[j] == p for p in places], []
+        for target, (ready, free, crossed, log) in zip(targets, carry, strict=True):
+            before = {link: values[j] for link, values in crossed.items()}
+            arrived, free, hops = move(
+                ways(origin, target), finish[j], num_bytes, num_bytes > 0, free, before
+            )
+            crossed = {link: values.at[j].set(before[link]) for link, values in crossed.items()}
             ready = jnp.maximum(ready, jnp.where(num_bytes >= 0, arrived, 0))
             if with_log:
                 log = jax.tree.map(lambda entry, new: entry.at[j].set(new), log, hops)
             after.append((ready, free, crossed, log))
         return after
 
-    # Only tasks booked before this one can be needed, so the loop ends at its own position.
-    carry = jax.lax.fori_loop(0, index, gather, carry)
+    carry = jax.lax.fori_loop(0, task.most, fetch, carry)
     columns: list[tuple] = []
     logs: list[Log | None] = []
-    for k, (ready, free, _, log) in enumerate(carry):
-        duration = task.seconds[k]
-        start = ready
-        if len(state.busy[k]):
-            start = jnp.where(duration > 0, jnp.maximum(ready, state.busy[k][0]), ready)
-        finish = start + duration
-        ways = list(zip(platform.routes[k], home, strict=True))
-        back, free, hops = move(ways, finish, task.output, task.output > 0, free)
-        columns.append((ready, start, finish, back, free))
-        logs.append(Log(inputs[k], log, hops) if with_log else None)
-    candidates = Candidates(*zip(*columns, strict=True))
-    return candidates, [crossed for _, _, crossed, _ in carry], logs
+    for target, taken, (ready, free, _, log) in zip(targets, inputs, carry, strict=True):
+        start, duration = ready, jnp.zeros(batch, ready.dtype)
+        for k, rows in enumerate(target):
+            if rows is False:
+                continue
+            seconds = task.seconds[k]
+            if len(state.busy[k]):
+                waits = _both(rows, seconds > 0)
+                start = jnp.where(waits, jnp.maximum(ready, state.busy[k][0]), start)
+            duration = jnp.where(rows, seconds, duration)
+        end = start + duration
+        back, free, hops = move(ways(target, home), end, task.output, task.output > 0, free)
+        columns.append((ready, start, end, back, free))
+        logs.append(Log(taken, log, hops) if with_log else None)
+    return Candidates(*zip(*columns, strict=True)), [crossed for _, _, crossed, _ in carry], logs
+
+
+def gathered(values: Array, source: Array | None) -> Array:
+    """`[N, B]` by position as `[D, B]` of the positions `source`; all of them if None."""
+    if source is None:
+        return values
+    return values.at[source, jnp.arange(values.shape[1])].get(mode="clip")
 
 
 def _commit(
-    platform: Platform,
     state: State,
     candidates: Candidates,
-    crossed: list[Crossed],
+    crossed: Sequence[Crossed],
     index: Array,
     task: Tasks,
     place: Array,
@@ -283,20 +295,30 @@ def _commit(
         moved_up = jnp.minimum(jnp.maximum(queue, finish[None]), later)
         takes = (place == k) & (task.seconds[k] > 0)
         busy.append(jnp.where(takes[None], moved_up, queue))
+    columns = jnp.arange(len(place))
+
+    def after(link: int, old: Array) -> Array:
+        """When results came out of a link."""
+        if task.source is None:
+            return chosen(place, [each.get(link, old) for each in crossed])
+        before = gathered(old, task.source)
+        new = chosen(place, [each.get(link, before) for each in crossed])
+        return old.at[task.source, columns].set(new, mode="drop")
+
     return State(
         place=state.place.at[index].set(place),
         finish=state.finish.at[index].set(finish),
         free=tuple(chosen(place, times) for times in zip(*candidates.free, strict=True)),
         busy=tuple(busy),
-        crossed=tuple(
-            chosen(place, [after.get(link, old) for after in crossed])
-            for link, old in enumerate(state.crossed)
-        ),
+        crossed=tuple(after(link, old) for link, old in enumerate(state.crossed)),
     )
 
 
 def chosen(place: Array, entries: Sequence[Array]) -> Array:
-    """Of entries `[..., B]`, one for each place, that of the place of each row."""
+    """Of entries `[..., B]`, one for each place, that of the place of each row.
+
+    A single entry is that of the place that was told.
+    """
     result = entries[-1]
     for k in reversed(range(len(entries) - 1)):
         result = jnp.where(place == k, entries[k], result)

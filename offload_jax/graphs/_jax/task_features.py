@@ -7,14 +7,15 @@ how tasks are numbered. The batch is the last axis, as in `machine`.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from offload_jax.batching import lift
+from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs._jax.ranks import mean_costs, upward_ranks
-from offload_jax.graphs._jax.simulator import Platform
 from offload_jax.graphs._jax.ways import batch_last, paths_of, ways_of
 from offload_jax.graphs.columns import LIMIT, TASK
 from offload_jax.graphs.costs import GraphCosts
@@ -26,7 +27,12 @@ class TaskFeatures(NamedTuple):
     Attributes:
       task: `[T, N, R]` what the network is told of each task, by `columns.TASK`.
       rank: `[N, R]` upward rank as a share of the scale; -1 for empty tasks.
-      depends: bool `[N, N, R]` or `[N, N, 1]`, True at [u, v] where v needs u.
+      predecessors: int `[N, D, R]` the tasks that each needs; N where there is none.
+      data: `[N, D, R]` bytes from them; 0 where there is none.
+      first_reader: int `[N, R]` the first of a chain of edges to the tasks that need it, edge v D +
+        d being entry d of task v; -1 ends a chain.
+      next_reader: int `[N D, R]` the edge that follows another one.
+      sent: `[N, R]` mean seconds of moving what others need of a task.
       tail: `[N, K, R]` least seconds from a task's end at a place until all that follows is home.
       empty: bool `[N, R]`.
       live: bool `[N, K, R]` places with a live route from and to the task's home.
@@ -40,7 +46,11 @@ class TaskFeatures(NamedTuple):
 
     task: Array
     rank: Array
-    depends: Array
+    predecessors: Array
+    data: Array
+    first_reader: Array
+    next_reader: Array
+    sent: Array
     tail: Array
     empty: Array
     live: Array
@@ -64,9 +74,24 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     paths = paths_of(ways, rows, costs)
     head, tail, input_seconds, output_seconds = paths
     means = mean_costs(costs, platform, ways)
-    rank = batch_last(upward_ranks(means, costs.depends))
-    seconds, depends = batch_last(costs.seconds), batch_last(costs.depends)
-    num_bytes = jnp.where(depends, batch_last(costs.data), 0.0)
+    rank = batch_last(upward_ranks(means, costs.predecessors))
+    seconds = batch_last(costs.seconds)
+    lists, data, moved = (
+        jnp.broadcast_to(batch_last(v), (*v.shape[1:], rows))
+        for v in (costs.predecessors, costs.data, means.moving)
+    )
+    there, lists = lists >= 0, jnp.where(lists < 0, num_tasks, lists)
+    data = jnp.where(there, data, 0.0)
+
+    def by_writer(values: Array) -> Any:
+        """Where values `[N, D, R]` of edges go to the tasks `[N, R]` that they come from."""
+        zero = jnp.zeros((num_tasks, rows), values.dtype)
+        return zero.at[lists, jnp.arange(rows)]
+
+    def summed(values: Array) -> Array:
+        """Over the readers of each task."""
+        return by_writer(values).add(values, mode="drop")
+
     live = jnp.stack([batch_last(usable) for usable in means.live], 1)
     through = jnp.min(head + tail, axis=1)
     bound = jnp.max(through, axis=0)
@@ -89,15 +114,14 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         return bounded(value / lift(scale, value.ndim))
 
     mean_seconds, returning = batch_last(means.seconds), batch_last(means.returning)
-    moved = batch_last(means.moving)
-    total_bytes = jnp.sum(num_bytes, axis=(0, 1))
+    total_bytes = jnp.sum(data, axis=(0, 1))
     unit = jnp.sum(moved, axis=(0, 1)) / jnp.where(total_bytes > 0, total_bytes, 1.0)
     empty = jnp.broadcast_to(batch_last(means.empty), (num_tasks, rows))
     count = jnp.maximum(jnp.sum(~empty, axis=0), 1)
     highest = jnp.max(rank, axis=0)
     highest = jnp.where(highest > 0, highest, 1.0)
     slack = bound[None] - through
-    readers, needed = jnp.sum(depends, axis=1), jnp.sum(depends, axis=0)
+    readers, needed = summed(there.astype(tail.dtype)), jnp.sum(there, axis=1)
     usable = jnp.where(live, seconds, jnp.inf)
     task = {
         "rank": share(rank),
@@ -110,15 +134,15 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         "head": share(jnp.min(head, axis=1)),
         "tail": share(jnp.min(tail, axis=1)),
         "slack": share(slack),
-        "moved_on": share(jnp.sum(moved, axis=1) + returning),
-        "most_moved": share(jnp.max(moved, axis=1)),
-        "moved_in": share(jnp.sum(moved, axis=0)),
+        "moved_on": share(summed(moved) + returning),
+        "most_moved": share(by_writer(moved).max(moved, mode="drop")),
+        "moved_in": share(jnp.sum(moved, axis=1)),
         "input": share(jnp.max(jnp.where(live, input_seconds, 0.0), axis=1)),
         "num_readers": jnp.minimum(readers / 4.0, LIMIT),
         "num_needed": jnp.minimum(needed / 4.0, LIMIT),
         "returning": share(returning),
         "reader_ranks": bounded(
-            jnp.sum(jnp.where(depends, rank[None] / highest[None, None], 0.0), axis=1) / 4.0
+            summed(jnp.broadcast_to((rank / highest[None])[:, None], lists.shape)) / 4.0
         ),
         "bound": lift(share(bound), 2),
         "highest_rank": lift(share(highest), 2),
@@ -133,7 +157,10 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     return TaskFeatures(
         full([task[name] for name in TASK], num_tasks),
         jnp.broadcast_to(rank / scale[None], (num_tasks, rows)),
-        depends,
+        lists,
+        data,
+        *_reader_chains(lists),
+        summed(data) * jnp.broadcast_to(unit, (1, rows)),
         tail,
         empty,
         jnp.broadcast_to(live, tail.shape),
@@ -144,3 +171,19 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         output_seconds,
         full(single_place_seconds),
     )
+
+
+def _reader_chains(predecessors: Array) -> tuple[Array, Array]:
+    """`first_reader` and `next_reader` of `TaskFeatures`."""
+    num_tasks, width, rows = predecessors.shape
+    columns = jnp.arange(rows)
+
+    def link(first: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        edges, needed = inputs
+        following = first.at[needed, columns].get(mode="fill", fill_value=-1)
+        return first.at[needed, columns].set(edges[:, None], mode="drop"), following
+
+    edges = jnp.arange(num_tasks * width, dtype=jnp.int32).reshape(num_tasks, width)
+    first = jnp.full((num_tasks, rows), -1, jnp.int32)
+    first, following = jax.lax.scan(link, first, (edges, predecessors))
+    return first, following.reshape(num_tasks * width, rows)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from offload_jax.batching import lift
-from offload_jax.graphs._jax.simulator import Platform
+from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs.costs import GraphCosts
 
 
@@ -76,9 +76,10 @@ class Paths(NamedTuple):
 def paths_of(ways: Ways, rows: int, costs: GraphCosts) -> Paths:
     """The paths of rows of costs."""
     num_tasks, num_places = costs.num_tasks, costs.num_places
-    places = range(num_places)
-    seconds, depends, home = (batch_last(v) for v in (costs.seconds, costs.depends, costs.home))
-    num_bytes = jnp.where(depends, batch_last(costs.data), 0.0)
+    places, columns = range(num_places), jnp.arange(rows)
+    seconds, home = batch_last(costs.seconds), batch_last(costs.home)
+    lists, data = batch_last(costs.predecessors), batch_last(costs.data)
+    lists, data = (jnp.broadcast_to(v, (*v.shape[:2], rows)) for v in (lists, data))
     inputs, outputs = (
         jnp.stack(
             [ways.seconds_of_home(batch_last(amount), home, k, back=back) for k in places], axis=1
@@ -86,26 +87,34 @@ def paths_of(ways: Ways, rows: int, costs: GraphCosts) -> Paths:
         for amount, back in ((costs.input, False), (costs.output, True))
     )
     begin = batch_last(costs.release)[:, None] + inputs
-    # From u at j to v at k, `[N, N, R]`.
-    moving = [[ways.seconds(num_bytes, j, k) for k in places] for j in places]
 
     def least(times: list[Array]) -> Array:
         return functools.reduce(jnp.minimum, times)
 
     def backwards(i: Array, tail: Array) -> Array:
+        """A task tells those that it needs how long it takes from their end on."""
         v = num_tasks - 1 - i
-        after = seconds + tail
-        onwards = [least([moving[k][q][v] + after[:, q] for q in places]) for k in places]
-        longest = [jnp.max(jnp.where(depends[v], each, 0.0), axis=0) for each in onwards]
-        return tail.at[v].set(jnp.maximum(outputs[v], jnp.stack(longest)))
+        after = seconds[v] + tail[v]
+        onwards = [
+            least([ways.seconds(data[v], k, q) + after[None, q] for q in places]) for k in places
+        ]
+        needed = jnp.where(lists[v] < 0, num_tasks, lists[v])
+        return tail.at[needed[:, None], jnp.arange(num_places)[:, None], columns].max(
+            jnp.stack(onwards, axis=1), mode="drop"
+        )
 
     def forwards(v: Array, head: Array) -> Array:
-        arrivals = [least([head[:, q] + moving[q][k][:, v] for q in places]) for k in places]
-        longest = [jnp.max(jnp.where(depends[:, v], each, 0.0), axis=0) for each in arrivals]
+        needed = lists[v]
+        done = head[needed[:, None], jnp.arange(num_places)[:, None], columns]
+        arrivals = [
+            least([done[:, q] + ways.seconds(data[v], q, k) for q in places]) for k in places
+        ]
+        longest = [jnp.max(jnp.where(needed < 0, 0.0, each), axis=0) for each in arrivals]
         return head.at[v].set(jnp.maximum(begin[v], jnp.stack(longest)) + seconds[v])
 
     shape = (num_tasks, num_places, rows)
-    zero = jnp.zeros(shape, jnp.result_type(seconds, jnp.float32))
-    tail = jax.lax.fori_loop(0, num_tasks, backwards, zero)
-    head = jax.lax.fori_loop(0, num_tasks, forwards, zero)
-    return Paths(head, tail, jnp.broadcast_to(inputs, shape), jnp.broadcast_to(outputs, shape))
+    dtype = jnp.result_type(seconds, jnp.float32)
+    inputs, outputs = (jnp.broadcast_to(v, shape).astype(dtype) for v in (inputs, outputs))
+    tail = jax.lax.fori_loop(0, num_tasks, backwards, outputs)
+    head = jax.lax.fori_loop(0, num_tasks, forwards, jnp.zeros(shape, dtype))
+    return Paths(head, tail, inputs, outputs)
