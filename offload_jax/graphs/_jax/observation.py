@@ -103,7 +103,7 @@ def observe(
       now: the row of `StepFeatures`.
     """
     places = range(platform.num_places)
-    number, columns = jnp.arange(platform.num_places)[:, None], jnp.arange(now.task.size)
+    number, columns = jnp.arange(platform.num_places)[:, None], jnp.arange(now.task.shape[0])
 
     def at_reader(beside: Array, edge: Array) -> Array:
         reader = edge // features.predecessors.shape[1]
@@ -197,8 +197,8 @@ def _far(rates: Array, k: int) -> Array:
 
 def deliver(features: TaskFeatures, resident_bytes: Array, task: Array, place: Array) -> Array:
     """`resident_bytes` once the tasks `[B]` have been placed."""
-    columns = jnp.arange(task.size)
-    data = features.data.reshape(-1, task.size)
+    columns = jnp.arange(task.shape[0])
+    data = features.data.reshape(-1, task.shape[0])
 
     def to_reader(resident_bytes: Array, edge: Array) -> Array:
         reader = edge // features.predecessors.shape[1]
@@ -216,7 +216,7 @@ def over_readers(
     Args:
       function: from the carry and the next edge of each row, -1 where there is none, to the carry.
     """
-    columns = jnp.arange(task.size)
+    columns = jnp.arange(task.shape[0])
 
     def follow(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         value, edge = carry

@@ -75,11 +75,11 @@ def mean_costs(costs: GraphCosts, platform: Platform, ways: Ways | None = None) 
             return table[0, 0][:, None, None]
         lists, homes, rows = costs.predecessors, costs.home, table.shape[-1]
         lists, homes = (
-            jnp.broadcast_to(v, (max(len(lists), len(homes), rows), *v.shape[1:]))
+            jnp.broadcast_to(v, (max(lists.shape[0], homes.shape[0], rows), *v.shape[1:]))
             for v in (lists, homes)
         )
-        row = jnp.arange(len(lists))[:, None, None]
-        table = jnp.broadcast_to(table, (*table.shape[:2], len(lists)))
+        row = jnp.arange(lists.shape[0])[:, None, None]
+        table = jnp.broadcast_to(table, (*table.shape[:2], lists.shape[0]))
         return table[homes[row, lists], homes[:, :, None], row]
 
     one = jnp.ones_like(rate)
@@ -103,8 +103,8 @@ def is_empty(costs: GraphCosts) -> Any:
     bytes_or_release = (costs.input > 0) | (costs.output > 0) | (costs.release > 0)
     lists, num_tasks = costs.predecessors, costs.num_tasks
     needed = jnp.where(lists < 0, num_tasks, lists)
-    row = jnp.arange(len(lists))[:, None, None]
-    read = jnp.zeros((len(lists), num_tasks), bool).at[row, needed].set(True, mode="drop")
+    row = jnp.arange(lists.shape[0])[:, None, None]
+    read = jnp.zeros((lists.shape[0], num_tasks), bool).at[row, needed].set(True, mode="drop")
     edges = read | (lists >= 0).any(-1)
     return ~(bytes_or_release | edges | (costs.seconds != 0).any(-1))
 

@@ -196,7 +196,8 @@ def _copy(costs: GraphCosts, means: Means, keys: Array, number: Array) -> tuple[
     # By which of the tasks that a task needs, so that it does not matter how long lists are.
     which = (jnp.cumsum(costs.predecessors >= 0, axis=-1) - 1) % _EDGE_NOISE
     drawn = noise(1, (num_tasks, _EDGE_NOISE), rank_scale)
-    by_edge = jnp.take_along_axis(drawn, jnp.broadcast_to(which, (len(keys), *which.shape[1:])), -1)
+    which = jnp.broadcast_to(which, (keys.shape[0], *which.shape[1:]))
+    by_edge = jnp.take_along_axis(drawn, which, -1)
     noisy = means._replace(
         seconds=means.seconds * noise(0, (num_tasks,), rank_scale),
         moving=means.moving * by_edge,

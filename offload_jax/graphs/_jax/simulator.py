@@ -295,7 +295,7 @@ def _commit(
         moved_up = jnp.minimum(jnp.maximum(queue, finish[None]), later)
         takes = (place == k) & (task.seconds[k] > 0)
         busy.append(jnp.where(takes[None], moved_up, queue))
-    columns = jnp.arange(len(place))
+    columns = jnp.arange(place.shape[0])
 
     def after(link: int, old: Array) -> Array:
         """When results came out of a link."""
