@@ -7,7 +7,7 @@ from offload_jax import datasets, export, graphs, models, single, workloads
 from offload_jax.chains import metrics, policies, scenarios
 from offload_jax.chains.constraints import SideConstraints
 from offload_jax.chains.costs import ChainCosts, chain_costs
-from offload_jax.chains.evaluation import energy, evaluate, latency
+from offload_jax.chains.evaluation import energy, evaluate, latency, period
 from offload_jax.chains.network_costs import network_costs
 from offload_jax.chains.pareto import (
     ParetoFront,
@@ -21,12 +21,13 @@ from offload_jax.chains.resize import Resized, resize, resize_with_segments
 from offload_jax.chains.solve import solve
 from offload_jax.measured import MeasuredTask, read_measured_task
 from offload_jax.network import Link, Network, Place, Processor
-from offload_jax.objectives import ENERGY, LATENCY, Objective, PowerModel
+from offload_jax.objectives import ENERGY, LATENCY, PERIOD, Objective, Period, PowerModel
 from offload_jax.solution import Solution
 
 __all__ = [
     "ENERGY",
     "LATENCY",
+    "PERIOD",
     "ChainCosts",
     "ChainProblem",
     "Link",
@@ -35,6 +36,7 @@ __all__ = [
     "Objective",
     "ParetoFront",
     "ParetoFronts",
+    "Period",
     "Place",
     "PowerModel",
     "Processor",
@@ -54,6 +56,7 @@ __all__ = [
     "pareto_front",
     "pareto_front_of_costs",
     "pareto_fronts",
+    "period",
     "policies",
     "read_measured_task",
     "resize",

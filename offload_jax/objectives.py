@@ -1,4 +1,4 @@
-"""What to minimise: latency, energy of the device, or a weighted sum of both."""
+"""What to minimise: latency, energy of the device, a weighted sum of both, or the period."""
 
 import dataclasses
 import numbers
@@ -80,8 +80,36 @@ class Objective:
         return Objective(latency_weight, energy_weight, self.power)
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Period:
+    """The period of a stream of equal requests: seconds from one result to the next.
+
+    It is the largest load of any resource by one request: the seconds for which a processor
+    computes, over its servers, or for which a serial link carries data. Round trips, the cloud of
+    the paper and links that carry any number of transfers at a time delay requests, but hold up
+    none.
+
+    Attributes:
+      power: the device's power model, where energy is limited.
+    """
+
+    power: PowerModel = PowerModel()
+
+    @property
+    def weightless(self) -> tuple[bool, bool]:
+        """As of an `Objective`: the period weighs neither seconds nor joules."""
+        return True, True
+
+    def without(self, weightless: tuple[bool, bool]) -> "Period":
+        """As of an `Objective`: itself."""
+        del weightless
+        return self
+
+
 LATENCY = Objective()
 ENERGY = Objective(latency_weight=0.0, energy_weight=1.0)
+PERIOD = Period()
 
 
 def energy_of(power: PowerModel | None = None) -> Objective:

@@ -13,7 +13,8 @@ from numpy.typing import DTypeLike
 
 from offload_jax.batching import Batched, lift
 from offload_jax.chains.problem import ChainProblem, validate_shapes
-from offload_jax.objectives import LATENCY, Objective, is_zero
+from offload_jax.network import Place
+from offload_jax.objectives import LATENCY, Objective, Period, is_zero
 from offload_jax.validation import (
     COST,
     Array,
@@ -219,6 +220,44 @@ def terms_of(
     return problem_terms(source, objective, library=library)
 
 
+# Links of a `ChainProblem`, by the hop that they are, and the moves that cross each.
+_CROSSED_BY = {
+    (Place.DEVICE, Place.EDGE): ((0, 1), (0, 2)),
+    (Place.EDGE, Place.DEVICE): ((1, 0), (2, 0)),
+    (Place.EDGE, Place.CLOUD): ((0, 2), (1, 2)),
+    (Place.CLOUD, Place.EDGE): ((2, 0), (2, 1)),
+}
+
+
+def terms_under_maximum(
+    source: ChainProblem | ChainCosts, objective: Objective | Period, *, library: ModuleType = jnp
+) -> list[CostTerms]:
+    """Additive costs of which a decision costs the largest: for the period, one for each resource.
+
+    In a problem those are the processors of device and edge and both directions of two links. Of a
+    table every place is a processor, and every pair of places a link.
+    """
+    if isinstance(objective, Objective):
+        return [terms_of(source, objective, library=library)]
+    terms = terms_of(source, LATENCY, library=library)
+    places = range(terms.num_places)
+    processors, links = list(places), {(j, k): ((j, k),) for j in places for k in places}
+    if isinstance(source, ChainProblem):
+        processors, links = [Place.DEVICE, Place.EDGE], _CROSSED_BY  # type: ignore[assignment]
+    still = library.zeros_like(terms.transfer[0][0])
+    unmoved = ((still,) * len(places),) * len(places)
+    idle = library.zeros_like(terms.execution[0])
+    loads = [
+        CostTerms(tuple(terms.execution[k] if k == at else idle for k in places), unmoved)
+        for at in processors
+    ]
+    for (near, far), moves in links.items():
+        crossing = terms.transfer[near][far]
+        rows = tuple(tuple(crossing if (j, k) in moves else still for k in places) for j in places)
+        loads.append(CostTerms((idle,) * len(places), rows))
+    return loads
+
+
 def chain_costs(problem: ChainProblem, objective: Objective = LATENCY) -> ChainCosts:
     """Writes a problem as a table of additive costs over DEVICE, EDGE, CLOUD.
 
@@ -275,12 +314,20 @@ def host_terms(
     Returns:
       NumPy entries `[A, n]` and `[A + 1, n]`.
     """
+    (terms,) = host_terms_under_maximum(source, objective, batch)
+    return terms
+
+
+def host_terms_under_maximum(
+    source: ChainProblem | ChainCosts, objective: Objective | Period, batch: tuple[int, ...]
+) -> list[CostTerms]:
+    """The same for costs of which a decision costs the largest."""
 
     def flatten(entry: np.ndarray) -> np.ndarray:
         entry = lift_batch(entry, len(batch))
         return np.broadcast_to(entry, (len(entry), *batch)).reshape(len(entry), -1)
 
-    return jax.tree.map(flatten, terms_of(source, objective, library=np))
+    return jax.tree.map(flatten, terms_under_maximum(source, objective, library=np))
 
 
 def lift_batch(value: Any, rank: int) -> Any:

@@ -9,10 +9,17 @@ import numpy as np
 from jaxtyping import Float
 
 from offload_jax.batching import lift
-from offload_jax.chains.costs import ChainCosts, CostTerms, lift_batch, terms_of
+from offload_jax.chains.costs import (
+    ChainCosts,
+    CostTerms,
+    lift_batch,
+    terms_of,
+    terms_under_maximum,
+    validate_source,
+)
 from offload_jax.chains.problem import ChainProblem, validate_shapes
 from offload_jax.network import Place
-from offload_jax.objectives import LATENCY, Objective, PowerModel, energy_of
+from offload_jax.objectives import LATENCY, PERIOD, Objective, Period, PowerModel, energy_of
 from offload_jax.validation import Array, ArrayLike, check_class, check_unmasked, is_traced, require
 
 
@@ -39,11 +46,21 @@ def evaluate_terms(terms: CostTerms, decision: ArrayLike) -> Float[jax.Array, ".
 _FOLLOWED = 32
 
 
+def cost_of_decision(
+    source: ChainProblem | ChainCosts, decision: ArrayLike, objective: Objective | Period
+) -> Float[jax.Array, "..."]:
+    """Cost of `decision` `[..., A]`, as part of a program that JAX compiles."""
+    if isinstance(objective, Objective):
+        return evaluate_decision(source, decision, objective)
+    loads = terms_under_maximum(source, objective)
+    return functools.reduce(jnp.maximum, [evaluate_terms(load, decision) for load in loads])
+
+
 @jax.custom_jvp
 def evaluate_decision(
     source: ChainProblem | ChainCosts, decision: ArrayLike, objective: Objective
 ) -> Float[jax.Array, "..."]:
-    """Cost of `decision` `[..., A]`, as part of a program that JAX compiles.
+    """The cost under an additive objective.
 
     It is followed from subtask to subtask, a part of the chain at a time, so that all of a part is
     one loop over the batch; all subtasks at once are twenty times slower, but for the derivative.
@@ -162,6 +179,29 @@ def energy(
     return _evaluate_problem(problem, decision, energy_of(power))
 
 
+def period(problem: ChainProblem | ChainCosts, decision: ArrayLike) -> Float[jax.Array, "..."]:
+    """Seconds between the results of a stream of equal requests under given decisions.
+
+    That is the largest load of any resource: see `oj.PERIOD`. A problem has the processors of
+    device and edge and both directions of its two links; of a table of seconds, every place is a
+    processor and every ordered pair of places a link. Where links are shared otherwise, write the
+    chain as a task graph.
+
+    Args:
+      problem: the problem, or a table of seconds; leading dimensions free.
+      decision: `[..., A]` integers in 0..K-1; leading dimensions broadcast with the problem's.
+
+    Returns:
+      `[...]` seconds, `inf` where the decision uses what is impossible.
+
+    Raises:
+      ValueError: shapes do not fit, or the decision names a place that does not exist.
+    """
+    validate_source(problem)
+    validate_decision(decision, problem.num_subtasks, problem.num_places)
+    return evaluate_source(problem, decision, PERIOD)
+
+
 def _evaluate_problem(
     problem: ChainProblem, decision: ArrayLike, objective: Objective
 ) -> jax.Array:
@@ -171,7 +211,7 @@ def _evaluate_problem(
 
 
 def evaluate_source(
-    source: ChainProblem | ChainCosts, decision: ArrayLike, objective: Objective
+    source: ChainProblem | ChainCosts, decision: ArrayLike, objective: Objective | Period
 ) -> Float[jax.Array, "..."]:
     """Cost `[...]` of decisions that were checked; the objective is ignored for a table."""
     decision = decision if isinstance(decision, jax.Array) else np.asarray(decision)
@@ -182,11 +222,11 @@ def evaluate_source(
 def _evaluate(
     source: ChainProblem | ChainCosts,
     decision: Array,
-    objective: Objective,
+    objective: Objective | Period,
     *,
     weightless: tuple[bool, bool],
 ) -> jax.Array:
-    return evaluate_decision(source, decision, objective.without(weightless))
+    return cost_of_decision(source, decision, objective.without(weightless))
 
 
 def validate_decision(decision: ArrayLike, num_subtasks: int, num_places: int) -> None:

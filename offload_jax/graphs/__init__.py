@@ -17,6 +17,7 @@ from offload_jax.graphs.files.read import read
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.network_costs import network_costs
 from offload_jax.graphs.objectives import SERIAL_LATENCY
+from offload_jax.graphs.period import period
 from offload_jax.graphs.predecessors import predecessor_lists
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.graphs.solve import solve
@@ -37,6 +38,7 @@ __all__ = [
     "lower_bound",
     "metrics",
     "network_costs",
+    "period",
     "policies",
     "predecessor_lists",
     "read",

@@ -114,7 +114,8 @@ def decision_of(name: str, value: object) -> Decision:
     return Decision(value.place, value.order)
 
 
-def _as_integers(name: str, value: Any) -> Any:
+def as_integers(name: str, value: Any) -> Any:
+    """Refuses what holds no integers."""
     if isinstance(value, (list, range)) or type(value) is tuple:
         value = np.asarray(value)
     if not jnp.issubdtype(getattr(value, "dtype", object), jnp.integer):
@@ -132,7 +133,7 @@ def check_decision(costs: GraphCosts, place: Any, order: Any) -> tuple[Array, Ar
     Raises:
       ValueError: names the field, the rule and the first bad index.
     """
-    place, order = _as_integers("place", place), _as_integers("order", order)
+    place, order = as_integers("place", place), as_integers("order", order)
     num_tasks, lists = costs.num_tasks, costs.predecessors
     for name, value in (("place", place), ("order", order)):
         if np.ndim(value) == 0 or np.shape(value)[-1] != num_tasks:

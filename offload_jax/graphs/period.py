@@ -1,0 +1,101 @@
+"""Loads of processors and links, and the period of a stream, under given places."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
+from offload_jax.graphs.decision import as_integers
+from offload_jax.graphs.problem import GraphProblem
+from offload_jax.graphs.request import Request, unpack_rows
+from offload_jax.validation import broadcast_shapes, is_traced, require
+
+
+def period(problem: GraphProblem | GraphCosts, place: Any) -> Float64[np.ndarray, "*batch"]:
+    """Seconds between the results of a stream of equal requests under given places.
+
+    That is the largest load of any resource by one request: the seconds of a processor over its
+    servers, or those of a serial link, where a result that is sent once crosses each link once. No
+    order of the tasks changes it, and the machine reaches it where requests may overlap.
+
+    Args:
+      problem: problem or costs, leading dimensions free; concrete.
+      place: `[..., N]` integers in 0..K-1; leading dimensions broadcast with the problem's.
+
+    Returns:
+      `[...]` seconds in float64, `inf` where a task cannot run or data cannot pass.
+
+    Raises:
+      ValueError: the problem is invalid or traced, or places do not fit it.
+    """
+    if is_traced(problem, place):
+        raise ValueError("period: works on the host and cannot be traced")
+    check_source(problem)
+    costs = as_costs(problem, library=np)
+    place = check_place(place, costs)
+    shape = np.broadcast_shapes(costs.batch_shape, place.shape[:-1])
+    requests = list(unpack_rows(costs))
+    row = np.arange(len(requests)).reshape(costs.batch_shape)
+    places = np.broadcast_to(place, (*shape, costs.num_tasks)).reshape(-1, costs.num_tasks)
+    rows = zip(np.broadcast_to(row, shape).ravel(), places, strict=True)
+    return np.array([period_of(requests[row], one) for row, one in rows]).reshape(shape)
+
+
+def check_place(place: Any, costs: GraphCosts) -> np.ndarray:
+    """Places int `[..., N]` of concrete costs.
+
+    Raises:
+      ValueError: they are none of these costs.
+    """
+    place = np.asarray(as_integers("place", place))
+    if place.ndim == 0 or place.shape[-1] != costs.num_tasks:
+        raise ValueError(f"place: last axis must be N = {costs.num_tasks}, got {place.shape}")
+    broadcast_shapes({"problem": costs.batch_shape, "place": place.shape[:-1]})
+    known = (place >= 0) & (place < costs.num_places)
+    require("place", place, known, f"places are 0..{costs.num_places - 1}")
+    return place.astype(np.int64)
+
+
+def period_of(request: Request, place: np.ndarray) -> float:
+    """The period of one request with places int `[N]`."""
+    tasks = np.arange(len(place))
+    if np.isinf(request.seconds[tasks, place]).any():
+        return np.inf
+    crossing, lost = bytes_over_links(request, place)
+    # 0 bytes cross dead links, too.
+    crossed = crossing > 0
+    busy = crossing[crossed] * request.seconds_per_byte[crossed]
+    if lost or np.isinf(busy).any():
+        return np.inf
+    computing = np.bincount(place, request.seconds[tasks, place], request.seconds.shape[1])
+    servers = np.diff(request.first_server)
+    shares = computing[servers > 0] / servers[servers > 0]
+    return float(max(shares.max(initial=0.0), busy[request.serial[crossed]].max(initial=0.0)))
+
+
+def bytes_over_links(request: Request, place: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Bytes `[L]` that cross each link for one request, and whether some have no way at all."""
+    num_places, num_links = request.seconds.shape[1], len(request.serial)
+    pair, first = np.arange(num_places * num_places), request.first_hop
+    crosses = np.zeros((len(pair), num_links), bool)
+    crosses[np.repeat(pair, np.diff(first)), request.hops] = True
+    apart = pair // num_places != pair % num_places
+    no_way = apart & (np.diff(first) == 0)
+    reader = np.repeat(np.arange(len(place)), np.diff(request.first_edge))
+    edge = place[request.source] * num_places + place[reader]
+    moved = request.data > 0
+    if request.send_once:
+        sent = np.zeros((len(place), num_links), bool)
+        np.logical_or.at(sent, request.source[moved], crosses[edge[moved]])
+        size = np.zeros(len(place))
+        size[request.source[moved]] = request.data[moved]
+        total = size @ sent
+    else:
+        total = request.data[moved] @ crosses[edge[moved]]
+    lost = no_way[edge[moved]].any()
+    fetched, returned = request.home * num_places + place, place * num_places + request.home
+    for pairs, sizes in ((fetched, request.input), (returned, request.output)):
+        total = total + sizes @ crosses[pairs]
+        lost |= (no_way[pairs] & (sizes > 0)).any()
+    return total, bool(lost)
