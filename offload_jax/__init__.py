@@ -5,16 +5,17 @@ Chains of subtasks are here; task graphs, whose tasks share processors and links
 
 from offload_jax import datasets, export, graphs, models, single, workloads
 from offload_jax.chains import metrics, policies, scenarios
-from offload_jax.chains.constraints import SideConstraints
 from offload_jax.chains.costs import ChainCosts, chain_costs
 from offload_jax.chains.evaluation import energy, evaluate, latency, period
 from offload_jax.chains.network_costs import network_costs
 from offload_jax.chains.pareto import (
     ParetoFront,
     ParetoFronts,
+    PeriodFront,
     pareto_front,
     pareto_front_of_costs,
     pareto_fronts,
+    period_front,
 )
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.chains.resize import Resized, resize, resize_with_segments
@@ -22,6 +23,7 @@ from offload_jax.chains.solve import solve
 from offload_jax.measured import MeasuredTask, read_measured_task
 from offload_jax.network import Link, Network, Place, Processor
 from offload_jax.objectives import ENERGY, LATENCY, PERIOD, Objective, Period, PowerModel
+from offload_jax.side_constraints import SideConstraints
 from offload_jax.solution import Solution
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ParetoFront",
     "ParetoFronts",
     "Period",
+    "PeriodFront",
     "Place",
     "PowerModel",
     "Processor",
@@ -57,6 +60,7 @@ __all__ = [
     "pareto_front_of_costs",
     "pareto_fronts",
     "period",
+    "period_front",
     "policies",
     "read_measured_task",
     "resize",

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import jax
@@ -95,7 +95,7 @@ def map_chunks(
     function: Callable[..., Any],
     source: Batched,
     *per_row: Any,
-    own_axes: int = 0,
+    own_axes: int | Sequence[int] = 0,
     chunk_rows: int | None,
     multiple: int = 1,
     at_once: int = 1,
@@ -107,7 +107,7 @@ def map_chunks(
         field), to a pytree of arrays `[n, ...]`.
       source: leading dimensions free.
       *per_row: further arrays whose leading dimensions broadcast with those of `source`.
-      own_axes: how many trailing axes of each of them are its own.
+      own_axes: how many trailing axes of each of them are its own; a number is for all.
       chunk_rows: the largest n; None for all rows at once, as is also done where the size of the
         batch has no value yet.
       multiple: n is a multiple of this, unless the batch is a single chunk.
@@ -117,9 +117,11 @@ def map_chunks(
       What `function` returns, with the leading dimensions `[*batch, ...]`.
     """
     shapes = {f"per_row[{i}]": jnp.shape(value) for i, value in enumerate(per_row)}
-    shapes = {name: shape[: len(shape) - own_axes] for name, shape in shapes.items()}
+    each_own = [own_axes] * len(per_row) if isinstance(own_axes, int) else [*own_axes]
+    each = zip(shapes.items(), each_own, strict=True)
+    shapes = {name: shape[: len(shape) - own] for (name, shape), own in each}
     batch = broadcast_shapes({"source": source.batch_shape, **shapes})
-    all_axes = [*source.own_axes.values(), *[own_axes] * len(per_row)]
+    all_axes = [*source.own_axes.values(), *each_own]
     leaves, structure = jax.tree.flatten((source, *per_row))
     leaves = [jnp.asarray(leaf) for leaf in leaves]
     size = math.prod(batch)

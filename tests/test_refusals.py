@@ -30,7 +30,7 @@ CASES = {
     "oj.solve('chain')": "problem: must be a ChainProblem or ChainCosts, got str",
     "oj.solve(graph)": "problem: must be a ChainProblem or ChainCosts, got GraphProblem (taken by"
     " the functions of oj.graphs)",
-    "oj.solve(chain, objective='energy')": "objective: must be an Objective, got str",
+    "oj.solve(chain, objective='energy')": "objective: must be an Objective or Period, got str",
     "oj.chain_costs(chain, 'energy')": "objective: must be an Objective, got str",
     "oj.policies.greedy(chain, 'energy')": "objective: must be an Objective, got str",
     "oj.resize(chain, 2, objective='energy')": "objective: must be an Objective, got str",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
@@ -328,6 +329,15 @@ def host_terms_under_maximum(
         return np.broadcast_to(entry, (len(entry), *batch)).reshape(len(entry), -1)
 
     return jax.tree.map(flatten, terms_under_maximum(source, objective, library=np))
+
+
+def path_cost(terms: CostTerms, decision: np.ndarray) -> float:
+    """What a decision `[A]` costs on NumPy entries of one chain."""
+    place = decision.tolist()
+    path = [0, *place, 0]
+    executed = sum(float(terms.execution[k][t]) for t, k in enumerate(place))
+    moves = enumerate(itertools.pairwise(path))
+    return executed + sum(float(terms.transfer[j][k][t]) for t, (j, k) in moves)
 
 
 def lift_batch(value: Any, rank: int) -> Any:

@@ -10,22 +10,25 @@ where `bound` is at least the optimal cost and arcs dearer than it are left out.
 cost of a path by at most (A + 1) / 2 units, so a proven answer is within (A + 1) * bound * 2^-40 of
 the optimum. Where the bound turns out far above the answer, the chain is solved again with the
 answer as bound. Costs are scored again in float64 from the decision.
+
+The period is the largest of several such costs, the loads of processors and links: the least number
+that none of them exceeds.
 """
 
 import functools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from offload_jax.chains.constraints import NO_LIMITS, RELATIVE_TOLERANCE, Limits, SideConstraints
-from offload_jax.chains.costs import ChainCosts, host_terms, stack_terms
+from offload_jax.chains.constraints import NO_LIMITS, RELATIVE_TOLERANCE, Limits
+from offload_jax.chains.costs import ChainCosts, host_terms_under_maximum, stack_terms
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.cpsat import RELATIVE_ERROR, run_all, run_model
 from offload_jax.extras import needs
-from offload_jax.objectives import LATENCY, Objective
+from offload_jax.objectives import LATENCY, Objective, Period
 from offload_jax.solution import Solution
 
 with needs("cpsat"):
@@ -40,22 +43,20 @@ class Budget(NamedTuple):
     """A limit on another additive cost of the same chain.
 
     Attributes:
-      execution: float64 `[A, K]`.
-      transfer: float64 `[A + 1, K, K]`.
+      arcs: float64 `[A + 1, K, K]`, see `arcs`.
       limit: the most that a decision may add up to; met up to `RELATIVE_TOLERANCE` of it.
     """
 
-    execution: np.ndarray
-    transfer: np.ndarray
+    arcs: np.ndarray
     limit: float
 
 
 def solve_batch(
     source: ChainProblem | ChainCosts,
     *,
-    objective: Objective = LATENCY,
+    objective: Objective | Period = LATENCY,
     limits: Limits = NO_LIMITS,
-    side_constraints: SideConstraints | None = None,
+    contiguous: bool = False,
     time_limit: float | None = None,
     progress: bool | None = None,
 ) -> Solution:
@@ -63,9 +64,9 @@ def solve_batch(
 
     Args:
       source: problem or table with concrete arrays, any leading dimensions.
-      objective: what to minimise; ignored for a table.
+      objective: what to minimise; ignored for a table, unless it is the period.
       limits: they broadcast with the batch.
-      side_constraints: what every decision must keep to.
+      contiguous: whether each place runs one stage at most.
       time_limit: seconds for each chain; unlimited if None.
       progress: whether to show a bar; on a terminal only if None.
 
@@ -74,27 +75,29 @@ def solve_batch(
       proved that none exists (cost `inf`, decision all 0), and False where the time limit came
       first. Among equal costs any decision may be returned.
     """
-    limited = limits.by_quantity(source, objective.power)
-    if side_constraints is not None:
-        limited += [
-            (table, LATENCY, np.asarray(limit)) for table, limit in side_constraints.budgets(source)
-        ]
     batch = np.broadcast_shapes(source.batch_shape, limits.batch_shape)
     size = math.prod(batch)
 
-    def tables(source: ChainProblem | ChainCosts, quantity: Objective) -> Iterator[Any]:
-        table = stack_terms(host_terms(source, quantity, batch), (size,), library=np)
-        return zip(table.execution, table.transfer, strict=True)
+    def rows(source: ChainProblem | ChainCosts, quantity: Objective | Period) -> list[Any]:
+        """For each chain the arcs `[R, A + 1, K, K]` of costs of which the largest counts."""
+        terms = host_terms_under_maximum(source, quantity, batch)
+        tables = [stack_terms(each, (size,), library=np) for each in terms]
+        return [
+            np.stack([arcs(table.execution[row], table.transfer[row]) for table in tables])
+            for row in range(size)
+        ]
 
     budgets: list[list[Budget]] = [[] for _ in range(size)]
-    for limited_source, quantity, limit in limited:
-        values = np.broadcast_to(np.asarray(limit, np.float64), batch).reshape(-1)
-        for row, (execution, transfer) in enumerate(tables(limited_source, quantity)):
+    for limited_source, quantity, limit in limits.by_quantity(source, objective.power):
+        values = np.broadcast_to(np.asarray(limit, np.float64), batch).reshape(-1).tolist()
+        for row, tables in enumerate(rows(limited_source, quantity)):
             if math.isfinite(values[row]):
-                budgets[row].append(Budget(execution, transfer, float(values[row])))
+                budgets[row] += [Budget(table, values[row]) for table in tables]
     calls = (
-        functools.partial(solve_chain, *table, budgets=rows, time_limit=time_limit)
-        for table, rows in zip(tables(source, objective), budgets, strict=True)
+        functools.partial(
+            solve_chain, costs, budgets=each, contiguous=contiguous, time_limit=time_limit
+        )
+        for costs, each in zip(rows(source, objective), budgets, strict=True)
     )
     answers = run_all(calls, size, min_parallel=_MIN_PARALLEL, progress=progress)
     return Solution(
@@ -105,46 +108,46 @@ def solve_batch(
 
 
 def solve_chain(
-    execution: np.ndarray,
-    transfer: np.ndarray,
+    costs: np.ndarray,
     *,
     budgets: Sequence[Budget] = (),
+    contiguous: bool = False,
     time_limit: float | None = None,
 ) -> Solution:
     """Solves one chain under any number of additive budgets.
 
     Args:
-      execution: float64 `[A, K]`, not negative; `inf` forbids a place.
-      transfer: float64 `[A + 1, K, K]`, not negative.
+      costs: float64 `[R, A + 1, K, K]` arcs, not negative; `inf` forbids. A decision costs the
+        largest of its R sums.
       budgets: limits on other additive costs.
+      contiguous: whether each place runs one stage at most.
       time_limit: seconds for all of it, models and scalings included.
 
     Returns:
       The answer; cost `inf` and decision all 0 where there is none.
     """
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
-    arcs = _arcs(execution, transfer)
-    spent = [_arcs(budget.execution, budget.transfer) for budget in budgets]
-    allowed = np.isfinite(arcs)
-    for budget, table in zip(budgets, spent, strict=True):
-        allowed &= table <= budget.limit * (1 + RELATIVE_TOLERANCE)
-    home = np.zeros(len(execution), np.int8)
-    stay = _path_cost(arcs, home)
+    allowed = np.isfinite(costs).all(0)
+    for budget in budgets:
+        allowed &= budget.arcs <= budget.limit * (1 + RELATIVE_TOLERANCE)
+    home = np.zeros(costs.shape[1] - 1, np.int8)
+    stay = _cost(costs, home)
     home_allowed = math.isfinite(stay) and all(
-        _path_cost(table, home) <= budget.limit * (1 + RELATIVE_TOLERANCE)
-        for budget, table in zip(budgets, spent, strict=True)
+        _cost(budget.arcs[None], home) <= budget.limit * (1 + RELATIVE_TOLERANCE)
+        for budget in budgets
     )
-    dearest = float(np.where(allowed, arcs, 0.0).max(axis=(1, 2)).sum())
+    dearest = float(np.where(allowed, costs, 0.0).max(axis=(2, 3)).sum(1).max())
     bound = stay if home_allowed else dearest
     answer = _solution(home, stay if home_allowed else math.inf, home_allowed and stay == 0)
     if answer.optimal:
         return answer
     while True:
-        found = _solve_scaled(arcs, allowed & (arcs <= bound), bound, budgets, spent, deadline)
+        cheap = allowed & (costs <= bound).all(0)
+        found = _solve_scaled(costs, cheap, bound, budgets, contiguous, deadline)
         if found.cost == math.inf:
             # Infeasible below a bound that a known decision meets cannot happen.
             return found if answer.cost == math.inf else answer
-        error = len(arcs) * bound / _RESOLUTION
+        error = costs.shape[1] * bound / _RESOLUTION
         if error <= RELATIVE_ERROR * found.cost or found.cost >= bound / 2 or found.cost == 0:
             return found
         answer = found._replace(optimal=np.asarray(False))
@@ -155,36 +158,37 @@ def _solution(decision: np.ndarray, cost: float, optimal: bool) -> Solution:
     return Solution(decision, np.asarray(cost), np.asarray(optimal))
 
 
-def _arcs(execution: np.ndarray, transfer: np.ndarray) -> np.ndarray:
+def arcs(execution: Any, transfer: Any) -> np.ndarray:
     """`[A + 1, K, K]`: moving the data before subtask t and running it; the last row goes home."""
-    arcs = transfer.copy()
-    arcs[:-1] += execution[:, None, :]
-    arcs[0, 1:, :] = math.inf  # the chain starts at place 0
-    arcs[-1, :, 1:] = math.inf  # and ends there
-    return arcs
+    table = transfer.copy()
+    table[:-1] += execution[:, None, :]
+    table[0, 1:, :] = math.inf  # the chain starts at place 0
+    table[-1, :, 1:] = math.inf  # and ends there
+    return np.asarray(table)
 
 
-def _path_cost(arcs: np.ndarray, decision: np.ndarray) -> float:
+def _cost(costs: np.ndarray, decision: np.ndarray) -> float:
+    """The largest sum of the arcs `[R, A + 1, K, K]` that a decision takes."""
     path = np.concatenate([[0], decision, [0]]).astype(int)
-    return float(arcs[np.arange(len(arcs)), path[:-1], path[1:]].sum())
+    return float(costs[:, np.arange(costs.shape[1]), path[:-1], path[1:]].sum(1).max())
 
 
 def _solve_scaled(
-    arcs: np.ndarray,
+    costs: np.ndarray,
     allowed: np.ndarray,
     bound: float,
     budgets: Sequence[Budget],
-    spent: Sequence[np.ndarray],
+    contiguous: bool,
     deadline: float,
 ) -> Solution:
-    num_places = arcs.shape[1]
+    _, num_stages, num_places, _ = costs.shape
     model = cp_model.CpModel()
     used = {
         (t, j, k): model.new_bool_var(f"{t}:{j}>{k}")
         for t, j, k in (tuple(map(int, arc)) for arc in np.argwhere(allowed))
     }
     places = range(num_places)
-    for t in range(len(arcs)):
+    for t in range(num_stages):
         layer = [used[t, j, k] for j in places for k in places if (t, j, k) in used]
         model.add_exactly_one(layer)
         if t == 0:
@@ -193,21 +197,42 @@ def _solve_scaled(
             into = [used[t - 1, j, node] for j in places if (t - 1, j, node) in used]
             out = [used[t, node, k] for k in places if (t, node, k) in used]
             model.add(sum(into) == sum(out))
+    if contiguous:
+        for node in places:
+            begun = [
+                arc
+                for (t, j, k), arc in used.items()
+                if k == node and t < num_stages - 1 and (j != node or t == 0)
+            ]
+            model.add_at_most_one(begun)
     unit = bound / _RESOLUTION if bound > 0 else 1.0
-    model.minimize(_weighted(used, arcs, unit))
-    for budget, table in zip(budgets, spent, strict=True):
+    sums = [_weighted(used, each, unit) for each in costs]
+    if len(sums) == 1:
+        model.minimize(sums[0])
+    else:
+        largest = model.new_int_var(0, 2 * _RESOLUTION, "largest")
+        for each in sums:
+            model.add(each <= largest)
+        model.minimize(largest)
+    for budget in budgets:
         if budget.limit > 0:
             unit = budget.limit / _RESOLUTION
             allowance = round(_RESOLUTION * (1 + RELATIVE_TOLERANCE))
-            model.add(_weighted(used, table, unit) <= allowance)
-    solver, status = run_model(model, deadline=deadline, linearization_level=2)
-    decision = np.zeros(len(arcs) - 1, np.int8)
+            model.add(_weighted(used, budget.arcs, unit) <= allowance)
+    solver, status = run_model(
+        model,
+        deadline=deadline,
+        linearization_level=2,
+        # Presolve of OR-Tools 9.15 proves wrong optima of a largest sum (seen on random tables).
+        cp_model_presolve=len(sums) == 1,
+    )
+    decision = np.zeros(num_stages - 1, np.int8)
     if status not in ("OPTIMAL", "FEASIBLE"):
         return _solution(decision, math.inf, status == "INFEASIBLE")
     for (t, _, k), arc in used.items():
         if t < len(decision) and solver.boolean_value(arc):
             decision[t] = k
-    return _solution(decision, _path_cost(arcs, decision), status == "OPTIMAL")
+    return _solution(decision, _cost(costs, decision), status == "OPTIMAL")
 
 
 def _weighted(used: Mapping[tuple[int, int, int], Any], costs: np.ndarray, unit: float) -> Any:

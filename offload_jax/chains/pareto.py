@@ -1,6 +1,8 @@
-"""Exact Pareto fronts of latency and energy."""
+"""Exact Pareto fronts of latency and energy, and of latency and period."""
 
+import functools
 import math
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +13,16 @@ from offload_jax.chains.costs import (
     ChainCosts,
     costs_terms,
     host_terms,
+    host_terms_under_maximum,
+    path_cost,
     problem_terms,
     validate_costs,
+    validate_source,
 )
 from offload_jax.chains.problem import ChainProblem, validate
-from offload_jax.objectives import LATENCY, PowerModel, energy_of
+from offload_jax.chains.solve import solve
+from offload_jax.objectives import LATENCY, PERIOD, PowerModel, energy_of
+from offload_jax.side_constraints import RELATIVE_TOLERANCE
 from offload_jax.summary import summarize
 
 
@@ -50,6 +57,26 @@ class ParetoFronts(NamedTuple):
     energy: Float64[np.ndarray, "*batch M"]
     decision: Int8[np.ndarray, "*batch M A"]
     valid: Bool[np.ndarray, "*batch M"]
+
+    def __repr__(self) -> str:
+        return summarize(self)
+
+
+class PeriodFront(NamedTuple):
+    """The non-dominated trade-offs between latency and period, by increasing latency.
+
+    Attributes:
+      latency: `[n]` seconds of one request alone, increasing.
+      period: `[n]` seconds between the results of a stream of requests, decreasing.
+      decision: `[n, A]` a decision that attains each point.
+      optimal: `[n]` whether the point is proven to be on the front; all are but where a time limit
+        came first.
+    """
+
+    latency: Float64[np.ndarray, " n"]
+    period: Float64[np.ndarray, " n"]
+    decision: Int8[np.ndarray, "n A"]
+    optimal: Bool[np.ndarray, " n"]
 
     def __repr__(self) -> str:
         return summarize(self)
@@ -142,6 +169,76 @@ def pareto_fronts(problem: ChainProblem, power: PowerModel | None = None) -> Par
     latency, energy, number = (table.reshape(*batch, shape[1]) for table in tables)
     decision = exhaustive.unravel(number, num_subtasks, num_places)
     return ParetoFronts(latency, energy, decision, latency < math.inf)
+
+
+def period_front(
+    problem: ChainProblem | ChainCosts, *, time_limit: float | None = None
+) -> PeriodFront:
+    """All trade-offs between the latency of one request and the period of a stream of them.
+
+    Chains of up to 2 000 000 decisions are enumerated in float64. Of longer ones, points are found
+    one by one, from that of least latency on, by CP-SAT: least latency below the period of the
+    point before, which takes seconds a point and is hard towards the least period.
+
+    Args:
+      problem: one problem or one table of seconds, concrete.
+      time_limit: seconds for all points that CP-SAT finds; without one it goes on to the end.
+
+    Returns:
+      The front; of a time limit what was found until then.
+
+    Raises:
+      ValueError: the problem is invalid, or a batch.
+    """
+    validate_source(problem)
+    if isinstance(problem, ChainProblem):
+        validate(problem)
+    if problem.batch_shape:
+        raise ValueError(f"problem: one problem has one front, got a batch {problem.batch_shape}")
+    num_subtasks, num_places = problem.num_subtasks, problem.num_places
+    if num_subtasks * math.log(num_places) > math.log(exhaustive.MAX_DECISIONS):
+        return _period_walk(problem, math.inf if time_limit is None else time_limit)
+    latency, *loads = (
+        exhaustive.score_all(terms, library=np).reshape(1, -1)
+        for objective in (LATENCY, PERIOD)
+        for terms in host_terms_under_maximum(problem, objective, (1,))
+    )
+    period = functools.reduce(np.maximum, loads)
+    period = np.where(latency < math.inf, period, math.inf)
+    _, _, seconds, periods, number = _points(latency, period)
+    decision = exhaustive.unravel(number, num_subtasks, num_places)
+    return PeriodFront(seconds, periods, decision, np.ones(len(seconds), bool))
+
+
+def _period_walk(problem: ChainProblem | ChainCosts, time_limit: float) -> PeriodFront:
+    deadline = time.monotonic() + time_limit
+    latency, *loads = (
+        terms.rows(0)
+        for objective in (LATENCY, PERIOD)
+        for terms in host_terms_under_maximum(problem, objective, (1,))
+    )
+    found: list[tuple[float, float, np.ndarray, bool]] = []
+    solution = solve(problem)
+    while np.isfinite(solution.cost):
+        decision = np.asarray(solution.decision)
+        period = max(path_cost(load, decision) for load in loads)
+        found.append((path_cost(latency, decision), period, decision, bool(solution.optimal)))
+        left = deadline - time.monotonic()
+        if left <= 0 or period == 0:
+            break
+        # A limit counts as met up to a tolerance: the next period has to be below this one.
+        most = period * (1 - 2 * RELATIVE_TOLERANCE)
+        limit = None if left == math.inf else left
+        solution = solve(problem, method="cpsat", max_period=most, time_limit=limit)
+    # Of equal latencies the last point has the least period.
+    after = [*[point[0] for point in found[1:]], math.inf]
+    found = [p for p, next_one in zip(found, after, strict=True) if p[0] < next_one]
+    return PeriodFront(
+        np.array([p[0] for p in found]),
+        np.array([p[1] for p in found]),
+        np.array([p[2] for p in found], np.int8).reshape(-1, problem.num_subtasks),
+        np.array([p[3] for p in found], bool),
+    )
 
 
 def _points(latency: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -4,20 +4,21 @@ import functools
 import math
 import numbers
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from offload_jax.chains import dynamic_programming, exhaustive, label_setting
-from offload_jax.chains.constraints import Limits, SideConstraints, limits_of
-from offload_jax.chains.costs import ChainCosts, validate_source
-from offload_jax.chains.evaluation import evaluate_decision
+from offload_jax.chains.constraints import Limits, budgets, limits_of
+from offload_jax.chains.costs import ChainCosts, chain_costs, validate_source
+from offload_jax.chains.evaluation import cost_of_decision
 from offload_jax.chains.problem import ChainProblem, validate
-from offload_jax.objectives import LATENCY, Objective
+from offload_jax.objectives import LATENCY, Objective, Period
+from offload_jax.side_constraints import Allowed, SideConstraints, as_allowed
 from offload_jax.solution import Solution
-from offload_jax.validation import ArrayLike, check_class, check_known, is_traced
+from offload_jax.validation import Array, ArrayLike, check_class, check_known, is_traced
 
 # Above this, "auto" leaves limits on concrete problems to label setting.
 _MAX_ENUMERATED = 60_000
@@ -27,11 +28,14 @@ def solve(
     problem: ChainProblem | ChainCosts,
     *,
     method: str = "auto",
-    objective: Objective = LATENCY,
+    objective: Objective | Period = LATENCY,
     max_latency: ArrayLike | None = None,
     max_energy: ArrayLike | None = None,
+    max_period: ArrayLike | None = None,
     limit: tuple[ChainCosts, ArrayLike] | None = None,
     side_constraints: SideConstraints | None = None,
+    allowed: Allowed | None = None,
+    contiguous: bool = False,
     time_limit: float | None = None,
     progress: bool | None = None,
 ) -> Solution:
@@ -41,18 +45,34 @@ def solve(
 
     | method | solves | among equal costs | precision | in `jit`, `vmap`, `grad` |
     |---|---|---|---|---|
-    | "dp" | any A and K, fastest; no limits | lexicographically smallest | that of JAX | yes |
-    | "exhaustive" | K^A up to 2 000 000; limits | lexicographically smallest | that of JAX | yes |
+    | "dp" | any A and K, fastest; no limits, no period | lexicographically smallest | that of JAX \
+| yes |
+    | "exhaustive" | K^A up to 2 000 000 | lexicographically smallest | that of JAX | yes |
     | "label_setting" | any A; with limits only | least latency, then least energy (of a table \
 least limited cost), then lexicographically smallest \
 | float64, NumPy | yes, by a call back to the host, rounded to JAX's |
-    | "cpsat" | any A and K; limits, side constraints, `time_limit` | any | float64, NumPy; proven \
-up to 1e-9 of the cost | no |
+    | "contiguous" | the period of one stage a place; any A, K up to 12 | any | float64, NumPy; \
+tables by the extra `single` | no |
+    | "cpsat" | any A and K | any | float64, NumPy; proven up to 1e-9 of the cost | no |
+
+    All of them are exact. What else they take:
+
+    | | "dp" | "exhaustive" | "label_setting" | "contiguous" | "cpsat" |
+    |---|---|---|---|---|---|
+    | `oj.LATENCY`, `oj.ENERGY`, an `Objective` | yes | yes | yes | | yes |
+    | `oj.PERIOD` | | yes | | yes | yes |
+    | `max_latency`, `max_energy`, `limit` | | yes | one or both; `limit` of a table | | yes |
+    | `max_period` | | yes | | | yes |
+    | `side_constraints` | | yes | | yes | yes |
+    | `allowed` | yes | yes | of a table | yes | yes |
+    | `contiguous=True` | | | | yes | yes |
+    | `time_limit`, `progress` | | | | | yes |
 
     Lexicographic order is device < edge < cloud, first subtask most significant. Costs that differ
-    by rounding are not equal, and rounding may make equal ones differ. "auto" takes "cpsat" for
-    side constraints; else "dp" without limits; with limits on latency or energy "exhaustive" for
-    K^A up to 60 000 (for all that it can enumerate while tracing), else "label_setting". "dp" and
+    by rounding are not equal, and rounding may make equal ones differ. "auto" takes "dp" where that
+    is enough and "contiguous" for pipelines; else "exhaustive" for K^A up to 60 000 (for all that
+    it can enumerate while tracing and for the period), unless a `time_limit` asks for "cpsat"; of
+    larger ones "label_setting" for limits that it takes, "cpsat" for all else. "dp" and
     "exhaustive" also work inside `shard_map` and on a mesh of explicit axes.
 
     While tracing, values are unknown and cannot be validated: call `validate` before. The cost
@@ -62,14 +82,21 @@ up to 1e-9 of the cost | no |
     Args:
       problem: a problem or a table of additive costs, leading dimensions free.
       method: one of the table, or "auto".
-      objective: what to minimise. A table already is an objective: leave it out there.
+      objective: what to minimise. A table already is an objective: leave it out there, but for
+        `oj.PERIOD`, of tables of seconds: the largest load of any resource, see `oj.period`.
       max_latency: seconds; a number or an array that broadcasts with the batch. For problems, not
         tables. A limit counts as met up to a 1e-6 of it, for rounding.
       max_energy: joules of the device by `objective.power`, likewise.
+      max_period: seconds between the results of a stream of such requests, likewise; for tables of
+        seconds, too.
       limit: for tables, not problems: a second table of the same places and subtasks, in whatever
         it counts, and the most that a decision may add up to there, likewise.
-      side_constraints: limits on what a place may run, places forbidden to subtasks; with or
-        without limits.
+      side_constraints: limits on what a place may run and hold, places forbidden to subtasks; with
+        or without limits.
+      allowed: bool `[..., A, K]`, the places where each subtask may run, or a mapping from subtasks
+        to places, all others being free.
+      contiguous: whether each place runs one stage at most, of subtasks in a row. The places come
+        in any order, and need not all be used.
       time_limit: seconds per problem, after which "cpsat" gives the best that it has.
       progress: whether "cpsat" shows a bar, if it takes more than a second; on a terminal only if
         None.
@@ -86,8 +113,13 @@ up to 1e-9 of the cost | no |
         not go together.
     """
     _check(problem, objective, side_constraints, time_limit)
-    limits = limits_of(problem, max_latency, max_energy, limit)
-    request = Request(problem, objective, limits, side_constraints, time_limit, progress)
+    limits = limits_of(problem, max_latency, max_energy, limit, max_period)
+    places = as_allowed(allowed, problem.num_subtasks, problem.num_places, problem.batch_shape)
+    if places is not None and isinstance(problem, ChainCosts):
+        problem, places = _forbid(problem, places), None
+    request = Request(
+        problem, objective, limits, side_constraints, places, contiguous, time_limit, progress
+    )
     if method == "auto":
         method = _choose(request)
     _check_method(method, request)
@@ -100,21 +132,41 @@ class Request(NamedTuple):
     """What `solve` was asked; its arguments mean the same."""
 
     source: ChainProblem | ChainCosts
-    objective: Objective
+    objective: Objective | Period
     limits: Limits
     side_constraints: SideConstraints | None
+    allowed: Array | None
+    contiguous: bool
     time_limit: float | None
     progress: bool | None
 
     @property
     def is_traced(self) -> bool:
-        return is_traced(self.source, self.objective, self.limits)
+        return is_traced(self.source, self.objective, self.limits, self.allowed)
 
     @property
     def options(self) -> list[str]:
         """The options that not every method takes, of those that were given."""
-        given = {"side_constraints": self.side_constraints, "time_limit": self.time_limit}
+        given = {
+            "side_constraints": self.side_constraints,
+            "allowed": self.allowed,
+            "contiguous": self.contiguous or None,
+            "time_limit": self.time_limit,
+            "oj.PERIOD": self.objective if isinstance(self.objective, Period) else None,
+        }
         return [*self.limits.by_name, *(n for n, value in given.items() if value is not None)]
+
+    @property
+    def all_limits(self) -> Limits:
+        """With side constraints and forbidden places as limits on further tables."""
+        further = budgets(self.side_constraints, self.allowed, self.source)
+        return self.limits._replace(budgets=further)
+
+
+def _forbid(costs: ChainCosts, allowed: Array) -> ChainCosts:
+    """Costs that are `inf` where a place is not allowed."""
+    execution = (jnp if is_traced(costs, allowed) else np).where(allowed, costs.execution, math.inf)
+    return ChainCosts(execution, costs.transfer)
 
 
 class Method(NamedTuple):
@@ -137,11 +189,13 @@ class Method(NamedTuple):
 
 def _check(source: Any, objective: Any, side_constraints: Any, time_limit: Any) -> None:
     validate_source(source)
-    check_class("objective", objective, Objective)
+    check_class("objective", objective, Objective, Period)
     check_class("side_constraints", side_constraints, SideConstraints, type(None))
     check_class("time_limit", time_limit, numbers.Real, type(None))
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit = {time_limit}: must be greater than 0")
+    if isinstance(objective, Period):
+        return
     if isinstance(source, ChainCosts) and not _is_latency(objective):
         raise ValueError("objective: a table of costs already is one; give it a ChainProblem")
 
@@ -158,16 +212,21 @@ def _is_latency(objective: Objective) -> bool:
 
 
 def _choose(request: Request) -> str:
-    if request.side_constraints is not None:
-        return "cpsat"
-    if request.limits.is_empty:
+    options = set(request.options)
+    if options <= set(METHODS["dp"].takes):
         return "dp"
-    largest = exhaustive.MAX_DECISIONS if request.is_traced else _MAX_ENUMERATED
+    if {"contiguous", "oj.PERIOD"} <= options <= set(METHODS["contiguous"].takes):
+        return "contiguous"
     source = request.source
-    if request.limits.table is not None:
+    exact = request.is_traced or "oj.PERIOD" in options
+    largest = exhaustive.MAX_DECISIONS if exact else _MAX_ENUMERATED
+    is_small = source.num_subtasks * math.log(source.num_places) <= math.log(largest)
+    by_labels = not options - set(METHODS["label_setting"].takes)
+    if "limit" in options and by_labels:
         return "label_setting"
-    small = source.num_subtasks * math.log(source.num_places) <= math.log(largest)
-    return "exhaustive" if small else "label_setting"
+    if is_small and not options - set(METHODS["exhaustive"].takes):
+        return "exhaustive"
+    return "label_setting" if by_labels else "cpsat"
 
 
 def _check_method(name: str, request: Request) -> None:
@@ -186,12 +245,19 @@ def _check_method(name: str, request: Request) -> None:
 def _run_by_jax(request: Request, *, method: str) -> Solution:
     objective = request.objective
     return _run_jitted(
-        request.source, objective, request.limits, method=method, weightless=objective.weightless
+        request.source,
+        objective,
+        request.all_limits,
+        method=method,
+        weightless=objective.weightless,
     )
 
 
 def _run_dp(request: Request) -> Solution:
-    source, objective = request.source, request.objective
+    source, objective = request.source, cast(Objective, request.objective)
+    if isinstance(source, ChainProblem) and request.allowed is not None:
+        costs = _forbid(chain_costs(source, objective), request.allowed)
+        return _run_dp(request._replace(source=costs, objective=LATENCY, allowed=None))
     if isinstance(source, ChainCosts) or is_traced(source) or 0 in source.batch_shape:
         _check_values(source)
         return _run_by_jax(request, method="dp")
@@ -207,7 +273,8 @@ def _run_dp(request: Request) -> Solution:
 def _run_label_setting(request: Request) -> Solution:
     if request.is_traced:
         return _run_by_jax(request, method="label_setting")
-    decision, cost = label_setting.minimize(request.source, request.objective, request.limits)
+    objective = cast(Objective, request.objective)
+    decision, cost = label_setting.minimize(request.source, objective, request.limits)
     return Solution(decision, cost, np.ones(cost.shape, bool))
 
 
@@ -217,22 +284,35 @@ def _run_cpsat(request: Request) -> Solution:
     return cpsat.solve_batch(
         request.source,
         objective=request.objective,
-        limits=request.limits,
-        side_constraints=request.side_constraints,
+        limits=request.all_limits,
+        contiguous=request.contiguous,
         time_limit=request.time_limit,
         progress=request.progress,
     )
 
 
-_LIMITS = ("max_latency", "max_energy")
-_ALL_LIMITS = (*_LIMITS, "limit")
+def _run_contiguous(request: Request) -> Solution:
+    from offload_jax.chains import contiguous
+
+    return contiguous.minimize(request.source, request.all_limits.budgets)
+
+
+_LIMITS = ("max_latency", "max_energy", "limit")
+_RULES = ("side_constraints", "allowed", "oj.PERIOD")
 
 METHODS = {
-    "dp": Method(_run_dp, finds_invalid=True),
-    "exhaustive": Method(functools.partial(_run_by_jax, method="exhaustive"), takes=_LIMITS),
-    "label_setting": Method(_run_label_setting, takes=_ALL_LIMITS, needs=_ALL_LIMITS),
+    "dp": Method(_run_dp, takes=("allowed",), finds_invalid=True),
+    "exhaustive": Method(
+        functools.partial(_run_by_jax, method="exhaustive"), takes=(*_LIMITS, "max_period", *_RULES)
+    ),
+    "label_setting": Method(_run_label_setting, takes=_LIMITS, needs=_LIMITS),
+    "contiguous": Method(
+        _run_contiguous, takes=("contiguous", *_RULES), needs=("oj.PERIOD",), traces=False
+    ),
     "cpsat": Method(
-        _run_cpsat, takes=(*_ALL_LIMITS, "side_constraints", "time_limit"), traces=False
+        _run_cpsat,
+        takes=(*_LIMITS, "max_period", *_RULES, "contiguous", "time_limit"),
+        traces=False,
     ),
 }
 
@@ -240,7 +320,7 @@ METHODS = {
 @functools.partial(jax.jit, static_argnames=("method", "weightless"))
 def _run_jitted(
     source: ChainProblem | ChainCosts,
-    objective: Objective,
+    objective: Objective | Period,
     limits: Limits,
     *,
     method: str,
@@ -264,7 +344,7 @@ def _run_checked(
 
 
 def _minimize(
-    method: str, weightless: tuple[bool, bool], source: Any, objective: Objective, limits: Limits
+    method: str, weightless: tuple[bool, bool], source: Any, objective: Any, limits: Limits
 ) -> tuple[jax.Array, jax.Array]:
     objective = objective.without(weightless)
     fixed_source, fixed_objective = jax.lax.stop_gradient((source, objective))
@@ -279,7 +359,7 @@ def _minimize(
 
 @jax.custom_jvp
 def _with_derivative(
-    cost: jax.Array, decision: jax.Array, source: Any, objective: Objective
+    cost: jax.Array, decision: jax.Array, source: Any, objective: Objective | Period
 ) -> jax.Array:
     """The least cost, whose derivative is that of the cost of the decision (envelope theorem)."""
     del decision, source, objective
@@ -288,14 +368,14 @@ def _with_derivative(
 
 @_with_derivative.defjvp
 def _with_derivative_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    cost, decision = primals[:2]
+    least, decision = primals[:2]
 
-    def cost_of_decision(source: Any, objective: Objective) -> jax.Array:
-        return evaluate_decision(source, decision, objective)
+    def cost(source: Any, objective: Objective | Period) -> jax.Array:
+        return cost_of_decision(source, decision, objective)
 
-    _, tangent = jax.jvp(cost_of_decision, primals[2:], tangents[2:])
+    _, tangent = jax.jvp(cost, primals[2:], tangents[2:])
     # Where no decision fits, there is nothing to differentiate.
-    return cost, jnp.where(cost < math.inf, tangent, 0.0)
+    return least, jnp.where(least < math.inf, tangent, 0.0)
 
 
 def _call_label_setting(

@@ -185,11 +185,11 @@ def test_a_table_has_no_latency_but_a_second_table() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             oj.solve(costs, limit=limit)
-    with pytest.raises(ValueError, match='only for "label_setting", "cpsat"'):
-        oj.solve(costs, method="exhaustive", limit=(costs, 1.0))
+    with pytest.raises(ValueError, match='not for method "dp", only for "exhaustive", "label'):
+        oj.solve(costs, method="dp", limit=(costs, 1.0))
 
 
-@pytest.mark.parametrize("method", ["auto", "cpsat"])
+@pytest.mark.parametrize("method", ["auto", "exhaustive", "cpsat"])
 def test_least_of_a_table_within_another(method: str) -> None:
     """Five places; the limits go from those that none meets to those that all do."""
     rng = np.random.default_rng(2)

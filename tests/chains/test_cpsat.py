@@ -15,7 +15,7 @@ def test_costs_are_scored_in_double_precision() -> None:
     rng = np.random.default_rng(0)
     for scale in (1.0, 1e-12, 1e12):
         execution, transfer = scale * rng.random((4, 3)), scale * rng.random((5, 3, 3))
-        answer = cpsat.solve_chain(execution, transfer)
+        answer = cpsat.solve_chain(cpsat.arcs(execution, transfer)[None])
         _, cost = oracle.table_optimum(execution, transfer)
         assert shared.statuses(answer) == "OPTIMAL"
         assert answer.cost == pytest.approx(cost, rel=1e-9)
@@ -29,7 +29,7 @@ def test_costs_far_below_the_first_bound() -> None:
     rng = np.random.default_rng(1)
     execution, transfer = rng.random((5, 3)), rng.random((6, 3, 3))
     execution[:, 0] = 1e12
-    answer = cpsat.solve_chain(execution, transfer)
+    answer = cpsat.solve_chain(cpsat.arcs(execution, transfer)[None])
     _, cost = oracle.table_optimum(execution, transfer)
     assert answer.optimal
     assert answer.cost == pytest.approx(cost, rel=1e-9)
@@ -79,7 +79,7 @@ def test_one_clock_for_every_scaling(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     execution, transfer = rng.random((5, 3)), rng.random((6, 3, 3))
     execution[:, 0] = 1e12
-    cpsat.solve_chain(execution, transfer, time_limit=4.0)
+    cpsat.solve_chain(cpsat.arcs(execution, transfer)[None], time_limit=4.0)
     assert given == [4.0, 1.0]
 
 
@@ -113,8 +113,9 @@ def test_a_budget_on_another_table() -> None:
     tables = [(rng.random((4, 3)), rng.random((5, 3, 3))) for _ in range(2)]
     decisions = list(oracle.all_decisions(4))
     spent = np.array([oracle.table_cost(*tables[1], d) for d in decisions])
+    arcs = [cpsat.arcs(*table) for table in tables]
     for limit in (*np.quantile(spent, [0.02, 0.3, 1.0]), spent.min() / 2):
-        answer = cpsat.solve_chain(*tables[0], budgets=[cpsat.Budget(*tables[1], limit)])
+        answer = cpsat.solve_chain(arcs[0][None], budgets=[cpsat.Budget(arcs[1], limit)])
         affordable = [d for d, s in zip(decisions, spent, strict=True) if s <= limit]
         _, cost = oracle.minimize(lambda d: oracle.table_cost(*tables[0], d), affordable)
         assert answer.optimal

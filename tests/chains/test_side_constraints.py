@@ -100,9 +100,9 @@ def test_bad_constraints_are_refused(constraints: dict, message: str) -> None:
         oj.solve(problem, side_constraints=SideConstraints(**constraints))
 
 
-def test_only_cpsat_takes_them() -> None:
+def test_dynamic_programming_does_not_take_them() -> None:
     problem = _sample(0, 2)
-    with pytest.raises(ValueError, match='side_constraints: not for method "dp", only for "cpsat"'):
+    with pytest.raises(ValueError, match='side_constraints: not for method "dp", only for "exh'):
         oj.solve(problem, method="dp", side_constraints=SideConstraints())
     costs = oj.chain_costs(problem)
     with pytest.raises(ValueError, match="max_cycles: a table of costs has no cycles"):
