@@ -213,7 +213,7 @@ def _is_latency(objective: Objective) -> bool:
 
 def _choose(request: Request) -> str:
     options = set(request.options)
-    if options <= set(METHODS["dp"].takes):
+    if options - {"time_limit"} <= set(METHODS["dp"].takes):
         return "dp"
     if {"contiguous", "oj.PERIOD"} <= options <= set(METHODS["contiguous"].takes):
         return "contiguous"
