@@ -1,7 +1,6 @@
-"""Recorded bandwidth traces: text files of time in seconds and throughput in Mbit/s."""
+"""Recorded bandwidth traces, from files or by hand."""
 
 import dataclasses
-import math
 import os
 import pathlib
 
@@ -9,13 +8,8 @@ import numpy as np
 
 from offload_jax.summary import summarize
 from offload_jax.validation import FINITE, ArrayLike, as_float64, require
-from offload_jax.workloads.links.conditions import BYTES_PER_MEGABIT
+from offload_jax.workloads.links.trace_files import parse
 
-# What the errors about other formats end with.
-_OTHERWISE = (
-    "of another format, give its columns to BandwidthTrace(name, time, bandwidth), in seconds and"
-    " bytes per second"
-)
 _DOCUMENTS = frozenset({"readme", "license", "licence", "copying", "notice"})
 
 
@@ -54,9 +48,24 @@ class BandwidthTrace:
 def read_trace(path: str | os.PathLike[str]) -> BandwidthTrace:
     """Reads one trace.
 
-    A line holds two numbers separated by white space: time in seconds and throughput in Mbit/s
-    (10^6 bits per second). Times may repeat but not go back. Blank lines are passed over. Of any
-    other format `BandwidthTrace` makes a trace, from seconds and bytes per second.
+    The first line says which of these formats, of text in UTF-8, the file has. Blank lines are
+    passed over. Times may repeat but not go back.
+
+    - Two numbers, separated by white space like those below: time in seconds and throughput in
+      Mbit/s (10^6 bits per second), as Pensieve's simulator and many collections have it.
+    - **Mahimahi**: one whole number, the millisecond at which `mm-link` lets a packet of 1 500
+      bytes pass. They are counted over half seconds; the last one ends with the last packet.
+    - **Raw logs** of HSDPA (Riiser et al. 2013) and Belgian 4G (van der Hooft et al. 2016): six
+      numbers, of which the second, fifth and sixth are milliseconds since the start, bytes since
+      the line before and the milliseconds that they took. A throughput holds from so long before.
+    - **Pensieve's logs**: seven numbers, of which the first, fifth and sixth are seconds, bytes of
+      a chunk and milliseconds of its download. A throughput holds from the start of a download.
+    - **UCC's 4G and 5G tables**: comma-separated under names of columns, of which `Timestamp`, as
+      2019.12.16_13.40.04, and `DL_bitrate` in kbit/s are read; lines with "-" are passed over.
+    - **Lumos5G**: likewise, of which `seq_num` in seconds and `Throughput` in Mbit/s are read; each
+      `run_num` is a trace of its own, so that a file of several runs is for `read_trace_dir`.
+
+    Of any other format `BandwidthTrace` makes a trace, from seconds and bytes per second.
 
     Args:
       path: the file.
@@ -65,32 +74,33 @@ def read_trace(path: str | os.PathLike[str]) -> BandwidthTrace:
       The trace, named after the file, with throughput in bytes per second.
 
     Raises:
-      ValueError: the file is empty or a line breaks the format; names the file, the line and the
-        rule.
+      ValueError: the file is empty, a line breaks the format (names the file, the line and the
+        rule), or there are several runs.
       OSError: the file cannot be read.
     """
     path = pathlib.Path(path)
-    times: list[float] = []
-    rates: list[float] = []
+    traces = _read(path, path.name)
+    if len(traces) > 1:
+        raise ValueError(f"{path}: holds {len(traces)} runs; read_trace_dir reads each as a trace")
+    return traces[0]
+
+
+def _read(path: pathlib.Path, name: str) -> list[BandwidthTrace]:
+    """The traces of a file, one unless its format knows runs."""
     # Undecodable bytes become characters that no number holds, so that they too get a line number.
     with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            time, rate = _parse_line(line, where=f"{path}:{number}")
-            if times and time < times[-1]:
-                raise ValueError(
-                    f"{path}:{number}: time must not decrease, got {time} s after {times[-1]} s"
-                )
-            times.append(time)
-            rates.append(rate)
-    if not times:
-        raise ValueError(f"{path}:1: a trace needs at least one line, the file is empty")
-    return BandwidthTrace(
-        name=path.name,
-        time=np.asarray(times),
-        bandwidth=np.asarray(rates, np.float64) * BYTES_PER_MEGABIT,
-    )
+        try:
+            runs = parse(lines)
+        except ValueError as error:
+            raise ValueError(f"{path}:{error}") from None
+    return [
+        BandwidthTrace(
+            f"{name}/{run}" if len(runs) > 1 else name,
+            [sample.time for sample in samples],
+            [sample.bandwidth for sample in samples],
+        )
+        for run, samples in runs.items()
+    ]
 
 
 def read_trace_dir(directory: str | os.PathLike[str]) -> list[BandwidthTrace]:
@@ -105,7 +115,8 @@ def read_trace_dir(directory: str | os.PathLike[str]) -> list[BandwidthTrace]:
       directory: the directory.
 
     Returns:
-      The traces, named by and sorted by their path below `directory`, with forward slashes.
+      The traces, named by and sorted by their path below `directory`, with forward slashes; where
+      a file holds several runs, each is a trace `path/run`.
 
     Raises:
       ValueError: `directory` is not a directory, it holds no trace, or a trace is malformed (see
@@ -122,32 +133,10 @@ def read_trace_dir(directory: str | os.PathLike[str]) -> list[BandwidthTrace]:
     }
     if not files:
         raise ValueError(f"{directory}: holds no trace files")
-    return [
-        dataclasses.replace(read_trace(path), name=name) for name, path in sorted(files.items())
-    ]
+    return [trace for name, path in sorted(files.items()) for trace in _read(path, name)]
 
 
 def _is_trace(relative: pathlib.Path) -> bool:
     hidden = any(part.startswith(".") for part in relative.parts)
     document = relative.suffix.lower() == ".md" or relative.stem.lower() in _DOCUMENTS
     return not hidden and not document
-
-
-def _parse_line(line: str, *, where: str) -> tuple[float, float]:
-    columns = line.split()
-    if len(columns) != 2:
-        raise ValueError(
-            f"{where}: must have 2 columns (seconds, Mbit/s), got {len(columns)}:"
-            f" {line.strip()!r:.60}; {_OTHERWISE}"
-        )
-    try:
-        time, rate = float(columns[0]), float(columns[1])
-    except ValueError:
-        raise ValueError(
-            f"{where}: must hold two numbers, got {line.strip()!r:.60}; {_OTHERWISE}"
-        ) from None
-    if not (math.isfinite(time) and math.isfinite(rate)):
-        raise ValueError(f"{where}: time and throughput must be finite, got {line.strip()!r}")
-    if rate < 0:
-        raise ValueError(f"{where}: throughput must not be negative, got {rate} Mbit/s")
-    return time, rate

@@ -73,6 +73,93 @@ def test_binary_file_is_refused(tmp_path: pathlib.Path) -> None:
         workloads.read_trace(path)
 
 
+def test_mahimahi_packets_are_counted(tmp_path: pathlib.Path) -> None:
+    # Its man page: 1 500 bytes each, so "1" alone, which repeats, is 12 Mbit/s.
+    trace = workloads.read_trace(_write(tmp_path / "12Mbps", "1\n"))
+    np.testing.assert_allclose(trace.bandwidth, [1.5e6])
+    times = np.sort(np.random.default_rng(0).integers(0, 1760, 500))
+    text = "".join(f"{time}\n" for time in (*times, 1760))
+    trace = workloads.read_trace(_write(tmp_path / "cellular", text))
+    np.testing.assert_array_equal(trace.time, [0, 0.5, 1, 1.5])
+    assert trace.bandwidth @ [0.5, 0.5, 0.5, 0.26] == pytest.approx(501 * 1500)
+    # A packet at the end of a bin belongs to it, as one at 0 ms to the first.
+    edges = workloads.read_trace(_write(tmp_path / "edges", "0\n500\n501\n"))
+    np.testing.assert_allclose(edges.bandwidth, [2 * 1500 / 0.5, 1500 / 0.001])
+
+
+# Two lines, the second of 250 000 bytes in 500 ms or 4 Mbit/s, from 1.5 s on.
+_LOGS = {
+    "raw": "1289406399 1000 59.8 10.7 100000 1000\n1289406400 2000 59.8 10.7 250000 500\n",
+    "Pensieve's": "1.0\t300\t4.0\t0.0\t100000\t1000\t0.3\n2\t750\t8.0\t0\t250000\t500\t-1.2\n",
+}
+
+
+@pytest.mark.parametrize("text", _LOGS.values(), ids=_LOGS)
+def test_what_was_downloaded_held_from_its_start(text: str, tmp_path: pathlib.Path) -> None:
+    trace = workloads.read_trace(_write(tmp_path / "log", text))
+    np.testing.assert_allclose(trace.time, [0.0, 1.5])
+    np.testing.assert_allclose(trace.bandwidth, [1e5, 5e5])
+
+
+_UCC = (
+    "Timestamp,Longitude,Latitude,Speed,Operatorname,CellID,NetworkMode,RSRP,RSRQ,SNR,CQI,RSSI,"
+    "DL_bitrate,UL_bitrate,State\n"
+    "2019.12.16_13.40.04,-8.39,51.88,0,B,11,5G,-93,-12,9.0,12,-,8000,37,D\n"
+    "2019.12.16_13.40.04,-8.39,51.88,0,B,11,5G,-93,-12,9.0,12,-,-,37,D\n"
+    "2019.12.16_13.41.05,-8.39,51.88,0,B,11,5G,-93,-12,9.0,12,-,0,0,D\n"
+)
+_LUMOS = (
+    "run_num,seq_num,latitude,nrStatus,Throughput,mobility_mode\n"
+    "1,1,44.97,CONNECTED,8,walking\n1,2,44.97,NONE,1.6e1,walking\n"
+)
+
+
+def test_tables_are_read_by_the_names_of_their_columns(tmp_path: pathlib.Path) -> None:
+    trace = workloads.read_trace(_write(tmp_path / "ucc.csv", _UCC))
+    np.testing.assert_allclose(trace.time - trace.time[0], [0, 61])
+    np.testing.assert_allclose(trace.bandwidth, [1e6, 0.0])
+    trace = workloads.read_trace(_write(tmp_path / "lumos.csv", _LUMOS))
+    np.testing.assert_allclose(trace.time, [1, 2])
+    np.testing.assert_allclose(trace.bandwidth, [1e6, 2e6])
+
+
+def test_each_run_is_a_trace(tmp_path: pathlib.Path) -> None:
+    path = _write(tmp_path / "lumos.csv", _LUMOS + "7,1,44.97,CONNECTED,24,driving\n")
+    one, seven = workloads.read_trace_dir(tmp_path)
+    assert (one.name, seven.name) == ("lumos.csv/1", "lumos.csv/7")
+    assert one.time.tolist() == [1, 2] and seven.bandwidth.tolist() == [3e6]
+    with pytest.raises(ValueError, match=r"lumos\.csv: holds 2 runs; read_trace_dir reads each"):
+        workloads.read_trace(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("1\n2 3\n", 2, r"must have 1 column \(milliseconds of a packet, Mahimahi\), got 2"),
+        ("1\n\n1.5\n", 3, "must hold a whole number, got '1.5'"),
+        ("2\n1\n", 2, "time must not decrease, got 0.001 s after 0.002 s"),
+        ("0\n0\n", 2, "the last packet must be later than 0 ms"),
+        (_LOGS["raw"] + "1 2 3\n", 3, r"must have 6 columns \(.*logs\), got 3"),
+        (_LOGS["raw"] + "1 3000 0 0 5 0\n", 3, "throughput must be finite, got 3.0 s and inf"),
+        (_LOGS["Pensieve's"] + "3 a a a 5 a a\n", 3, "must hold three numbers"),
+        (_UCC + "yesterday,0,0,0,B,1,5G,0,0,0,0,-,5,5,D\n", 5, "must hold two numbers, got 'yest"),
+        (
+            _UCC + "2019.12.16_13.41.06,0\n",
+            5,
+            r"must have 15 columns \(time and kbit/s, UCC\), got 2",
+        ),
+        (_UCC.splitlines()[0], 1, "the table has no line with time and kbit/s, UCC"),
+        (_LUMOS + "1,3,44.97,NONE,-1,walking\n", 4, "must not be negative, got -1.0 Mbit/s"),
+        (_LUMOS + "1,1,44.97,NONE,1,walking\n", 4, "must not decrease, got 1.0 s after 2.0 s"),
+    ],
+)
+def test_damaged_files_of_all_formats(
+    text: str, line: int, message: str, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(ValueError, match=rf"bad:{line}: .*{message}"):
+        workloads.read_trace(_write(tmp_path / "bad", text))
+
+
 def test_directory_is_read_recursively_and_sorted(tmp_path: pathlib.Path) -> None:
     for name in ("b/2.log", "a/deep/1", "c.txt", "a/z"):
         _write(tmp_path / name, "0 1\n")
