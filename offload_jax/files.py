@@ -1,9 +1,11 @@
 """Text read, files written whole or not at all, folders that one process at a time writes to."""
 
 import contextlib
+import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,29 @@ def replace_file(path: Path, content: Any) -> None:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):  # the name of the temporary file says nothing to anybody
             raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Gives a temporary folder to write to, which becomes `path` at the end: whole or not at all.
+
+    Args:
+      path: not there yet, or an empty folder; the folder around it exists.
+
+    Raises:
+      FileExistsError: there is something at `path`, which stays as it is.
+      OSError: the folder cannot be written.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(errno.EEXIST, "is there already and not an empty folder", str(path))
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_SUFFIX}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 

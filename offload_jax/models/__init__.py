@@ -7,13 +7,18 @@ docs/models.md goes from a network in PyTorch to a decision.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from offload_jax.models.model import Model, ModelChain, Node
+from offload_jax.models.parts import Part
 from offload_jax.validation import check_class, check_integer
 
-__all__ = ["Model", "ModelChain", "Node", "read_onnx"]
+if TYPE_CHECKING:
+    from offload_jax.models.onnx_run import Check
+
+__all__ = ["Model", "ModelChain", "Node", "Part", "check", "read_onnx", "split"]
 
 
 def read_onnx(path: str | os.PathLike[str], *, shapes: Mapping[str, int] | None = None) -> Model:
@@ -50,3 +55,79 @@ def read_onnx(path: str | os.PathLike[str], *, shapes: Mapping[str, int] | None 
     for name, length in shapes.items():
         check_integer(f"shapes[{name!r}]", length)
     return onnx_graph.read(Path(path), shapes)
+
+
+def split(
+    model: Model,
+    place: Any,
+    place_names: Sequence[str],
+    folder: str | os.PathLike[str],
+    *,
+    order: Any | None = None,
+) -> tuple[Part, ...]:
+    """Writes a placed model as ONNX files, one for each part, and `plan.json`.
+
+    A part is as much as a place can run in one go without waiting for anything in the middle, and
+    without having anybody wait for what is ready. A part that reads constants brings them, also
+    where several parts read the same. Shapes that inference knows are constants.
+
+    `plan.json` lists the parts in an order in which they can run: file, place, tasks, the parts
+    that come before it (`after`), and the tensors that it needs and makes. Under `tensors` are
+    type, shape and bytes of each that is an input, an output or passes between parts, the place
+    that it comes from and those that it goes to. The first place has the inputs and gets the
+    outputs.
+
+    Args:
+      model: of `read_onnx`, or fused; its file is read again.
+      place: int `[N]`, the place of each task.
+      place_names: the names of all places, as `Network.place_names`.
+      folder: not there yet, or empty; it is there with all files or not at all.
+      order: `[N]` the tasks in an order in which they can run, as `oj.graphs.solve` gives it; None
+        is the model's own.
+
+    Returns:
+      The parts, in the order of `plan.json`.
+
+    Raises:
+      ImportError: the package `onnx` is not installed.
+      FileExistsError: the folder is there and not empty.
+      OSError: the model cannot be read, or the folder not written.
+      ValueError: place or order are no decision for the model; or, naming the file, weights are
+        not there or sparse, or a part needs a length that only another part's results have.
+    """
+    from offload_jax.models import onnx_split
+
+    check_class("model", model, Model)
+    return onnx_split.split(model, place, place_names, Path(folder), order)
+
+
+def check(
+    folder: str | os.PathLike[str],
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    whole: str | os.PathLike[str] | None = None,
+    optimized: bool = False,
+) -> "Check":
+    """Runs a model and its parts with ONNX Runtime on this machine and compares the outputs.
+
+    Args:
+      folder: of `split`.
+      inputs: by name; None draws standard normal numbers, and zeros and ones for integers.
+      whole: the file of the model, if it is no longer where `split` found it.
+      optimized: let ONNX Runtime optimise whole and parts, as it does by default. It then may
+        merge or lay out operators in a part otherwise than in the whole, and round otherwise; where
+        it computes what is written, results are equal to the last bit.
+
+    Returns:
+      Whether all outputs are equal to the last bit; else how far they are apart, and the first
+      tensor between parts that differs, with its operator.
+
+    Raises:
+      ImportError: the packages `onnx` and `onnxruntime` are not installed.
+      FileNotFoundError: the model or a part is not there.
+      ValueError: the plan is damaged, or inputs are not those of the model.
+      RuntimeError: naming the file that ONNX Runtime refuses, and why.
+    """
+    from offload_jax.models import onnx_run
+
+    return onnx_run.check(Path(folder), inputs, None if whole is None else Path(whole), optimized)

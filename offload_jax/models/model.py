@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ class Node(NamedTuple):
     """A node as the file has it.
 
     Attributes:
-      name: as in the file; may be empty, and shared by several.
+      name: as in the file, where several may share it; of a node without one what ONNX Runtime
+        calls it, such as "Relu_3".
       operator: what it computes, with its domain unless that is ONNX's own.
       results: the names of the tensors that it makes, each in no other node.
     """
@@ -63,6 +65,8 @@ class Model:
       tensors: of each edge, the tensors that its reader needs.
       inputs: of each task, the inputs of the model that `graph.input` counts.
       outputs: of each task, the outputs of the model that `graph.output` counts.
+      path: of the file.
+      shapes: the lengths that were given for its open dimensions.
     """
 
     name: str
@@ -73,6 +77,8 @@ class Model:
     tensors: tuple[Tensors, ...]
     inputs: tuple[Tensors, ...]
     outputs: tuple[Tensors, ...]
+    path: Path
+    shapes: Mapping[str, int]
 
     def __repr__(self) -> str:
         return _described("Model", self.name, "tasks", self.flops, self.memory)
@@ -101,8 +107,8 @@ class Model:
         carried: dict[tuple[int, int], list[Tensors]] = defaultdict(list)
         for (u, v), tensors in zip(self.graph.edges.tolist(), self.tensors, strict=True):
             carried[number[u], number[v]].append(tensors)
-        return Model(
-            name=self.name,
+        return dataclasses.replace(
+            self,
             graph=graph,
             flops=_sums(self.flops, groups),
             memory=_sums(self.memory, groups),

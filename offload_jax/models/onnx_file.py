@@ -98,6 +98,9 @@ def tensor_of(kind: int, shape: Iterable[int]) -> Tensor:
 def sort_nodes(graph: Any) -> list[LabelledNode]:
     """Puts each node behind those that it needs, in the graph itself, too.
 
+    A node without a name gets the one that ONNX Runtime gives it: its operator and its number, for
+    which constants do not count.
+
     Raises:
       ValueError: names the node that reads what nothing makes, those that make the same, or those
         of a cycle.
@@ -117,6 +120,8 @@ def sort_nodes(graph: Any) -> list[LabelledNode]:
                 pairs.append((maker[name], number))
             elif name not in given:
                 raise ValueError(f"node {labels[number]!r} reads {name!r}, which nothing makes")
+    for number, node in enumerate(node for node in graph.node if node.op_type != "Constant"):
+        node.name = node.name or f"{node.op_type}_{number}"
     order = topological_order(np.array(pairs, np.int64).reshape(-1, 2), labels)
     copies = [onnx.NodeProto.FromString(graph.node[n].SerializeToString()) for n in order]
     del graph.node[:]

@@ -25,8 +25,8 @@ with needs("models"):
 def read(path: Path, shapes: Mapping[str, int]) -> Model:
     """Reads a model; see `models.read_onnx`."""
     try:
-        reader = _Reader(onnx_file.load(path), shapes)
-        model = reader.model(path.stem)
+        reader = Reader(onnx_file.load(path), shapes)
+        model = reader.model(path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if reader.unknown:
@@ -38,10 +38,11 @@ def read(path: Path, shapes: Mapping[str, int]) -> Model:
     return model
 
 
-class _Reader:
+class Reader:
     """Makes a model of a file.
 
     Attributes:
+      file: the content, with all shapes that can be told and nodes in a topological order.
       inputs: names of the model's inputs.
       outputs: names of its outputs.
       tasks: the nodes that are tasks.
@@ -59,7 +60,8 @@ class _Reader:
         fix_inputs(values, self._shapes)
         self.inputs = [value.name for value in values]
         self.outputs = [value.name for value in file.graph.output]
-        graph = infer(file)
+        self.file = infer(file)
+        graph = self.file.graph
         # Nodes as inference leaves them: in their subgraphs there are shapes.
         nodes = [LabelledNode(n.label, node) for n, node in zip(nodes, graph.node, strict=True)]
         self.tasks = self._needed(self._live(nodes))
@@ -89,7 +91,7 @@ class _Reader:
             raise ValueError("no output depends on an input")
         return needed[::-1]
 
-    def model(self, name: str) -> Model:
+    def model(self, path: Path) -> Model:
         """The tasks, their work and what passes between them."""
         nodes = [node for _, node in self.tasks]
         needed = [dict.fromkeys(reads(node)) for node in nodes]
@@ -121,7 +123,7 @@ class _Reader:
             send_once=True,
         )
         return Model(
-            name=name,
+            name=path.stem,
             graph=graph,
             flops=flops,
             memory=np.append(idle, self._memory()),
@@ -129,6 +131,8 @@ class _Reader:
             tensors=tuple(tuple(sorted(carried[edge])) for edge in edges),
             inputs=tuple(inputs),
             outputs=tuple(outputs),
+            path=path.absolute(),
+            shapes=dict(self._given),
         )
 
     def _bytes(self, groups: Iterable[Iterable[str]]) -> np.ndarray:
@@ -159,8 +163,7 @@ class _Reader:
                 found = operations.flops(node.op_type, inputs, outputs, attributes)
             except (AttributeError, IndexError, KeyError, TypeError):
                 raise ValueError(
-                    f"node {node.name or onnx_file.first_result(node)!r}: inputs or attributes are"
-                    f" not those of {node.op_type}"
+                    f"node {node.name!r}: inputs or attributes are not those of {node.op_type}"
                 ) from None
         if found is None:
             self.unknown[onnx_file.operator(node)] = None

@@ -80,18 +80,17 @@ def fix_inputs(inputs: Iterable[Any], shapes: Shapes) -> None:
 
 
 def infer(file: Any) -> Any:
-    """The graph of a file with all shapes that can be told.
+    """The file with all shapes that can be told.
 
     Raises:
       ValueError: shapes contradict each other, or an operator is unknown or misused.
     """
     try:
-        whole = onnx.shape_inference.infer_shapes(
+        return onnx.shape_inference.infer_shapes(
             file, check_type=True, strict_mode=True, data_prop=True
         )
     except onnx.shape_inference.InferenceError as error:
         raise ValueError(" ".join(str(error).split())) from None
-    return whole.graph
 
 
 def measure(

@@ -148,7 +148,14 @@ def test_tasks_edges_and_the_way_back(tmp_path: Path) -> None:
     found = read(tmp_path, content)
     graph = found.graph
     assert graph.names == ("body", "head", "head_2", "a", "sum", "y")
-    assert [one.name for (one,) in found.nodes] == ["body", "head", "head", "", "sum", ""]
+    assert [one.name for (one,) in found.nodes] == [
+        "body",
+        "head",
+        "head",
+        "MatMul_4",
+        "sum",
+        "Concat_5",
+    ]
     assert found.nodes[2][0] == ("head", "Split", ("top", "bottom"))
     edges = dict(zip(map(tuple, graph.edges.tolist()), found.tensors, strict=True))
     assert edges == {

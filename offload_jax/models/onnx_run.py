@@ -1,0 +1,243 @@
+"""ONNX Runtime: sessions, inputs, and whole and parts side by side."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from offload_jax.extras import needs
+from offload_jax.files import json_entry, parse_json, read_text
+from offload_jax.models.onnx_split import PLAN
+
+with needs("models-run"):
+    import onnx
+    import onnxruntime
+
+_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
+_ERRORS_ONLY = 3
+
+
+class Difference(NamedTuple):
+    """A tensor that the parts compute otherwise than the whole.
+
+    Attributes:
+      tensor: its name.
+      operator: what makes it.
+      file: of the part in which that is.
+      largest: the largest absolute difference; NaN where one of the two is not finite, or shapes or
+        types differ.
+      scale: the largest absolute value in the whole's.
+    """
+
+    tensor: str
+    operator: str
+    file: str
+    largest: float
+    scale: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tensor!r}, by {self.operator} in {self.file}: {self.largest:.2g} apart,"
+            f" values up to {self.scale:.2g}"
+        )
+
+
+class Check(NamedTuple):
+    """What running whole and parts showed.
+
+    Attributes:
+      num_parts: how many parts ran.
+      outputs: the outputs of the model that were compared.
+      differing: those that are not equal to the last bit.
+      first: the first tensor, in the order of the parts, that a part computes otherwise; None if
+        there is none.
+    """
+
+    num_parts: int
+    outputs: tuple[str, ...]
+    differing: tuple[Difference, ...] = ()
+    first: Difference | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether all outputs are equal to the last bit."""
+        return not self.differing
+
+    def __str__(self) -> str:
+        what = f"{self.num_parts} parts, {len(self.outputs)} outputs"
+        if self.equal:
+            return f"{what}: equal to the last bit"
+        start = f"; it starts with {self.first}" if self.first else ""
+        return f"{what}: {'; '.join(map(str, self.differing))}{start}"
+
+
+def session(
+    model: Path | bytes,
+    *,
+    optimized: bool,
+    threads: int = 0,
+    profile: Path | None = None,
+    weights: Path | None = None,
+) -> Any:
+    """A session on the CPU.
+
+    Args:
+      model: a file, or the content of one.
+      optimized: with the optimisations of the graph that ONNX Runtime makes by default, or none.
+      threads: for one operator; 0 is one for each core.
+      profile: how the names of the files begin that profiles are written to; None makes none.
+      weights: the folder of weights that are not in the content.
+    """
+    options = onnxruntime.SessionOptions()
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
+    )
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _ERRORS_ONLY
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    if weights is not None:
+        options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(weights))
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def random_inputs(
+    described: Mapping[str, tuple[str, Sequence[int]]], seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Standard normal numbers; 0 and 1 where elements are integers or truth values.
+
+    Args:
+      described: type and shape of each input.
+      seed: of the numbers.
+    """
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name, (kind, shape) in described.items():
+        dtype = np.dtype(kind)
+        is_small = dtype.kind in "biu"
+        numbers = rng.integers(0, 2, shape) if is_small else rng.standard_normal(shape)
+        found[name] = np.asarray(numbers).astype(dtype)
+    return found
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """What `plan.json` in a folder of parts says.
+
+    Raises:
+      ValueError: it is none, or damaged.
+      OSError: it cannot be read.
+    """
+    path = folder / PLAN
+    try:
+        plan = parse_json(read_text(path))
+        for key, kind in {"model": str, "inputs": list, "outputs": list, "tensors": dict}.items():
+            json_entry(plan, key, kind, "the plan")
+        for part in json_entry(plan, "parts", list, "the plan"):
+            for key, kind in {"file": str, "place": str, "needs": list, "makes": list}.items():
+                json_entry(part, key, kind, "a part")
+        for name in [*plan["inputs"], *(name for part in plan["parts"] for name in part["makes"])]:
+            tensor = json_entry(plan["tensors"], name, dict, "tensors")
+            tensor["shape"] = [int(n) for n in json_entry(tensor, "shape", list, name)]
+            json_entry(tensor, "type", str, name)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return plan
+
+
+def check(
+    folder: Path, inputs: Mapping[str, Any] | None, whole: Path | None, optimized: bool
+) -> Check:
+    """Runs whole and parts; see `models.check`."""
+    plan = read_plan(folder)
+    path = Path(plan["model"]) if whole is None else whole
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder / PLAN}: the whole is not at {path}; whole= says where")
+    tensors, outputs = plan["tensors"], tuple(plan["outputs"])
+    held = _checked(plan, inputs)
+    expected = _run(path, outputs, held, optimized=optimized)
+    made_in: dict[str, Path] = {}
+    made = dict(held)
+    for part in plan["parts"]:
+        needed = {name: made[name] for name in part["needs"]}
+        made |= _run(folder / part["file"], part["makes"], needed, optimized=optimized)
+        made_in |= dict.fromkeys(part["makes"], folder / part["file"])
+    differing = _differences(outputs, made, expected, made_in)
+    first = None
+    if differing:
+        crossing = [name for name in tensors if name in made_in]
+        known = _run(path, crossing, held, optimized=optimized, extra=True)
+        first = next(iter(_differences(crossing, made, known, made_in)), None)
+    return Check(len(plan["parts"]), outputs, tuple(differing), first)
+
+
+def _checked(plan: Mapping[str, Any], inputs: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
+    """Inputs of the types and shapes that a plan says, random ones if there are none."""
+    described = {
+        n: (plan["tensors"][n]["type"], plan["tensors"][n]["shape"]) for n in plan["inputs"]
+    }
+    if inputs is None:
+        return random_inputs(described)
+    if inputs.keys() != described.keys():
+        raise ValueError(f"inputs: must be {', '.join(described)}, got {', '.join(inputs)}")
+    found = {name: np.asarray(value) for name, value in inputs.items()}
+    for name, (kind, shape) in described.items():
+        if found[name].dtype != kind or list(found[name].shape) != shape:
+            raise ValueError(
+                f"inputs[{name!r}]: must be {kind} of shape {tuple(shape)}, got"
+                f" {found[name].dtype} of shape {found[name].shape}"
+            )
+    return found
+
+
+def _run(
+    path: Path,
+    outputs: Sequence[str],
+    inputs: Mapping[str, np.ndarray],
+    *,
+    optimized: bool,
+    extra: bool = False,
+) -> dict[str, np.ndarray]:
+    """Results by name; with `extra` also of tensors that are no outputs of the file."""
+    try:
+        if extra:
+            file = onnx.load_model(path, load_external_data=False)
+            there = {value.name for value in file.graph.output}
+            file.graph.output.extend(onnx.ValueInfoProto(name=n) for n in outputs if n not in there)
+            running = session(file.SerializeToString(), optimized=optimized, weights=path.parent)
+        else:
+            running = session(path, optimized=optimized)
+        return dict(zip(outputs, running.run([*outputs], dict(inputs)), strict=True))
+    except Exception as error:  # whatever ONNX Runtime derives from it
+        raise RuntimeError(f"{path}: ONNX Runtime: {' '.join(str(error).split())}") from error
+
+
+def _differences(
+    names: Iterable[str],
+    found: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    made_in: Mapping[str, Path],
+) -> list[Difference]:
+    differences = []
+    for name in names:
+        a, b = found[name], expected[name]
+        same = a.dtype == b.dtype and a.shape == b.shape
+        if same and a.tobytes() == b.tobytes():
+            continue
+        wide = b.astype(np.float64)
+        apart = np.abs(a.astype(np.float64) - wide).max() if same else np.nan
+        file = made_in[name]
+        differences.append(
+            Difference(
+                name, _operator(file, name), file.name, float(apart), float(np.abs(wide).max())
+            )
+        )
+    return differences
+
+
+def _operator(path: Path, tensor: str) -> str:
+    """What makes a tensor in a file."""
+    nodes = onnx.load_model(path, load_external_data=False).graph.node
+    return next(node.op_type for node in nodes if tensor in node.output)
