@@ -11,14 +11,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offload_jax.models.model import Model, ModelChain, Node
+from offload_jax.models import profile
+from offload_jax.models.model import Measured, Model, ModelChain, Node
 from offload_jax.models.parts import Part
-from offload_jax.validation import check_class, check_integer
+from offload_jax.models.profile import Profile
+from offload_jax.validation import check_class, check_integer, check_positive
 
 if TYPE_CHECKING:
     from offload_jax.models.onnx_run import Check
 
-__all__ = ["Model", "ModelChain", "Node", "Part", "check", "read_onnx", "split"]
+__all__ = [
+    "Measured",
+    "Model",
+    "ModelChain",
+    "Node",
+    "Part",
+    "Profile",
+    "check",
+    "measure",
+    "read_onnx",
+    "read_profile",
+    "split",
+]
 
 
 def read_onnx(path: str | os.PathLike[str], *, shapes: Mapping[str, int] | None = None) -> Model:
@@ -55,6 +69,70 @@ def read_onnx(path: str | os.PathLike[str], *, shapes: Mapping[str, int] | None 
     for name, length in shapes.items():
         check_integer(f"shapes[{name!r}]", length)
     return onnx_graph.read(Path(path), shapes)
+
+
+def read_profile(
+    path: str | os.PathLike[str], *, whole: float | str | os.PathLike[str] | None = None
+) -> Profile:
+    """Reads how long the nodes of a model take on some machine.
+
+    A `.json` file is a profile as ONNX Runtime writes it, of one run or many, by
+    `onnxruntime_perf_test -o 0 -p FILE` or `enable_profiling` without optimising the graph: merged
+    nodes have no times of their own. Of each node the median over the runs counts; what
+    runs in a subgraph is part of the node that has it. A `.csv` file has the header
+    `node,milliseconds` and a row for each node; a row `*` is a run of the whole model.
+
+    Args:
+      path: the file.
+      whole: a run of the whole model as it is used, which `Model.measured` scales to: seconds, or
+        another profile of ONNX Runtime, whose median run counts.
+
+    Returns:
+      The profile.
+
+    Raises:
+      OSError: a file cannot be read.
+      ValueError: naming the file, and the line or event: it is no profile.
+    """
+    if isinstance(whole, str | os.PathLike):
+        return profile.read(Path(path), Path(whole))
+    if whole is not None:
+        check_positive("whole", whole)
+    return profile.read(Path(path), whole)
+
+
+def measure(
+    path: str | os.PathLike[str],
+    *,
+    shapes: Mapping[str, int] | None = None,
+    num_runs: int = 20,
+    threads: int = 0,
+) -> Profile:
+    """Measures a model on this machine with ONNX Runtime, on random inputs.
+
+    The nodes are profiled without optimising the graph, the whole is timed with all optimisations
+    and without a profiler; medians count, after as many runs to warm up as a tenth of those.
+
+    Args:
+      path: the ONNX file, with its weights.
+      shapes: the lengths of open dimensions, as for `read_onnx`.
+      num_runs: how often nodes and whole run.
+      threads: how many an operator may use; 0 is one for each core.
+
+    Returns:
+      The profile; `save` writes it for another machine.
+
+    Raises:
+      ImportError: the packages `onnx` and `onnxruntime` are not installed.
+      OSError: the file cannot be read.
+      ValueError: as for `read_onnx`.
+      RuntimeError: naming the file that ONNX Runtime refuses, and why.
+    """
+    from offload_jax.models import onnx_measure
+
+    check_integer("num_runs", num_runs)
+    check_integer("threads", threads, least=0)
+    return onnx_measure.measure(Path(path), dict(shapes or {}), num_runs, threads)
 
 
 def split(

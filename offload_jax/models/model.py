@@ -11,7 +11,8 @@ import numpy as np
 from offload_jax.chains.task_profile import TaskProfile
 from offload_jax.graphs.fuse import groups_of, merged
 from offload_jax.graphs.task_graph import TaskGraph
-from offload_jax.validation import check_integer
+from offload_jax.models.profile import Profile
+from offload_jax.validation import check_class, check_integer
 
 Tensors = tuple[str, ...]
 
@@ -29,6 +30,19 @@ class Node(NamedTuple):
     name: str
     operator: str
     results: Tensors
+
+
+class Measured(NamedTuple):
+    """Times that were measured.
+
+    Attributes:
+      seconds: of each place `[N]` float64, what each task takes there.
+      scale: of each place, the time of a whole run over the sum of its nodes, with which times are
+        multiplied; 1 where the profile has no whole run.
+    """
+
+    seconds: dict[str, np.ndarray]
+    scale: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -82,6 +96,37 @@ class Model:
 
     def __repr__(self) -> str:
         return _described("Model", self.name, "tasks", self.flops, self.memory)
+
+    def measured(self, profiles: Mapping[str, Profile]) -> Measured:
+        """Times of all tasks at places for which there is a profile.
+
+        A task takes what its nodes do together. Nodes one by one take longer than the whole, which
+        runtimes optimise, so if a profile says what a run of the whole takes, all times are scaled
+        to that sum.
+
+        Args:
+          profiles: of each place that was measured, by its name.
+
+        Returns:
+          Seconds by place, and the factors.
+
+        Raises:
+          ValueError: names the place and says how many nodes have no time in its profile, and
+            which is the first.
+        """
+        check_class("profiles", profiles, Mapping)
+        names = [[node.name for node in nodes] for nodes in self.nodes]
+        seconds, scale = {}, {}
+        for place, profile in profiles.items():
+            check_class(f"profiles[{place!r}]", profile, Profile)
+            try:
+                seconds[place] = profile.of_tasks(names)
+            except ValueError as error:
+                raise ValueError(f"profile of {place!r}, {error}") from None
+            total = float(seconds[place].sum())
+            scale[place] = profile.whole / total if profile.whole is not None and total else 1.0
+            seconds[place] *= scale[place]
+        return Measured(seconds, scale)
 
     def fused(self, max_tasks: int) -> "Model":
         """Merges tasks until at most so many are left, as `oj.graphs.fuse` does.

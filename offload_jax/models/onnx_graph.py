@@ -16,7 +16,7 @@ from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.models import onnx_file, operations
 from offload_jax.models.model import Model, Node, Tensors
 from offload_jax.models.onnx_file import LabelledNode, Tensor, reads, subgraphs
-from offload_jax.models.onnx_shapes import Shapes, fix_inputs, infer, listed, measure
+from offload_jax.models.onnx_shapes import Shapes, fix_inputs, infer, listed, measure, values
 
 with needs("models"):
     import onnx
@@ -43,6 +43,7 @@ class Reader:
 
     Attributes:
       file: the content, with all shapes that can be told and nodes in a topological order.
+      values: tensors with the types that the file has for them, by name.
       inputs: names of the model's inputs.
       outputs: names of its outputs.
       tasks: the nodes that are tasks.
@@ -52,16 +53,17 @@ class Reader:
 
     def __init__(self, file: Any, given: Mapping[str, int]) -> None:
         initial = onnx_file.initial_tensors(file.graph)
-        values = [value for value in file.graph.input if value.name not in initial]
-        if not values:
+        inputs = [value for value in file.graph.input if value.name not in initial]
+        if not inputs:
             raise ValueError("the model has no inputs")
         nodes = onnx_file.sort_nodes(file.graph)
         self._shapes, self._given = Shapes(given), given
-        fix_inputs(values, self._shapes)
-        self.inputs = [value.name for value in values]
+        fix_inputs(inputs, self._shapes)
+        self.inputs = [value.name for value in inputs]
         self.outputs = [value.name for value in file.graph.output]
         self.file = infer(file)
         graph = self.file.graph
+        self.values = {value.name: value for value in values(graph)}
         # Nodes as inference leaves them: in their subgraphs there are shapes.
         nodes = [LabelledNode(n.label, node) for n, node in zip(nodes, graph.node, strict=True)]
         self.tasks = self._needed(self._live(nodes))
@@ -90,6 +92,17 @@ class Reader:
         if not needed:
             raise ValueError("no output depends on an input")
         return needed[::-1]
+
+    def described(self, name: str) -> dict[str, Any]:
+        """Type, as NumPy names it, shape and bytes of a tensor."""
+        value = self.values[name]
+        kind = value.type.tensor_type.elem_type
+        shape = Shapes(self._given).of(value, f"tensor {name!r}")
+        return {
+            "type": onnx.helper.tensor_dtype_to_np_dtype(kind).name,
+            "shape": [*shape],
+            "bytes": onnx_file.tensor_of(kind, shape).num_bytes,
+        }
 
     def model(self, path: Path) -> Model:
         """The tasks, their work and what passes between them."""

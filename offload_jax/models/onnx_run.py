@@ -1,6 +1,7 @@
 """ONNX Runtime: sessions, inputs, and whole and parts side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,19 +105,16 @@ def session(
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def random_inputs(
-    described: Mapping[str, tuple[str, Sequence[int]]], seed: int = 0
-) -> dict[str, np.ndarray]:
+def random_inputs(described: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Standard normal numbers; 0 and 1 where elements are integers or truth values.
 
     Args:
-      described: type and shape of each input.
-      seed: of the numbers.
+      described: "type" and "shape" of each input.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     found = {}
-    for name, (kind, shape) in described.items():
-        dtype = np.dtype(kind)
+    for name, tensor in described.items():
+        dtype, shape = np.dtype(tensor["type"]), tensor["shape"]
         is_small = dtype.kind in "biu"
         numbers = rng.integers(0, 2, shape) if is_small else rng.standard_normal(shape)
         found[name] = np.asarray(numbers).astype(dtype)
@@ -175,18 +173,16 @@ def check(
 
 def _checked(plan: Mapping[str, Any], inputs: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
     """Inputs of the types and shapes that a plan says, random ones if there are none."""
-    described = {
-        n: (plan["tensors"][n]["type"], plan["tensors"][n]["shape"]) for n in plan["inputs"]
-    }
+    described = {name: plan["tensors"][name] for name in plan["inputs"]}
     if inputs is None:
         return random_inputs(described)
     if inputs.keys() != described.keys():
         raise ValueError(f"inputs: must be {', '.join(described)}, got {', '.join(inputs)}")
     found = {name: np.asarray(value) for name, value in inputs.items()}
-    for name, (kind, shape) in described.items():
-        if found[name].dtype != kind or list(found[name].shape) != shape:
+    for name, tensor in described.items():
+        if found[name].dtype != tensor["type"] or [*found[name].shape] != tensor["shape"]:
             raise ValueError(
-                f"inputs[{name!r}]: must be {kind} of shape {tuple(shape)}, got"
+                f"inputs[{name!r}]: must be {tensor['type']} of shape {tuple(tensor['shape'])}, got"
                 f" {found[name].dtype} of shape {found[name].shape}"
             )
     return found
@@ -201,7 +197,7 @@ def _run(
     extra: bool = False,
 ) -> dict[str, np.ndarray]:
     """Results by name; with `extra` also of tensors that are no outputs of the file."""
-    try:
+    with refusals(path):
         if extra:
             file = onnx.load_model(path, load_external_data=False)
             there = {value.name for value in file.graph.output}
@@ -210,7 +206,18 @@ def _run(
         else:
             running = session(path, optimized=optimized)
         return dict(zip(outputs, running.run([*outputs], dict(inputs)), strict=True))
-    except Exception as error:  # whatever ONNX Runtime derives from it
+
+
+@contextlib.contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Around what ONNX Runtime does with a file.
+
+    Raises:
+      RuntimeError: names the file and what ONNX Runtime says, in a line.
+    """
+    try:
+        yield
+    except Exception as error:  # it has many of its own
         raise RuntimeError(f"{path}: ONNX Runtime: {' '.join(str(error).split())}") from error
 
 

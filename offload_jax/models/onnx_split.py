@@ -14,7 +14,7 @@ from offload_jax.files import new_folder
 from offload_jax.models import onnx_file
 from offload_jax.models.model import Model
 from offload_jax.models.onnx_graph import Reader
-from offload_jax.models.onnx_shapes import Shapes, listed, values
+from offload_jax.models.onnx_shapes import listed
 from offload_jax.models.parts import Part, parts_of
 from offload_jax.validation import as_names
 
@@ -60,6 +60,7 @@ class _Writer:
       inputs: names of its inputs.
       outputs: names of its outputs.
       constant_outputs: those that depend on no input.
+      described: gives type, shape and bytes of a tensor.
     """
 
     def __init__(self, model: Model) -> None:
@@ -78,11 +79,11 @@ class _Writer:
         self.inputs, self.outputs = reader.inputs, reader.outputs
         made = {name for _, node in reader.tasks for name in node.output}
         self.constant_outputs = [n for n in self.outputs if n not in made.union(self.inputs)]
-        self._values = {value.name: value for value in values(graph)}
+        self.described = reader.described
         self._tasks = {onnx_file.first_result(node) for _, node in reader.tasks}
         self._num_inputs = {}
         for node in graph.node:
-            _freeze_shape(node, self._values)
+            _freeze_shape(node, reader.values)
             # Extraction sees what subgraphs read only among the inputs; there it is meanwhile.
             self._num_inputs[onnx_file.first_result(node)] = len(node.input)
             node.input.extend(set(onnx_file.reads(node)) - set(node.input))
@@ -99,17 +100,6 @@ class _Writer:
             raise ValueError(
                 f"weights in {listed(absent)} are not there, so no part can be written"
             )
-
-    def described(self, name: str) -> dict[str, Any]:
-        """Type, shape and bytes of a tensor."""
-        value = self._values[name]
-        kind = value.type.tensor_type.elem_type
-        shape = Shapes(self.model.shapes).of(value, f"tensor {name!r}")
-        return {
-            "type": onnx.helper.tensor_dtype_to_np_dtype(kind).name,
-            "shape": [*shape],
-            "bytes": onnx_file.tensor_of(kind, shape).num_bytes,
-        }
 
     def write(self, part: Part, path: Path) -> None:
         """Writes one part; weights that stand beside the whole get a file beside the part.
