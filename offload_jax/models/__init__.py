@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offload_jax.models import profile
-from offload_jax.models.model import Measured, Model, ModelChain, Node
+from offload_jax.models.model import Model, ModelChain, Node
 from offload_jax.models.parts import Part
 from offload_jax.models.profile import Profile
 from offload_jax.validation import check_class, check_integer, check_positive
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from offload_jax.models.onnx_run import Check
 
 __all__ = [
-    "Measured",
     "Model",
     "ModelChain",
     "Node",

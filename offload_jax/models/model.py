@@ -32,19 +32,6 @@ class Node(NamedTuple):
     results: Tensors
 
 
-class Measured(NamedTuple):
-    """Times that were measured.
-
-    Attributes:
-      seconds: of each place `[N]` float64, what each task takes there.
-      scale: of each place, the time of a whole run over the sum of its nodes, with which times are
-        multiplied; 1 where the profile has no whole run.
-    """
-
-    seconds: dict[str, np.ndarray]
-    scale: dict[str, float]
-
-
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ModelChain(TaskProfile):
     """A network as a chain of stages, between which one result passes.
@@ -81,6 +68,9 @@ class Model:
       outputs: of each task, the outputs of the model that `graph.output` counts.
       path: of the file.
       shapes: the lengths that were given for its open dimensions.
+      seconds: of each place that was measured, `[N]` float64, what each task takes there.
+      scale: of each of these, the time of a whole run over the sum of its nodes, by which
+        `seconds` are multiplied; 1 if the profile has no whole run.
     """
 
     name: str
@@ -93,12 +83,18 @@ class Model:
     outputs: tuple[Tensors, ...]
     path: Path
     shapes: Mapping[str, int]
+    seconds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    scale: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return _described("Model", self.name, "tasks", self.flops, self.memory)
+        measured = "".join(
+            f", {place!r} {seconds.sum():.4g} s (nodes \u00d7 {self.scale[place]:.3g})"
+            for place, seconds in self.seconds.items()
+        )
+        return _described("Model", self.name, "tasks", self.flops, self.memory, measured)
 
-    def measured(self, profiles: Mapping[str, Profile]) -> Measured:
-        """Times of all tasks at places for which there is a profile.
+    def measured(self, profiles: Mapping[str, Profile]) -> "Model":
+        """The same model with the times of its tasks at places for which there is a profile.
 
         A task takes what its nodes do together. Nodes one by one take longer than the whole, which
         runtimes optimise, so if a profile says what a run of the whole takes, all times are scaled
@@ -108,7 +104,7 @@ class Model:
           profiles: of each place that was measured, by its name.
 
         Returns:
-          Seconds by place, and the factors.
+          The model with `seconds` and `scale` of these places, too.
 
         Raises:
           ValueError: names the place and says how many nodes have no time in its profile, and
@@ -116,7 +112,7 @@ class Model:
         """
         check_class("profiles", profiles, Mapping)
         names = [[node.name for node in nodes] for nodes in self.nodes]
-        seconds, scale = {}, {}
+        seconds, scale = {**self.seconds}, {**self.scale}
         for place, profile in profiles.items():
             check_class(f"profiles[{place!r}]", profile, Profile)
             try:
@@ -126,7 +122,7 @@ class Model:
             total = float(seconds[place].sum())
             scale[place] = profile.whole / total if profile.whole is not None and total else 1.0
             seconds[place] *= scale[place]
-        return Measured(seconds, scale)
+        return dataclasses.replace(self, seconds=seconds, scale=scale)
 
     def fused(self, max_tasks: int) -> "Model":
         """Merges tasks until at most so many are left, as `oj.graphs.fuse` does.
@@ -161,6 +157,7 @@ class Model:
             tensors=tuple(_flat(carried[u, v]) for u, v in graph.edges.tolist()),
             inputs=tuple(_joined(self.inputs, group) for group in groups),
             outputs=tuple(_joined(self.outputs, group) for group in groups),
+            seconds={place: _sums(times, groups) for place, times in self.seconds.items()},
         )
 
     def chain(self) -> ModelChain:
@@ -222,8 +219,10 @@ def _joined(parts: Sequence[tuple[Any, ...]], numbers: Iterable[int]) -> tuple[A
     return _flat(parts[number] for number in numbers)
 
 
-def _described(kind: str, name: str, parts: str, flops: np.ndarray, memory: np.ndarray) -> str:
+def _described(
+    kind: str, name: str, parts: str, flops: np.ndarray, memory: np.ndarray, more: str = ""
+) -> str:
     return (
         f"{kind}({name!r}, {len(flops)} {parts}, {flops.sum() / 1e9:.4g} GFLOP,"
-        f" {memory.sum() / 1e6:.4g} MB of weights)"
+        f" {memory.sum() / 1e6:.4g} MB of weights{more})"
     )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offload_jax.graphs.decision import check_decision
-from offload_jax.graphs.task_graph import topological_order
+from offload_jax.graphs.task_graph import TaskGraph, topological_order
 from offload_jax.models.model import Model, Tensors
 
 
@@ -29,26 +29,52 @@ class Part(NamedTuple):
     after: tuple[int, ...]
 
 
-def parts_of(
-    model: Model, place: Any, num_places: int, order: Any | None = None
-) -> tuple[Part, ...]:
-    """Parts of a placed model, in an order in which they can run.
+def groups_of_places(
+    graph: TaskGraph, place: Sequence[int], order: Sequence[int]
+) -> tuple[tuple[int, ...], ...]:
+    """The tasks of each part of a placed graph, in an order in which parts can run.
 
     Two tasks are in one part if they have the same place, wait for the same results from other
-    places, and have the same results waited for there: in the first place the inputs of the model
+    places, and have the same results waited for there: in the first place the inputs of the graph
     are, and its outputs are waited for. So a part begins as soon as any of its tasks could, and
     hands on nothing later than alone. No circle comes of this: along every edge tasks wait
     for more or are waited for by fewer.
+
+    Args:
+      graph: N tasks.
+      place: `[N]`, the place of each task.
+      order: the tasks in an order in which they can run; parts come in the order of their first
+        tasks, as far as they can.
+
+    Returns:
+      The tasks of each part, by `order`.
+    """
+    waits, serves = _crossings(graph, place)
+    keys: dict[Any, list[int]] = defaultdict(list)
+    for task in order:
+        keys[place[task], waits[task], serves[task]].append(task)
+    groups = [*keys.values()]
+    number = {task: group for group, tasks in enumerate(groups) for task in tasks}
+    pairs = {(number[u], number[v]) for u, v in graph.edges.tolist()}
+    between = np.array(sorted(pair for pair in pairs if pair[0] != pair[1]), np.int64)
+    names = [graph.names[tasks[0]] for tasks in groups]
+    return tuple(tuple(groups[g]) for g in topological_order(between.reshape(-1, 2), names))
+
+
+def parts_of(
+    model: Model, place: Any, num_places: int, order: Any | None = None
+) -> tuple[Part, ...]:
+    """Parts of a placed model, in an order in which they can run; see `groups_of_places`.
 
     Args:
       model: N tasks.
       place: int `[N]`, the place of each task.
       num_places: K.
       order: a permutation of the tasks in which each follows what it needs, as `solve` returns it;
-        None is their own. Parts come in the order of their first tasks, as far as they can.
+        None is their own.
 
     Returns:
-      The parts. A task without nodes, which is an input that several read, is in none.
+      The parts. An input that several read is a task without nodes, which alone makes no part.
 
     Raises:
       ValueError: place or order are not as above.
@@ -61,57 +87,44 @@ def parts_of(
             f"place, order: must be one decision, got shapes {place.shape}, {order.shape}"
         )
     place, order = place.tolist(), order.tolist()
-    waits, serves = _crossings(model, place)
-    groups: dict[Any, list[int]] = defaultdict(list)
-    for task in order:
-        if model.nodes[task]:
-            groups[place[task], waits[task], serves[task]].append(task)
-    tasks = [*groups.values()]
-    number = {task: group for group, members in enumerate(tasks) for task in members}
-    needs: list[dict[str, None]] = [dict.fromkeys(_inputs(model, group)) for group in tasks]
-    makes: list[dict[str, None]] = [dict.fromkeys(_outputs(model, group)) for group in tasks]
-    between = set()
+    groups = [
+        tasks
+        for tasks in groups_of_places(graph, place, order)
+        if any(model.nodes[task] for task in tasks)
+    ]
+    number = {task: part for part, tasks in enumerate(groups) for task in tasks}
+    needs = [_named(model.inputs, tasks) for tasks in groups]
+    makes = [_named(model.outputs, tasks) for tasks in groups]
+    after: list[set[int]] = [set() for _ in groups]
     for (u, v), tensors in zip(graph.edges.tolist(), model.tensors, strict=True):
-        if number.get(u) != number[v]:
-            needs[number[v]].update(dict.fromkeys(tensors))
-            if u in number:
-                makes[number[u]].update(dict.fromkeys(tensors))
-                between.add((number[u], number[v]))
-    pairs = np.array(sorted(between), np.int64).reshape(-1, 2)
-    sequence = topological_order(pairs, [str(group) for group in range(len(tasks))])
-    new = {group: index for index, group in enumerate(sequence)}
+        if v in number and number.get(u) != number[v]:
+            needs[number[v]] |= dict.fromkeys(tensors)
+            if model.nodes[u]:
+                makes[number[u]] |= dict.fromkeys(tensors)
+                after[number[v]].add(number[u])
     return tuple(
-        Part(
-            place[tasks[group][0]],
-            tuple(tasks[group]),
-            tuple(needs[group]),
-            tuple(makes[group]),
-            tuple(sorted(new[u] for u, v in between if v == group)),
-        )
-        for group in sequence
+        Part(place[tasks[0]], tasks, tuple(needs[n]), tuple(makes[n]), tuple(sorted(after[n])))
+        for n, tasks in enumerate(groups)
     )
 
 
-def _inputs(model: Model, tasks: Iterable[int]) -> Iterable[str]:
-    return (name for task in tasks for name in model.inputs[task])
+def _named(tensors: Sequence[Tensors], tasks: Iterable[int]) -> dict[str, None]:
+    return dict.fromkeys(name for task in tasks for name in tensors[task])
 
 
-def _outputs(model: Model, tasks: Iterable[int]) -> Iterable[str]:
-    return (name for task in tasks for name in model.outputs[task])
+def _crossings(
+    graph: TaskGraph, place: Sequence[int]
+) -> tuple[list[frozenset[int]], list[frozenset[int]]]:
+    """What each task waits for from other places, and what of it or behind it others wait for.
 
-
-def _crossings(model: Model, place: Sequence[int]) -> tuple[list[frozenset], list[frozenset]]:
-    """What each task waits for from other places, and what of it or behind it others wait for."""
-    edges = model.graph.edges.tolist()
-    waits: list[frozenset] = [
-        frozenset(names if where else ()) for names, where in zip(model.inputs, place, strict=True)
-    ]
+    Results are the numbers of their tasks; the input of a task is that number's complement.
+    """
+    edges = graph.edges.tolist()
+    tasks = [*zip(place, graph.input.tolist(), graph.output.tolist(), strict=True)]
+    waits = [frozenset([~n] if p and given else []) for n, (p, given, _) in enumerate(tasks)]
+    serves = [frozenset([n] if p and wanted else []) for n, (p, _, wanted) in enumerate(tasks)]
     for u, v in sorted(edges, key=lambda edge: edge[1]):
         waits[v] |= waits[u] if place[u] == place[v] else {u}
-    serves: list[frozenset] = [
-        frozenset([task] if names and place[task] else ())
-        for task, names in enumerate(model.outputs)
-    ]
     for u, v in sorted(edges, key=lambda edge: -edge[0]):
         serves[u] |= serves[v] if place[u] == place[v] else {u}
     return waits, serves
