@@ -22,7 +22,9 @@ from offload_jax.chains.resize import Resized, resize, resize_with_segments
 from offload_jax.chains.solve import solve
 from offload_jax.measured import MeasuredTask, read_measured_task
 from offload_jax.network import Link, Network, Place, Processor
+from offload_jax.network_file import read_network
 from offload_jax.objectives import ENERGY, LATENCY, PERIOD, Objective, Period, PowerModel
+from offload_jax.plans import Plan, plan
 from offload_jax.side_constraints import SideConstraints
 from offload_jax.solution import Solution
 
@@ -41,6 +43,7 @@ __all__ = [
     "Period",
     "PeriodFront",
     "Place",
+    "Plan",
     "PowerModel",
     "Processor",
     "Resized",
@@ -61,8 +64,10 @@ __all__ = [
     "pareto_fronts",
     "period",
     "period_front",
+    "plan",
     "policies",
     "read_measured_task",
+    "read_network",
     "resize",
     "resize_with_segments",
     "scenarios",

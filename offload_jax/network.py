@@ -32,6 +32,9 @@ class Place(enum.IntEnum):
     CLOUD = 2
 
 
+FLOPS_PER_CYCLE = 2.0
+"""Floating-point operations in a cycle, unless told otherwise: one multiply-add."""
+
 _SPEED = Rule(lambda v: v > 0, "must be greater than 0")
 _BANDWIDTH = Rule(lambda v: v >= 0, "must not be negative or NaN (0 is a dead link)")
 
@@ -45,17 +48,24 @@ class Processor:
       speed: `[...]` cycles per second; `inf` computes for free, as the paper's cloud. The device,
         the first place of a network, needs a finite one unless its times were measured.
       servers: how many tasks of a task graph it runs at a time; None is any number.
+      memory: bytes for the weights of what runs there; None is no limit.
+      watts: what it draws while it computes; None is not known.
     """
 
     name: str
     speed: ArrayLike = math.inf
     servers: int | None = 1
+    memory: float | None = None
+    watts: float | None = None
 
     def __post_init__(self) -> None:
         validation.check_class("name of a processor", self.name, str)
         if self.servers is not None:
             validation.check_integer(f"servers of {self.name!r}", self.servers)
         _check(f"speed of {self.name!r}", self.speed, _SPEED)
+        for field in ("memory", "watts"):
+            if getattr(self, field) is not None:
+                _check(f"{field} of {self.name!r}", getattr(self, field), validation.FINITE)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,9 +16,11 @@ import offload_jax as oj
 ROOT = Path(__file__).parent.parent
 LIBRARY, EXPERIMENTS, BENCHMARKS = "offload_jax", "experiments", "benchmarks"
 CHAINS, GRAPHS = f"{LIBRARY}.chains", f"{LIBRARY}.graphs"
-LEARNING, DATASETS, EXPORT, MODELS = (
-    f"{LIBRARY}.{name}" for name in ("learning", "datasets", "export", "models")
+LEARNING, DATASETS, EXPORT, MODELS, PLANS = (
+    f"{LIBRARY}.{name}" for name in ("learning", "datasets", "export", "models", "plans")
 )
+# Nobody in the library builds on what people see of it.
+FACES = (PLANS, f"{LIBRARY}.cli")
 
 
 def module_name(path: Path) -> str:
@@ -82,7 +84,8 @@ def test_all_folders_were_found() -> None:
 SHARED = [
     module
     for module, path in FILES.items()
-    if path.parent == ROOT / LIBRARY and module not in (LIBRARY, f"{LIBRARY}.single")
+    if path.parent == ROOT / LIBRARY
+    and module not in (LIBRARY, *(f"{LIBRARY}.{face}" for face in ("single", "cli", "__main__")))
 ]
 
 
@@ -90,10 +93,16 @@ SHARED = [
     ("lower", "upper"),
     [
         ((LIBRARY,), (EXPERIMENTS, BENCHMARKS)),
-        ((*SHARED,), (CHAINS, GRAPHS, LEARNING, DATASETS, EXPORT, MODELS, f"{LIBRARY}.workloads")),
-        ((CHAINS,), (GRAPHS, DATASETS, EXPORT, MODELS)),
-        ((GRAPHS,), (CHAINS, DATASETS, EXPORT, MODELS)),
-        ((LEARNING,), (CHAINS, GRAPHS, DATASETS, EXPORT, MODELS, f"{LIBRARY}.workloads")),
+        (
+            (*SHARED,),
+            (CHAINS, GRAPHS, LEARNING, DATASETS, EXPORT, MODELS, f"{LIBRARY}.workloads", *FACES),
+        ),
+        ((CHAINS,), (GRAPHS, DATASETS, EXPORT, MODELS, *FACES)),
+        ((GRAPHS,), (CHAINS, DATASETS, EXPORT, MODELS, *FACES)),
+        (
+            (LEARNING,),
+            (CHAINS, GRAPHS, DATASETS, EXPORT, MODELS, f"{LIBRARY}.workloads", *FACES),
+        ),
         ((f"{CHAINS}.problem", f"{CHAINS}.costs"), (f"{CHAINS}.solve", f"{CHAINS}.policies")),
         (
             (BENCHMARKS,),
@@ -205,5 +214,5 @@ print(json.dumps([changed, sorted(sys.modules)]))
     changed, loaded = json.loads(done.stdout)
     assert changed == []
     optional = {"absl.flags", "flax", "matplotlib", "numba", "optax", "orbax", "ortools"}
-    optional |= {"onnx", "pandas", "pyarrow"}
+    optional |= {"click", "onnx", "pandas", "pyarrow"}
     assert not optional & set(loaded)

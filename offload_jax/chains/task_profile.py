@@ -5,9 +5,8 @@ import dataclasses
 import numpy as np
 
 from offload_jax.chains.problem import ChainProblem
+from offload_jax.network import FLOPS_PER_CYCLE
 from offload_jax.validation import FINITE, ArrayLike, as_float64, check_positive, require
-
-FLOPS_PER_CYCLE = 2.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Costs of a task graph on a network: any number of places, servers and links."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -8,11 +9,24 @@ from offload_jax.graphs.costs import GraphCosts, Route
 from offload_jax.graphs.predecessors import edge_lists
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.network import Network
-from offload_jax.validation import ArrayLike, as_array, check_class
+from offload_jax.validation import (
+    COST,
+    ArrayLike,
+    as_array,
+    as_float64,
+    check_class,
+    check_known,
+    require,
+)
 
 
 def network_costs(
-    task: TaskGraph, network: Network, *, release: ArrayLike = 0.0, home: ArrayLike = 0
+    task: TaskGraph,
+    network: Network,
+    *,
+    seconds: Mapping[str, ArrayLike] | None = None,
+    release: ArrayLike = 0.0,
+    home: ArrayLike = 0,
 ) -> GraphCosts:
     """Writes a task graph on a network as what solvers work on, in float64 on the host.
 
@@ -27,6 +41,8 @@ def network_costs(
     Args:
       task: cycles and bytes.
       network: places and links; speeds and bandwidths may be arrays `[...]` that broadcast.
+      seconds: `[..., N]` measured seconds of each task by the name of a place, `inf` where it
+        cannot run; at places that have none, tasks run their cycles at the place's speed.
       release: `[..., N]` seconds before which a task and its input are not there.
       home: int `[..., N]` the place that holds a task's input and takes its output, so that tasks
         of many users who share an edge are one graph.
@@ -37,13 +53,21 @@ def network_costs(
 
     Raises:
       ValueError: rows of the batch would take different routes, solve those apart; or the device
-        computes for free.
+        computes for free, or seconds are those of a place that is not there, not one for each
+        task, negative or NaN.
     """
     check_class("task", task, TaskGraph)
     check_class("network", network, Network)
-    network.require_device_speed("a task graph")
+    measured = _measured(seconds or {}, task, network)
+    if network.place_names[0] not in measured:
+        network.require_device_speed("a task graph")
     num_places = len(network.places)
-    speeds = _stacked([place.speed for place in network.places])
+    times = [
+        measured[place.name]
+        if place.name in measured
+        else task.cycles / np.asarray(place.speed, np.float64)[..., None]
+        for place in network.places
+    ]
     hops = list(network.hops())
     bandwidth = _stacked([hop.bandwidth for hop in hops])
     rate = np.full_like(bandwidth, math.inf)
@@ -54,7 +78,7 @@ def network_costs(
     ends = [(hop.source, hop.target) for hop in hops]
     predecessors, data = edge_lists(task.edges, task.data, task.num_tasks)
     return GraphCosts(
-        seconds=task.cycles[:, None] / speeds[..., None, :],
+        seconds=np.stack(np.broadcast_arrays(*times), axis=-1),
         predecessors=predecessors,
         data=data,
         input=task.input,
@@ -68,6 +92,26 @@ def network_costs(
         serial=tuple(link.serial for link in network.links for _ in range(2)),
         send_once=task.send_once,
     )
+
+
+def _measured(
+    seconds: Mapping[str, ArrayLike], task: TaskGraph, network: Network
+) -> dict[str, np.ndarray]:
+    """Seconds by place, checked."""
+    check_class("seconds", seconds, Mapping)
+    checked = {}
+    for name, values in seconds.items():
+        what = f"seconds[{name!r}]"
+        check_known("seconds", name, network.place_names, "place ")
+        array = as_float64(what, values)
+        if array.shape[-1:] != (task.num_tasks,):
+            raise ValueError(
+                f"{what}: must have one value for each of {task.num_tasks} tasks,"
+                f" got shape {array.shape}"
+            )
+        require(what, array, COST.holds(array), COST.wording)
+        checked[name] = array
+    return checked
 
 
 def _of_each_task(name: str, value: ArrayLike, task: TaskGraph) -> np.ndarray:

@@ -1,0 +1,190 @@
+"""One schedule with every hop of every transfer, in plain loops that nothing has to compile for.
+
+The same machine as `simulate`, for what one person looks at: compiling would take seconds, and
+these loops take some microseconds a task.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from offload_jax.graphs.request import Request
+
+
+class Hop(NamedTuple):
+    """One passage over one link.
+
+    Attributes:
+      kind: "input", "data" or "output".
+      sender: the task whose bytes they are; of an input the one that needs it.
+      link: its number.
+      start, finish: seconds, between which the link is occupied.
+    """
+
+    kind: str
+    sender: int
+    link: int
+    start: float
+    finish: float
+
+
+class Timetable(NamedTuple):
+    """What happens when.
+
+    Attributes:
+      makespan: seconds until all tasks are done and all outputs are home.
+      start, finish: float64 `[N]` seconds of each task.
+      hops: in the order in which they were booked.
+    """
+
+    makespan: float
+    start: np.ndarray
+    finish: np.ndarray
+    hops: tuple[Hop, ...]
+
+    def loads(self, request: Request, place: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds that places `[K]` compute and that links `[L]` are occupied."""
+        num_tasks, num_places = request.seconds.shape
+        place = np.asarray(place)
+        seconds = request.seconds[np.arange(num_tasks), place]
+        links = np.zeros(len(request.serial))
+        for hop in self.hops:
+            links[hop.link] += hop.finish - hop.start
+        return np.bincount(place, seconds, num_places), links
+
+
+def timetable(request: Request, place: Iterable[int], order: Iterable[int]) -> Timetable:
+    """Carries out a decision.
+
+    Args:
+      request: one row of costs.
+      place: `[N]` the place of each task.
+      order: `[N]` the tasks in an order in which each follows what it needs.
+
+    Returns:
+      The same times as `simulate`, in float64; `inf` where something is impossible.
+    """
+    machine = _Machine(request, place)
+    makespan = max((machine.run(task) for task in order), default=0.0)
+    return Timetable(
+        makespan, np.array(machine.start), np.array(machine.finish), tuple(machine.hops)
+    )
+
+
+def period(request: Request, table: Timetable, place: Iterable[int]) -> float:
+    """Seconds from one request to the next in a stream: the largest load of any resource."""
+    seconds, links = table.loads(request, place)
+    servers = np.diff(request.first_server)
+    each = [seconds[servers > 0] / servers[servers > 0], links[request.serial]]
+    return float(np.concatenate(each).max(initial=0.0))
+
+
+def longest_first(request: Request, place: Iterable[int]) -> np.ndarray:
+    """Tasks in decreasing order of the longest way from their start to the end, as they are placed.
+
+    Args:
+      request: one row of costs.
+      place: `[N]` the place of each task.
+
+    Returns:
+      int32 `[N]`; ties go to the lower number, so that each task follows what it needs.
+    """
+    machine = _Machine(request, place)
+    longest = machine.ways_home()
+    for v in reversed(range(len(longest))):
+        longest[v] += machine.seconds[v]
+        for edge in machine.edges_into(v):
+            u = machine.source[edge]
+            way = machine.way(machine.data[edge], machine.place[u], machine.place[v])
+            longest[u] = max(longest[u], way + longest[v])
+    return np.argsort(-np.array(longest), kind="stable").astype(np.int32)
+
+
+class _Machine:
+    """What is booked so far; arrays as lists, which plain loops read faster."""
+
+    def __init__(self, request: Request, place: Iterable[int]) -> None:
+        self.place = [int(k) for k in place]
+        num_tasks, num_places = request.seconds.shape
+        self.num_places = num_places
+        self.seconds = request.seconds[np.arange(num_tasks), self.place].tolist()
+        self.sizes = {name: getattr(request, name).tolist() for name in ("input", "output")}
+        self.release, self.home = request.release.tolist(), request.home.tolist()
+        self.rate = request.seconds_per_byte.tolist()
+        self.startup, self.serial = request.startup.tolist(), request.serial.tolist()
+        self.first_edge, self.source = request.first_edge.tolist(), request.source.tolist()
+        self.data, self.send_once = request.data.tolist(), request.send_once
+        first = request.first_hop.tolist()
+        hops = request.hops.tolist()
+        self.routes = [hops[first[i] : first[i + 1]] for i in range(num_places**2)]
+        self.free = [0.0] * len(self.rate)
+        servers = np.diff(request.first_server).tolist()
+        self.busy = [[0.0] * number for number in servers]
+        self.start, self.finish = [0.0] * num_tasks, [0.0] * num_tasks
+        self.crossed: dict[tuple[int, int], float] = {}
+        self.position: dict[int, int] = {}
+        self.hops: list[Hop] = []
+
+    def edges_into(self, task: int) -> range:
+        return range(self.first_edge[task], self.first_edge[task + 1])
+
+    def way(self, num_bytes: float, origin: int, target: int) -> float:
+        """Seconds between two places when nothing else moves."""
+        if num_bytes == 0 or origin == target:
+            return 0.0
+        route = self.routes[origin * self.num_places + target]
+        hops = (num_bytes * self.rate[link] + self.startup[link] for link in route)
+        return sum(hops) if route else math.inf
+
+    def ways_home(self) -> list[float]:
+        """Seconds that each output takes."""
+        ends = zip(self.sizes["output"], self.place, self.home, strict=True)
+        return [self.way(*end) for end in ends]
+
+    def run(self, task: int) -> float:
+        """Books a task and all that has to move for it; gives when all of it is done."""
+        place, home = self.place[task], self.home[task]
+        self.position[task] = len(self.position)
+        ready = self.release[task]
+        if home != place:
+            ready = self._move("input", task, self.sizes["input"][task], ready, home, place)
+        # What it needs arrives in the order in which that was booked.
+        edges = sorted(self.edges_into(task), key=lambda e: self.position[self.source[e]])
+        for edge in edges:
+            u = self.source[edge]
+            arrived = self.finish[u]
+            if self.place[u] != place:
+                arrived = self._move("data", u, self.data[edge], arrived, self.place[u], place)
+            ready = max(ready, arrived)
+        seconds, servers = self.seconds[task], self.busy[place]
+        if seconds > 0 and servers:
+            server = servers.index(min(servers))
+            ready = max(ready, servers[server])
+            servers[server] = ready + seconds
+        self.start[task], self.finish[task] = ready, ready + seconds
+        if home == place:
+            return ready + seconds
+        output = self.sizes["output"][task]
+        return self._move("output", task, output, ready + seconds, place, home)
+
+    def _move(
+        self, kind: str, task: int, num_bytes: float, here: float, origin: int, target: int
+    ) -> float:
+        """Books the hops that these bytes have not made yet; gives when they are there."""
+        if num_bytes == 0:
+            return here
+        route = self.routes[origin * self.num_places + target]
+        if not route:
+            return math.inf
+        once = kind == "data" and self.send_once
+        for link in route:
+            if once and (task, link) in self.crossed:
+                here = self.crossed[task, link]
+                continue
+            start = max(here, self.free[link]) if self.serial[link] else here
+            self.free[link] = end = start + num_bytes * self.rate[link]
+            self.hops.append(Hop(kind, task, link, start, end))
+            here = self.crossed[task, link] = end + self.startup[link]
+        return here
