@@ -19,46 +19,21 @@ round_trip_time = "5 ms"
 """
 
 import os
-import re
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from offload_jax import units
 from offload_jax.files import read_text
-from offload_jax.network import FLOPS_PER_CYCLE, Link, Network, Processor
+from offload_jax.network import Link, Network, Processor
 
-_PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
-_BINARY = {f"{name}i": 1024.0**power for power, name in enumerate("KMGTP", 1)}
-_SMALL = {"m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9}
-_NUMBER = re.compile(r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?) *(\S+)")
-
-
-class _Quantity(NamedTuple):
-    """Units of one quantity, what each is in SI units, and how an error names some."""
-
-    units: Mapping[str, float]
-    examples: str
-
-
-def _units(base: str, prefixes: Mapping[str, float], factor: float = 1.0) -> dict[str, float]:
-    return {prefix + base: value * factor for prefix, value in prefixes.items()}
-
-
-_RATE = {
-    **_units("bit/s", _PREFIXES, 1 / 8),
-    **_units("bit/s", _BINARY, 1 / 8),
-    **_units("B/s", _PREFIXES),
-    **_units("B/s", _BINARY),
-}
-_SPEED = {**_units("Hz", _PREFIXES), **_units("FLOP/s", _PREFIXES, 1 / FLOPS_PER_CYCLE)}
 _QUANTITIES = {
-    "speed": _Quantity(_SPEED, '"2 GHz" or "40 GFLOP/s"'),
-    "memory": _Quantity({**_units("B", _PREFIXES), **_units("B", _BINARY)}, '"4 GB" or "512 MiB"'),
-    "watts": _Quantity(_units("W", {**_PREFIXES, **_SMALL}), '"3 W" or "250 mW"'),
-    "bandwidth": _Quantity(_RATE, '"20 Mbit/s" or "2.5 MB/s"'),
-    "reverse_bandwidth": _Quantity(_RATE, '"20 Mbit/s" or "2.5 MB/s"'),
-    "round_trip_time": _Quantity(_units("s", {"": 1.0, **_SMALL}), '"5 ms" or "0.1 s"'),
+    "speed": units.SPEED,
+    "memory": units.SIZE,
+    "watts": units.POWER,
+    "bandwidth": units.BANDWIDTH,
+    "reverse_bandwidth": units.BANDWIDTH,
+    "round_trip_time": units.TIME,
 }
 _PLACE = ("name", "speed", "servers", "memory", "watts")
 _LINK = ("ends", "bandwidth", "reverse_bandwidth", "round_trip_time")
@@ -137,14 +112,4 @@ def _value(where: str, key: str, value: Any) -> Any:
     """An entry in SI units; those without a unit as they are."""
     if key not in _QUANTITIES:
         return value
-    units, examples = _QUANTITIES[key]
-    match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(
-            f"{where}: {key} = {value!r:.60}: must be text with a number and a unit, such as"
-            f" {examples}"
-        )
-    number, unit = match.groups()
-    if unit not in units:
-        raise ValueError(f"{where}: {key} = {value!r:.60}: unknown unit, write {examples}")
-    return float(number) * units[unit]
+    return units.parse(f"{where}: {key}", value, _QUANTITIES[key])

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from offload_jax.chains.problem import ChainProblem
+from offload_jax.graphs.at_once import steady_bandwidths
+from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.network_costs import network_costs
 from offload_jax.graphs.request import Request, unpack_rows
 from offload_jax.graphs.timetable import Timetable, longest_first, period, timetable
 from offload_jax.network import Network
 from offload_jax.objectives import LATENCY, Objective
-from offload_jax.plans import answer, flips
-from offload_jax.plans.plan import Plan, Segment, Sent, Total
+from offload_jax.plans import answer, limits
+from offload_jax.plans.plan import Flip, Plan, Segment, Sent, Total
 from offload_jax.plans.task import Task, as_task, network_of
 from offload_jax.validation import check_class
-
-_PROVEN = 1e-6
 
 
 def plan(
@@ -30,18 +30,59 @@ def plan(
     allowed: Mapping[str, Sequence[str]] | None = None,
     time_limit: float | None = None,
 ) -> Plan:
-    """doc"""
+    """Decides where the layers of a task run on a network.
+
+    Latency is the makespan of one request on an empty machine, in which places run as many layers
+    at a time as they have servers and links carry one transfer at a time; all data between two
+    places takes one route, see `graphs.network_costs`. A chain gets its least latency. Of anything
+    else, the better of the minimum cut and every single place is taken, milliseconds for hundreds
+    of layers, if it is proven or, without a time limit, at most a tenth above its lower bound.
+    Otherwise up to 20 layers are given to CP-SAT, for 10 s without a time limit, and more of them,
+    or all if CP-SAT is not installed, to the method "auto" of `graphs.solve`, for the time limit
+    or as long as it takes by itself.
+
+    Args:
+      what: a `models.Model`, with its measured seconds if it has some, `graphs.TaskGraph`,
+        `ChainProblem`, `MeasuredTask`, or a profile of a chain such as `models.ModelChain`.
+      network: where it may run; the first place holds the inputs and takes the outputs. Left out,
+        a `ChainProblem` has its own three places; otherwise its speeds and bandwidths are not used.
+      objective: `oj.LATENCY`.
+      max_latency: seconds that a plan may take.
+      max_memory: bytes for the weights of what runs at a place, by its name, besides `memory` of
+        the network's places. A plan that needs more is refused; none is searched for.
+      allowed: names of the places where layers may run, by the name of a layer, or by a pattern of
+        several in which * stands for any text and ? for any letter.
+      time_limit: seconds for searching.
+
+    Returns:
+      The plan.
+
+    Raises:
+      ValueError: what or network is none of the above, a limit is malformed, names something
+        unknown or cannot be kept, or no placement is possible.
+      ImportError: a package that the solver needs is not installed.
+    """
     if network is None:
         check_class("network", what, ChainProblem)
         network = network_of(what)
     check_class("network", network, Network)
+    if objective is not LATENCY:
+        raise ValueError(f"objective: plans minimise oj.LATENCY, got {objective!r:.60}")
     task = as_task(what, network)
+    memory = limits.memory_limits(task, network, max_memory)
     costs = network_costs(task.graph, network, seconds=task.seconds)
+    if costs.batch_shape:
+        raise ValueError(f"network: one at a time, got a batch {costs.batch_shape}")
+    costs = limits.keep_to_allowed(task, network, costs, allowed or {})
     request = next(unpack_rows(costs))
-    found = answer.find(task, costs, time_limit)
+    found = (
+        answer.of_chain(request) if task.is_chain else answer.of_graph(request, costs, time_limit)
+    )
     table = found.timetable
     if table.makespan == math.inf:
         raise ValueError(f"{task.name}: no placement is possible")
+    limits.check_latency(table.makespan, max_latency)
+    limits.check_memory(task, network, found.place, memory)
     own = _total(network, request, found.place, table)
     return Plan(
         name=task.name,
@@ -57,13 +98,13 @@ def plan(
         period=own.period,
         energy=own.energy,
         lower_bound=found.lower_bound,
-        optimal=bool(own.latency * (1 - _PROVEN) <= found.lower_bound),
+        optimal=found.gap <= answer.PROVEN,
         inputs=_inputs(task, found.place),
         segments=_segments(task, request, found.place, table),
         totals={
             name: _single(network, request, place) for place, name in enumerate(network.place_names)
         },
-        flips=flips.find(network, costs, found.place),
+        flips=_flips(network, costs, found.place),
         source=what,
     )
 
@@ -152,4 +193,17 @@ def _inputs(task: Task, place: np.ndarray) -> tuple[Sent, ...]:
     ]
     return tuple(
         Sent(k, float(sizes[k]), tuple(tensors[k])) for k in range(1, len(sizes)) if sizes[k] > 0
+    )
+
+
+def _flips(network: Network, costs: GraphCosts, place: np.ndarray) -> tuple[Flip, ...] | None:
+    factors = steady_bandwidths(costs, place)
+    if factors is None:
+        return None
+    bandwidths = [float(np.asarray(link.bandwidth)) for link in network.links]
+    return tuple(
+        Flip(number, bandwidth * least, bandwidth * greatest)
+        for number, (bandwidth, (least, greatest)) in enumerate(
+            zip(bandwidths, factors, strict=True)
+        )
     )

@@ -22,16 +22,12 @@ def of_plan(plan: Any) -> str:
 
 
 def _title(plan: Any) -> str:
-    if plan.optimal:
-        quality = "proven: nothing is better"
-    else:
+    quality = "nothing is better"
+    if not plan.optimal:
         most = plan.cost / plan.lower_bound - 1 if plan.lower_bound > 0 else math.inf
-        quality = f"at most {100 * most:.2g} % above the least possible {_cost(plan)}"
-    return f"{plan.name}: {_cost(plan)} of {plan.objective}, {quality}"
-
-
-def _cost(plan: Any) -> str:
-    return seconds(plan.cost)
+        quality = f"at most {100 * most:.2g} % above the least possible"
+    cost = f"{plan.cost:.4g} J" if plan.objective == "energy" else seconds(plan.cost)
+    return f"{plan.name}: {plan.objective} {cost}, {quality}"
 
 
 def _segments(plan: Any) -> list[str]:
