@@ -2,10 +2,13 @@
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
+
+# What takes long to import is imported by the command that needs it.
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -21,11 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: those after the name of the program; None takes them from `sys.argv`.
 
     Returns:
-      The exit status: 0, 2 after an error, 130 if interrupted.
+      The exit status: 0; 1 if `check` found a difference; 2 after an error; 130 if interrupted.
     """
     with warnings.catch_warnings():
         warnings.showwarning = _warn
-        warnings.simplefilter("default", UserWarning)
+        warnings.simplefilter("always", UserWarning)
         try:
             status = commands.main(arguments, prog_name="offload-jax", standalone_mode=False)
         except click.ClickException as error:
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             where = f"{error.filename}: " if error.filename is not None else ""
             return _say(f"{where}{error.strerror or error}")
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, RuntimeError) as error:
             return _say(str(error))
         except (click.Abort, KeyboardInterrupt):
             return 130
@@ -49,25 +52,95 @@ def _say(sentence: str) -> int:
     return 2
 
 
-_FILE = click.argument("file", metavar="FILE")
-_NETWORK = click.option(
-    "--network",
-    metavar="NET",
-    help="A TOML file with places and links (needed but for a chain that has speeds).",
-)
+class _Quantity(click.ParamType):
+    """A number with its unit, in SI units."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from offload_jax import units
+
+        assert param is not None
+        return units.parse(param.opts[0], value, getattr(units, self.name.upper()))
+
+
+class _Pair(click.ParamType):
+    """Two texts with = between them; the last = of several."""
+
+    name = "pair"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        left, equals, right = value.rpartition("=")
+        if not (left and equals and right):
+            assert param is not None
+            raise click.UsageError(f"{param.opts[0]} {value}: must be {param.metavar}")
+        return left, right
+
+
+_PICTURES = (".pdf", ".png", ".svg")
+
+
+def _picture(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """A file that a picture can be written to, before anything is computed."""
+    if value is None:
+        return None
+    path = Path(value)
+    if path.suffix.lower() not in _PICTURES:
+        raise click.UsageError(f"{param.opts[0]} {value}: must end in {', '.join(_PICTURES)}")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"{param.opts[0]} {value}: {path.parent} is no folder")
+    return path
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several decorators as one."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 _SHAPE = click.option(
     "--shape",
     "shapes",
     metavar="NAME=LENGTH",
+    type=_Pair(),
     multiple=True,
     help="Length of a dimension that an ONNX file leaves open, as batch=1.",
+)
+_REQUEST = _options(
+    click.argument("file", metavar="FILE"),
+    click.option(
+        "--network",
+        metavar="NET",
+        help="TOML file with places and links; a chain with speeds has its own.",
+    ),
+    _SHAPE,
+    click.option(
+        "--profile",
+        "profiles",
+        metavar="PLACE=FILE",
+        type=_Pair(),
+        multiple=True,
+        help="Times of an ONNX model's nodes measured at a place, as `measure` writes them.",
+    ),
+    click.option(
+        "--reference-speed",
+        type=_Quantity("speed"),
+        default="1 GHz",
+        show_default=True,
+        metavar="SPEED",
+        help="Machine on which the seconds of a task graph are meant.",
+    ),
 )
 
 
 @commands.command("plan")
-@_FILE
-@_NETWORK
-@_SHAPE
+@_REQUEST
 @click.option(
     "--objective",
     type=click.Choice(["latency", "period", "energy"]),
@@ -75,84 +148,155 @@ _SHAPE = click.option(
     show_default=True,
     help="What to minimise.",
 )
-@click.option("--max-latency", metavar="TIME", help='Most a request may take, as "200 ms".')
+@click.option(
+    "--max-latency", metavar="TIME", type=_Quantity("time"), help='As "200 ms"; most it may take.'
+)
 @click.option(
     "--allow",
     "allowed",
     metavar="LAYER=PLACE,...",
+    type=_Pair(),
     multiple=True,
-    help="Places that a layer may have; * in its name stands for any text.",
+    help="Only places that a layer may have; * in its name stands for any text.",
 )
-@click.option("--time-limit", metavar="TIME", help='How long to search, as "10 s".')
+@click.option(
+    "--time-limit", metavar="TIME", type=_Quantity("time"), help='As "10 s"; how long to search.'
+)
+@click.option("--save", metavar="JSON", help="Write the plan there, for oj.Plan.load.")
+@click.option("--split", metavar="DIR", help="Write an ONNX file for each segment to a new folder.")
+@click.option("--plot", metavar="PNG", callback=_picture, help="Draw layers and their places.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def plan_command(
-    file: str, network: str | None, shapes: Sequence[str], as_json: bool, **options: Any
+    *,
+    objective: str,
+    max_latency: float | None,
+    allowed: Sequence[tuple[str, str]],
+    time_limit: float | None,
+    save: str | None,
+    split: str | None,
+    plot: Path | None,
+    as_json: bool,
+    **request: Any,
 ) -> None:
     """Decides which layers of FILE run where.
 
-    FILE is an ONNX model; a task graph (.gv and .dot, .stg, .json of WfFormat); measured times (.csv,
-    .json); or a chain (.json with cycles and data).
+    FILE is an ONNX model; a task graph (.gv and .dot, .stg, .json of WfFormat); measured times
+    (.csv, .json); or a chain (.json with cycles and data).
 
     \b
     Example:
-      offload-jax plan model.onnx --network network.toml
+      offload-jax plan model.onnx --network network.toml --split parts
     """
-    found = _plan(file, network, shapes, **options)
+    import offload_jax as oj
+
+    task, network = _read(**request)
+    if objective != "latency":
+        raise ValueError("--objective: plans minimise latency")
+    found = oj.plan(
+        task,
+        network,
+        max_latency=max_latency,
+        allowed={layer: places.split(",") for layer, places in allowed},
+        time_limit=time_limit,
+    )
+    if split is not None:
+        found.split(split)
+    if save is not None:
+        found.save(save)
+    if plot is not None:
+        _draw(oj.plot.placement(found.source.graph, found.place), plot)
     click.echo(found.to_json() if as_json else str(found), nl=not as_json)
 
 
-def _plan(
+@commands.command("map")
+@_REQUEST
+@click.option("--output", metavar="PNG", default="map.png", show_default=True, callback=_picture)
+def map_command(*, output: Path, **request: Any) -> None:
+    """Draws where FILE is cut best at every pair of bandwidths of two links.
+
+    \b
+    Example:
+      offload-jax map model.onnx --network network.toml --output map.png
+    """
+    task, network = _read(**request)
+
+
+@commands.command("measure")
+@click.argument("model", metavar="MODEL")
+@_SHAPE
+@click.option("--runs", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--threads", type=click.IntRange(0), default=0, help="0 is one for each core.")
+@click.option("--output", metavar="FILE", default="profile.csv", show_default=True)
+def measure_command(
+    model: str, shapes: Sequence[tuple[str, str]], runs: int, threads: int, output: str
+) -> None:
+    """Measures the nodes of an ONNX model on this machine.
+
+    \b
+    Example:
+      offload-jax measure model.onnx --output phone.csv
+    """
+    import offload_jax as oj
+
+    profile = oj.models.measure(model, shapes=_lengths(shapes), num_runs=runs, threads=threads)
+    profile.save(output)
+    click.echo(profile)
+
+
+@commands.command("check")
+@click.argument("folder", metavar="DIR")
+def check_command(folder: str) -> int:
+    """Runs a model and its parts in DIR, of `plan --split`, and compares the outputs.
+
+    \b
+    Example:
+      offload-jax check parts
+    """
+    import offload_jax as oj
+
+    found = oj.models.check(folder)
+    click.echo(found)
+    return 0 if found.equal else 1
+
+
+def _read(
+    *,
     file: str,
     network: str | None,
-    shapes: Sequence[str],
-    *,
-    objective: str,
-    max_latency: str | None,
-    allowed: Sequence[str],
-    time_limit: str | None,
-) -> Any:
-    import offload_jax as oj
-    from offload_jax import units
-
-    if objective != "latency":
-        raise ValueError("--objective: plans minimise latency")
-    times = {"max_latency": max_latency, "time_limit": time_limit}
-    return oj.plan(
-        *_request(file, network, shapes),
-        allowed={key: names.split(",") for key, names in _pairs("--allow", allowed).items()},
-        **{
-            key: units.parse(f"--{key.replace('_', '-')}", text, units.TIME)
-            for key, text in times.items()
-            if text is not None
-        },
-    )
-
-
-def _request(file: str, network: str | None, shapes: Sequence[str]) -> tuple[Any, Any]:
+    shapes: Sequence[tuple[str, str]],
+    profiles: Sequence[tuple[str, str]],
+    reference_speed: float,
+) -> tuple[Any, Any]:
     """What to plan and where."""
     import offload_jax as oj
     from offload_jax.plans.reading import read_task
 
-    lengths = {}
-    for name, length in _pairs("--shape", shapes).items():
-        if not length.isdecimal():
-            raise ValueError(f"--shape {name}={length}: must be a whole number")
-        lengths[name] = int(length)
     places = None if network is None else oj.read_network(network)
-    task = read_task(file, shapes=lengths)
+    task = read_task(file, shapes=_lengths(shapes), reference_speed=reference_speed)
     has_network = isinstance(task, oj.ChainProblem)
     if places is None and not has_network:
         raise ValueError(f"--network: needed, {file} says nothing of places and links")
     if places is not None and has_network:
         raise ValueError(f"--network: {file} has speeds and bandwidths of its own")
+    if profiles:
+        if not isinstance(task, oj.models.Model):
+            raise ValueError(f"--profile: for ONNX models, {file} is none")
+        task = task.measured({place: oj.models.read_profile(path) for place, path in profiles})
     return task, places
 
 
-def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for text in given:
-        name, equals, value = text.rpartition("=")
-        if not (name and equals and value):
-            raise ValueError(f"{option} {text}: must be two texts with = between them")
-        pairs[name] = value
-    return pairs
+def _lengths(shapes: Sequence[tuple[str, str]]) -> dict[str, int]:
+    for name, length in shapes:
+        if not length.isdecimal():
+            raise ValueError(f"--shape {name}={length}: the length must be a whole number")
+    return {name: int(length) for name, length in shapes}
+
+
+def _draw(axes: Any, path: Path) -> None:
+    import io
+
+    from offload_jax.files import replace_file
+
+    content = io.BytesIO()
+    axes.figure.savefig(content, format=path.suffix[1:].lower(), bbox_inches="tight")
+    replace_file(path, content.getbuffer())

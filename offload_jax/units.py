@@ -1,4 +1,4 @@
-"""Quantities with their units, as people write them: "2 GHz", "20 Mbit/s", "5 ms", "4 GB", "3 W"."""
+"""Quantities with their units, as people write them: "2 GHz", "20 Mbit/s", "5 ms", "4 GB"."""
 
 import re
 from collections.abc import Mapping

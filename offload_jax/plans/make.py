@@ -12,6 +12,7 @@ from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.network_costs import network_costs
 from offload_jax.graphs.request import Request, unpack_rows
 from offload_jax.graphs.timetable import Timetable, longest_first, period, timetable
+from offload_jax.models.parts import groups_of_places
 from offload_jax.network import Network
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.plans import answer, limits
@@ -87,6 +88,7 @@ def plan(
     return Plan(
         name=task.name,
         file=task.file,
+        shapes=dict(task.shapes or {}),
         names=task.graph.names,
         network=network,
         objective="latency",
@@ -100,7 +102,7 @@ def plan(
         lower_bound=found.lower_bound,
         optimal=found.gap <= answer.PROVEN,
         inputs=_inputs(task, found.place),
-        segments=_segments(task, request, found.place, table),
+        segments=_segments(task, request, found.place, found.order, table),
         totals={
             name: _single(network, request, place) for place, name in enumerate(network.place_names)
         },
@@ -126,20 +128,14 @@ def _total(network: Network, request: Request, place: np.ndarray, table: Timetab
 
 
 def _segments(
-    task: Task, request: Request, place: np.ndarray, table: Timetable
+    task: Task, request: Request, place: np.ndarray, order: np.ndarray, table: Timetable
 ) -> tuple[Segment, ...]:
-    """Layers of one place with as many changes of places before them are one segment."""
-    graph = task.graph
-    level = [0] * graph.num_tasks
-    for u, v in graph.edges[np.argsort(graph.edges[:, 1], kind="stable")].tolist():
-        level[v] = max(level[v], level[u] + int(place[u] != place[v]))
-    groups: dict[tuple[int, int], list[int]] = {}
-    for layer, key in enumerate(zip(level, place.tolist(), strict=True)):
-        groups.setdefault(key, []).append(layer)
-    members = sorted(groups.values(), key=lambda group: min(table.start[group]))
-    number = {layer: index for index, group in enumerate(members) for layer in group}
+    """The parts in which the places run the task, by their start."""
+    groups = groups_of_places(task.graph, place.tolist(), order.tolist())
+    members = sorted(map(sorted, groups), key=lambda layers: min(table.start[layers]))
+    number = {layer: index for index, layers in enumerate(members) for layer in layers}
     sent = _sent(task, place, number)
-    seconds = request.seconds[np.arange(graph.num_tasks), place]
+    seconds = request.seconds[np.arange(len(place)), place]
     return tuple(
         Segment(
             place=int(place[group[0]]),

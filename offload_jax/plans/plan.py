@@ -4,15 +4,20 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from offload_jax import models
 from offload_jax.files import parse_json, read_text, replace_file
 from offload_jax.network import Link, Network, Processor
 from offload_jax.plans import table
+
+if TYPE_CHECKING:
+    from offload_jax.models.onnx_run import Check
 
 _FORMAT = "offload-jax plan 1"
 
@@ -87,6 +92,7 @@ class Plan:
     Attributes:
       name: of the task.
       file: the model file that was planned, None for anything else.
+      shapes: the lengths that were given for open dimensions of that file.
       names: the N names of its layers.
       network: places and links.
       objective: what was minimised: "latency", "period" or "energy".
@@ -105,6 +111,7 @@ class Plan:
 
     name: str
     file: str | None
+    shapes: dict[str, int]
     names: tuple[str, ...]
     network: Network
     objective: str
@@ -177,6 +184,42 @@ class Plan:
             prefix = "" if str(error).startswith(str(path)) else f"{path}: "
             raise ValueError(f"{prefix}{error}") from None
 
+    def split(self, folder: str | os.PathLike[str]) -> tuple[models.Part, ...]:
+        """Writes one ONNX file for each segment, and `plan.json`; see `models.split`.
+
+        Raises:
+          ImportError: the package `onnx` is not installed.
+          OSError: the model cannot be read, or the folder not written; it must not be there or be
+            empty.
+          ValueError: no model file was planned, it has changed, or `models.split` says why not.
+        """
+        model = self._model()
+        return models.split(model, self.place, self.network.place_names, folder, order=self.order)
+
+    def check(self, inputs: Mapping[str, Any] | None = None) -> "Check":
+        """Runs the model and its parts on this machine and compares; see `models.check`.
+
+        Args:
+          inputs: by name; None draws them.
+
+        Raises:
+          ImportError: the packages `onnx` and `onnxruntime` are not installed.
+          ValueError, OSError, RuntimeError: as `split` and `models.check`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.split(folder)
+            return models.check(folder, inputs)
+
+    def _model(self) -> models.Model:
+        if isinstance(self.source, models.Model):
+            return self.source
+        if self.file is None:
+            raise ValueError(f"{self.name} is no model from a file, so there is nothing to split")
+        model = models.read_onnx(self.file, shapes=self.shapes)
+        if model.graph.names != self.names:
+            raise ValueError(f"{self.file}: has other layers than when it was planned")
+        return model
+
 
 def _plain(value: Any) -> Any:
     """As JSON has it: what is infinite as null, records as objects."""
@@ -237,6 +280,7 @@ def _restored(content: dict[str, Any]) -> dict[str, Any]:
     flips = content["flips"]
     return {
         **content,
+        "shapes": {name: int(length) for name, length in content["shapes"].items()},
         "names": tuple(content["names"]),
         "network": Network(places, links),
         "place": np.array(content["place"], np.int8),

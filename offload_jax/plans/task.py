@@ -29,6 +29,7 @@ class Task:
       inputs: names of the inputs that each layer reads.
       outputs: names of what each layer sends home.
       file: the model file.
+      shapes: the lengths that were given for its open dimensions.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Task:
     inputs: Sequence[tuple[str, ...]] | None = None
     outputs: Sequence[tuple[str, ...]] | None = None
     file: str | None = None
+    shapes: Mapping[str, int] | None = None
 
 
 def as_task(what: Any, network: Network) -> Task:
@@ -52,12 +54,15 @@ def as_task(what: Any, network: Network) -> Task:
         return Task(
             what.name,
             what.graph,
-            seconds=getattr(what, "seconds", None),
+            seconds={
+                name: what.seconds[name] for name in network.place_names if name in what.seconds
+            },
             memory=what.memory,
             tensors=what.tensors,
             inputs=what.inputs,
             outputs=what.outputs,
-            file=getattr(what, "path", None),
+            file=str(what.path),
+            shapes=what.shapes,
         )
     if isinstance(what, TaskGraph):
         return Task("graph", what)
