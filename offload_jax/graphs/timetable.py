@@ -5,12 +5,12 @@ these loops take some microseconds a task.
 """
 
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from offload_jax.graphs.request import Request
+from offload_jax.validation import ArrayLike
 
 
 class Hop(NamedTuple):
@@ -44,7 +44,7 @@ class Timetable(NamedTuple):
     finish: np.ndarray
     hops: tuple[Hop, ...]
 
-    def loads(self, request: Request, place: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+    def loads(self, request: Request, place: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Seconds that places `[K]` compute and that links `[L]` are occupied."""
         num_tasks, num_places = request.seconds.shape
         place = np.asarray(place)
@@ -55,7 +55,7 @@ class Timetable(NamedTuple):
         return np.bincount(place, seconds, num_places), links
 
 
-def timetable(request: Request, place: Iterable[int], order: Iterable[int]) -> Timetable:
+def timetable(request: Request, place: ArrayLike, order: ArrayLike) -> Timetable:
     """Carries out a decision.
 
     Args:
@@ -67,13 +67,13 @@ def timetable(request: Request, place: Iterable[int], order: Iterable[int]) -> T
       The same times as `simulate`, in float64; `inf` where something is impossible.
     """
     machine = _Machine(request, place)
-    makespan = max((machine.run(task) for task in order), default=0.0)
+    makespan = max((machine.run(task) for task in np.asarray(order).tolist()), default=0.0)
     return Timetable(
         makespan, np.array(machine.start), np.array(machine.finish), tuple(machine.hops)
     )
 
 
-def period(request: Request, table: Timetable, place: Iterable[int]) -> float:
+def period(request: Request, table: Timetable, place: ArrayLike) -> float:
     """Seconds from one request to the next in a stream: the largest load of any resource."""
     seconds, links = table.loads(request, place)
     servers = np.diff(request.first_server)
@@ -81,7 +81,7 @@ def period(request: Request, table: Timetable, place: Iterable[int]) -> float:
     return float(np.concatenate(each).max(initial=0.0))
 
 
-def longest_first(request: Request, place: Iterable[int]) -> np.ndarray:
+def longest_first(request: Request, place: ArrayLike) -> np.ndarray:
     """Tasks in decreasing order of the longest way from their start to the end, as they are placed.
 
     Args:
@@ -105,8 +105,8 @@ def longest_first(request: Request, place: Iterable[int]) -> np.ndarray:
 class _Machine:
     """What is booked so far; arrays as lists, which plain loops read faster."""
 
-    def __init__(self, request: Request, place: Iterable[int]) -> None:
-        self.place = [int(k) for k in place]
+    def __init__(self, request: Request, place: ArrayLike) -> None:
+        self.place = np.asarray(place).tolist()
         num_tasks, num_places = request.seconds.shape
         self.num_places = num_places
         self.seconds = request.seconds[np.arange(num_tasks), self.place].tolist()
@@ -186,5 +186,7 @@ class _Machine:
             start = max(here, self.free[link]) if self.serial[link] else here
             self.free[link] = end = start + num_bytes * self.rate[link]
             self.hops.append(Hop(kind, task, link, start, end))
-            here = self.crossed[task, link] = end + self.startup[link]
+            here = end + self.startup[link]
+            if once:
+                self.crossed[task, link] = here
         return here

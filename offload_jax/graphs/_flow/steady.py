@@ -19,6 +19,8 @@ from offload_jax.graphs.request import Request
 
 # Sums of the same charges in another order may differ by so much.
 _ROUNDING = 1e-9
+# Slower than this by so much is for ever.
+_SLOWEST = 1e6
 
 
 class _Line(NamedTuple):
@@ -28,7 +30,7 @@ class _Line(NamedTuple):
     moving: float
 
     def at(self, ratio: float) -> float:
-        return self.fixed + (ratio * self.moving if self.moving else 0.0)
+        return self.fixed + ratio * self.moving
 
 
 class Steady:
@@ -61,8 +63,7 @@ class Steady:
             return _Line(float(fixed[paid].sum()), float(moving[paid].sum()))
 
         def cheapest(ratio: float) -> _Line:
-            charges = fixed + np.multiply(ratio, moving, out=0 * moving, where=moving > 0)
-            return line(layers.cut(charges).used)
+            return line(layers.cut(fixed + ratio * moving).used)
 
         kept = line(layers.paid(self._position[place][:, None] > np.arange(layers.num_bounds)))
 
@@ -76,5 +77,5 @@ class Steady:
 
         if not kept.at(1.0) <= cheapest(1.0).at(1.0) * (1 + _ROUNDING):
             return None
-        slowest, fastest = end(math.inf), end(0.0)
-        return 1 / slowest, 1 / fastest if fastest else math.inf
+        slowest, fastest = end(_SLOWEST), end(0.0)
+        return 1 / slowest if slowest < _SLOWEST else 0.0, 1 / fastest if fastest else math.inf
