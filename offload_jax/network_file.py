@@ -26,6 +26,7 @@ from typing import Any
 from offload_jax import units
 from offload_jax.files import read_text
 from offload_jax.network import Link, Network, Processor
+from offload_jax.validation import check_integer
 
 _QUANTITIES = {
     "speed": units.SPEED,
@@ -110,6 +111,8 @@ def _check_keys(where: str, table: dict[str, Any], known: tuple[str, ...]) -> No
 
 def _value(where: str, key: str, value: Any) -> Any:
     """An entry in SI units; those without a unit as they are."""
+    if key == "servers":
+        check_integer(f"{where}: servers", value)
     if key not in _QUANTITIES:
         return value
     return units.parse(f"{where}: {key}", value, _QUANTITIES[key])

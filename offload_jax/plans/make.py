@@ -99,8 +99,8 @@ def plan(
         latency=own.latency,
         period=own.period,
         energy=own.energy,
-        lower_bound=found.lower_bound,
-        optimal=found.gap <= answer.PROVEN,
+        lower_bound=float(found.lower_bound),
+        optimal=bool(found.gap <= answer.PROVEN),
         inputs=_inputs(task, found.place),
         segments=_segments(task, request, found.place, found.order, table),
         totals={
@@ -121,7 +121,7 @@ def _total(network: Network, request: Request, place: np.ndarray, table: Timetab
     watts = np.array([one.watts or 0.0 for one in network.places])
     known = any(one.watts is not None for one in network.places)
     if table.makespan == math.inf:
-        return Total(math.inf, math.inf, math.inf if known else None)
+        return Total(math.inf, math.inf, None)
     seconds, _ = table.loads(request, place)
     energy = float(seconds @ watts) if known else None
     return Total(float(table.makespan), period(request, table, place), energy)

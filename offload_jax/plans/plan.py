@@ -62,7 +62,7 @@ class Total(NamedTuple):
       latency: seconds; `inf` if it is impossible.
       period: seconds from one request to the next in a stream, the largest load of any resource.
       energy: joules that places draw while they compute, of those whose watts are known; None if
-        there is none.
+        there is none, or the request is impossible.
     """
 
     latency: float
