@@ -24,6 +24,7 @@ import io
 import math
 import os
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -103,17 +104,41 @@ def read_measured_task(path: str | os.PathLike[str]) -> MeasuredTask:
     """
     path = pathlib.Path(path)
     if path.suffix.lower() == ".csv":
-        return _read_csv(path, read_text(path))
+        return _read_csv(path)
     if path.suffix.lower() == ".json":
         return _read_json(path, read_text(path))
     raise ValueError(f"{path}: the name must end in .csv or .json")
 
 
-def _read_csv(path: pathlib.Path, text: str) -> MeasuredTask:
-    names, rows, data = [], [], []
-    reader = csv.reader(io.StringIO(text))
+class MeasuredRow(NamedTuple):
+    """A row of a CSV file.
+
+    Attributes:
+      where: file and line, for messages.
+      name: of the input or the subtask.
+      num_bytes: of its result.
+      needs: the cell under `needs`, None without such a column.
+      seconds: at each place; none of the input.
+    """
+
+    where: str
+    name: str
+    num_bytes: float
+    needs: str | None
+    seconds: tuple[float, ...]
+
+
+def measured_rows(path: pathlib.Path) -> tuple[tuple[str, ...], list[MeasuredRow]]:
+    """Places and rows of a CSV file, that of the input first.
+
+    Raises:
+      ValueError, OSError: as `read_measured_task`.
+    """
+    reader = csv.reader(io.StringIO(read_text(path)))
     header = [cell.strip() for cell in next(reader, [])]
-    places = tuple(header[2:])
+    columns = (*_FIRST_COLUMNS, *header[2:3]) if header[2:3] == ["needs"] else _FIRST_COLUMNS
+    num_columns = len(columns)
+    places = tuple(header[num_columns:])
     first = f"{path}:1"
     if tuple(header[:2]) != _FIRST_COLUMNS or not places or not all(places):
         raise ValueError(
@@ -121,23 +146,32 @@ def _read_csv(path: pathlib.Path, text: str) -> MeasuredTask:
         )
     if len(set(places)) != len(places):
         raise ValueError(f"{first}: places must differ, got {', '.join(places)}")
+    rows: list[MeasuredRow] = []
     for cells in reader:
         where = f"{path}:{reader.line_num}"
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
             raise ValueError(f"{where}: must have {len(header)} columns, got {len(cells)}")
-        data.append(parse_number(cells[1], f"{where}: output_bytes"))
-        if len(data) == 1:
-            if any(cell.strip() for cell in cells[2:]):
-                raise ValueError(f"{where}: the first row is the input and has no times")
-            continue
-        names.append(cells[0].strip())
-        times = zip(places, cells[2:], strict=True)
-        rows.append([parse_number(cell, f"{where}: {p}", COST) / 1e3 for p, cell in times])
-    if not rows:
+        num_bytes = parse_number(cells[1], f"{where}: output_bytes")
+        times = zip(places, cells[num_columns:], strict=True)
+        if not rows and any(cell.strip() for cell in cells[2:]):
+            raise ValueError(f"{where}: the first row is the input and has no times")
+        seconds = [parse_number(c, f"{where}: {p}", COST) / 1e3 for p, c in times if rows]
+        needs = cells[2].strip() if num_columns > 2 else None
+        rows.append(MeasuredRow(where, cells[0].strip(), num_bytes, needs, tuple(seconds)))
+    if len(rows) < 2:
         raise ValueError(f"{first}: needs a row for the input and one for each subtask")
-    return MeasuredTask(path.stem, tuple(names), places, np.asarray(rows), np.asarray(data))
+    return places, rows
+
+
+def _read_csv(path: pathlib.Path) -> MeasuredTask:
+    places, rows = measured_rows(path)
+    if rows[0].needs is not None:
+        raise ValueError(f"{path}:1: has a column needs, which graphs.read_measured reads")
+    names = tuple(row.name for row in rows[1:])
+    seconds = np.array([row.seconds for row in rows[1:]])
+    return MeasuredTask(path.stem, names, places, seconds, np.array([r.num_bytes for r in rows]))
 
 
 def _read_json(path: pathlib.Path, text: str) -> MeasuredTask:

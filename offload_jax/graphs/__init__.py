@@ -13,6 +13,7 @@ from offload_jax.graphs._jax.simulate import simulate
 from offload_jax.graphs.costs import GraphCosts, graph_costs, validate_costs
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, Transfers
 from offload_jax.graphs.energy import energy
+from offload_jax.graphs.files.measured import MeasuredGraph, read_measured
 from offload_jax.graphs.files.read import read
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.network_costs import network_costs
@@ -29,6 +30,7 @@ __all__ = [
     "GraphCosts",
     "GraphProblem",
     "GraphSolution",
+    "MeasuredGraph",
     "Schedule",
     "TaskGraph",
     "Transfers",
@@ -42,6 +44,7 @@ __all__ = [
     "policies",
     "predecessor_lists",
     "read",
+    "read_measured",
     "scenarios",
     "simulate",
     "solve",

@@ -58,6 +58,7 @@ def network_costs(
     """
     check_class("task", task, TaskGraph)
     check_class("network", network, Network)
+    check_class("seconds", seconds, Mapping, type(None))
     measured = _measured(seconds or {}, task, network)
     if network.place_names[0] not in measured:
         network.require_device_speed("a task graph")
@@ -98,7 +99,6 @@ def _measured(
     seconds: Mapping[str, ArrayLike], task: TaskGraph, network: Network
 ) -> dict[str, np.ndarray]:
     """Seconds by place, checked."""
-    check_class("seconds", seconds, Mapping)
     checked = {}
     for name, values in seconds.items():
         what = f"seconds[{name!r}]"

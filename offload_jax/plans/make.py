@@ -44,7 +44,8 @@ def plan(
 
     Args:
       what: a `models.Model`, with its measured seconds if it has some, `graphs.TaskGraph`,
-        `ChainProblem`, `MeasuredTask`, or a profile of a chain such as `models.ModelChain`.
+        `graphs.MeasuredGraph`, `ChainProblem`, `MeasuredTask`, or a profile of a chain such as
+        `models.ModelChain`.
       network: where it may run; the first place holds the inputs and takes the outputs. Left out,
         a `ChainProblem` has its own three places; otherwise its speeds and bandwidths are not used.
       objective: `oj.LATENCY`.

@@ -10,8 +10,9 @@ import numpy as np
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.chains.task_profile import FLOPS_PER_CYCLE, TaskProfile
 from offload_jax.files import json_entry, json_number, parse_json, read_text
+from offload_jax.graphs.files.measured import read_measured
 from offload_jax.graphs.files.read import read as read_graph
-from offload_jax.measured import read_measured_task
+from offload_jax.measured import measured_rows, read_measured_task
 from offload_jax.models import read_onnx
 
 _RATES = ("device_speed", "edge_speed", "device_edge_bandwidth", "edge_cloud_bandwidth")
@@ -29,14 +30,14 @@ def read_task(
     batch dimensions; the two speeds and two bandwidths all or none of them.
 
     Args:
-      path: an ONNX file, a .csv or .json that `read_measured_task` takes, a chain in .json, or a
-        file that `graphs.read` takes.
+      path: an ONNX file, a .csv or .json that `read_measured_task` or `graphs.read_measured` takes,
+        a chain in .json, or a file that `graphs.read` takes.
       shapes: as for `models.read_onnx`.
       reference_speed: as for `graphs.read`.
 
     Returns:
-      What `plan` takes: a `Model`, `MeasuredTask`, `TaskGraph`, `ChainProblem` or, of a chain
-      without speeds, `TaskProfile`.
+      What `plan` takes: a `Model`, `MeasuredTask`, `MeasuredGraph`, `TaskGraph`, `ChainProblem` or,
+      of a chain without speeds, `TaskProfile`.
 
     Raises:
       OSError: the file cannot be read.
@@ -49,7 +50,8 @@ def read_task(
     if shapes:
         raise ValueError(f"{path}: shapes are for .onnx files")
     if suffix == ".csv":
-        return read_measured_task(path)
+        _, rows = measured_rows(path)
+        return read_measured_task(path) if rows[0].needs is None else read_measured(path)
     if suffix == ".json":
         content = _object(path)
         if "subtasks" in content:

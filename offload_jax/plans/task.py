@@ -9,10 +9,12 @@ import numpy as np
 
 from offload_jax.chains.network_costs import ProfiledTask
 from offload_jax.chains.problem import ChainProblem
+from offload_jax.graphs.files.measured import MeasuredGraph
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.measured import MeasuredTask
 from offload_jax.models.model import Model
 from offload_jax.network import FLOPS_PER_CYCLE, Link, Network, Processor
+from offload_jax.validation import check_known
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,9 +56,7 @@ def as_task(what: Any, network: Network) -> Task:
         return Task(
             what.name,
             what.graph,
-            seconds={
-                name: what.seconds[name] for name in network.place_names if name in what.seconds
-            },
+            seconds=_at_places(what.seconds, network),
             memory=what.memory,
             tensors=what.tensors,
             inputs=what.inputs,
@@ -66,6 +66,10 @@ def as_task(what: Any, network: Network) -> Task:
         )
     if isinstance(what, TaskGraph):
         return Task("graph", what)
+    if isinstance(what, MeasuredGraph):
+        for name in network.place_names:
+            check_known(what.name, name, what.seconds, "place ")
+        return Task(what.name, what.graph, seconds=_at_places(what.seconds, network))
     if isinstance(what, MeasuredTask):
         seconds = {name: what.seconds_at(name) for name in network.place_names}
         cycles = np.zeros(what.num_subtasks)
@@ -87,9 +91,15 @@ def as_task(what: Any, network: Network) -> Task:
         return Task(name, path, True, None, memory, tensors[1:-1], *ends)
     kind = type(what).__name__
     raise ValueError(
-        "plan: takes a Model, TaskGraph, ChainProblem, MeasuredTask or a profile of a chain,"
+        "plan: takes a Model, TaskGraph, ChainProblem, MeasuredGraph, MeasuredTask or a profile of"
+        " a chain,"
         f" got {kind}"
     )
+
+
+def _at_places(seconds: Mapping[str, np.ndarray], network: Network) -> dict[str, np.ndarray]:
+    """Those of the network's places."""
+    return {name: seconds[name] for name in network.place_names if name in seconds}
 
 
 def network_of(problem: ChainProblem) -> Network:
