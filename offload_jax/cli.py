@@ -204,7 +204,9 @@ def plan_command(
     if save is not None:
         found.save(save)
     if plot is not None:
-        _draw(oj.plot.placement(found.source.graph, found.place), plot)
+        from offload_jax.plot import placement
+
+        _draw(placement(task, found.place, places=found.network.place_names), plot)
     click.echo(found.to_json() if as_json else str(found), nl=not as_json)
 
 
@@ -218,7 +220,20 @@ def map_command(*, output: Path, **request: Any) -> None:
     Example:
       offload-jax map model.onnx --network network.toml --output map.png
     """
+    from offload_jax import plot
+    from offload_jax.plans.plane import plane
+
     task, network = _read(**request)
+    found = plane(task, network)
+    names = None if network is None else network.place_names
+    xlabel, ylabel = found.labels
+    axes = plot.decision_map(
+        found.place, found.x, found.y, xlabel=xlabel, ylabel=ylabel, places=names
+    )
+    middle = len(found.x) // 2
+    axes.plot(found.x[middle], found.y[middle], "k+", ms=9)
+    _draw(axes, output)
+    click.echo(output)
 
 
 @commands.command("measure")

@@ -1,14 +1,13 @@
 """What cuts say about one request, with nothing to compile."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from offload_jax.graphs._flow.bound import lower_bound
-from offload_jax.graphs._flow.row import row_or_none
+from offload_jax.graphs._flow.row import find_row, row_or_none
+from offload_jax.graphs._flow.scaled import Part, Scaled
 from offload_jax.graphs._flow.solve import least_serial
-from offload_jax.graphs._flow.steady import Steady
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.request import unpack_rows
 from offload_jax.graphs.timetable import Timetable, longest_first, timetable
@@ -64,12 +63,27 @@ def steady_bandwidths(costs: GraphCosts, place: np.ndarray) -> list[tuple[float,
     row = row_or_none(costs.routes)
     if row is None:
         return None
-    request = next(unpack_rows(costs))
-    steady, found = Steady(request, row), []
-    for first in range(0, len(costs.serial), 2):
-        up = [link for link in (first, first + 1) if request.seconds_per_byte[link] < math.inf]
-        factors = steady.factors(place, up)
-        if factors is None:
-            return None
-        found.append(factors)
-    return found
+    links = [Part((link, link + 1)) for link in range(0, len(costs.serial), 2)]
+    scaled = Scaled(next(unpack_rows(costs)), row, links)
+    found = [scaled.steady(place, part) for part in range(len(links))]
+    return None if None in found else found  # type: ignore[return-value]
+
+
+def places_over(
+    costs: GraphCosts, parts: tuple[Part, Part], x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    """The placement of least serial latency over two speeds.
+
+    Args:
+      costs: one request, with places in a row.
+      parts: what becomes faster, nothing of it in both.
+      x: `[X]` increasing factors of the speed of the first.
+      y: `[Y]` the same of the second.
+
+    Returns:
+      int8 `[Y, X, N]`.
+
+    Raises:
+      ValueError: places are not in a row.
+    """
+    return Scaled(next(unpack_rows(costs)), find_row(costs.routes), parts).plane(x, y)

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from offload_jax.chains.problem import ChainProblem
 from offload_jax.graphs.at_once import steady_bandwidths
 from offload_jax.graphs.costs import GraphCosts
-from offload_jax.graphs.network_costs import network_costs
 from offload_jax.graphs.request import Request, unpack_rows
 from offload_jax.graphs.timetable import Timetable, longest_first, period, timetable
 from offload_jax.models.parts import groups_of_places
@@ -17,8 +15,7 @@ from offload_jax.network import Network
 from offload_jax.objectives import LATENCY, Objective
 from offload_jax.plans import answer, limits
 from offload_jax.plans.plan import Flip, Plan, Segment, Sent, Total
-from offload_jax.plans.task import Task, as_task, network_of
-from offload_jax.validation import check_class
+from offload_jax.plans.task import Task, costs_of
 
 
 def plan(
@@ -64,17 +61,10 @@ def plan(
         unknown or cannot be kept, or no placement is possible.
       ImportError: a package that the solver needs is not installed.
     """
-    if network is None:
-        check_class("network", what, ChainProblem)
-        network = network_of(what)
-    check_class("network", network, Network)
     if objective is not LATENCY:
         raise ValueError(f"objective: plans minimise oj.LATENCY, got {objective!r:.60}")
-    task = as_task(what, network)
+    task, network, costs = costs_of(what, network)
     memory = limits.memory_limits(task, network, max_memory)
-    costs = network_costs(task.graph, network, seconds=task.seconds)
-    if costs.batch_shape:
-        raise ValueError(f"network: one at a time, got a batch {costs.batch_shape}")
     costs = limits.keep_to_allowed(task, network, costs, allowed or {})
     request = next(unpack_rows(costs))
     found = (

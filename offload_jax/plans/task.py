@@ -9,12 +9,14 @@ import numpy as np
 
 from offload_jax.chains.network_costs import ProfiledTask
 from offload_jax.chains.problem import ChainProblem
+from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.files.measured import MeasuredGraph
+from offload_jax.graphs.network_costs import network_costs
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.measured import MeasuredTask
 from offload_jax.models.model import Model
 from offload_jax.network import FLOPS_PER_CYCLE, Link, Network, Processor
-from offload_jax.validation import check_known
+from offload_jax.validation import check_class, check_known
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,7 +48,25 @@ class Task:
     shapes: Mapping[str, int] | None = None
 
 
-def as_task(what: Any, network: Network) -> Task:
+def costs_of(what: Any, network: Any) -> tuple[Task, Network, GraphCosts]:
+    """What is planned, where, and what that costs.
+
+    Raises:
+      ValueError: what or network is nothing of the kind, or a batch; or the one does not fit the
+        other.
+    """
+    if network is None:
+        check_class("network", what, ChainProblem)
+        network = _network_of(what)
+    check_class("network", network, Network)
+    task = _as_task(what, network)
+    costs = network_costs(task.graph, network, seconds=task.seconds)
+    if costs.batch_shape:
+        raise ValueError(f"network: one at a time, got a batch {costs.batch_shape}")
+    return task, network, costs
+
+
+def _as_task(what: Any, network: Network) -> Task:
     """Whatever can be planned on a network as a `Task`.
 
     Raises:
@@ -102,7 +122,7 @@ def _at_places(seconds: Mapping[str, np.ndarray], network: Network) -> dict[str,
     return {name: seconds[name] for name in network.place_names if name in seconds}
 
 
-def network_of(problem: ChainProblem) -> Network:
+def _network_of(problem: ChainProblem) -> Network:
     """The paper's three places with the speeds and bandwidths of a problem."""
     speeds = float(problem.device_speed), float(problem.edge_speed), math.inf
     places = [Processor(*one) for one in zip(("device", "edge", "cloud"), speeds, strict=True)]

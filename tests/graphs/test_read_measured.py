@@ -83,7 +83,8 @@ BAD = {
     r"cam\.csv:4: 'a' is there twice": HEAD + "a,1,input,1,1\na,1,input,1,1\n",
     r"cam\.csv:3: device = -1: must not be negative": HEAD + "a,1,input,-1,1\n",
     r"cam\.csv:3: must have 5 columns, got 4": HEAD + "a,1,input,1\n",
-    r"cam\.csv: edges: tasks form a cycle: (a -> b -> a|b -> a -> b)$": HEAD + "a,1,input;b,1,1\nb,1,a,1,1\n",
+    r"cam\.csv: edges: tasks form a cycle: (a -> b -> a|b -> a -> b)$": HEAD
+    + "a,1,input;b,1,1\nb,1,a,1,1\n",
     r"cam\.csv: edges: tasks form a cycle: a -> a$": HEAD + "a,1,input;a,1,1\n",
 }
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from offload_jax.graphs.at_once import at_once, steady_bandwidths
+from offload_jax.graphs import at_once
 from offload_jax.graphs.request import unpack_rows
 from offload_jax.graphs.timetable import longest_first, period, timetable
 from tests import oracle
@@ -71,7 +71,7 @@ def test_at_once_bounds_every_schedule_and_keeps_the_best_single_place() -> None
     for case in range(24):
         layout = layouts[case % 3]
         graph = cases.random_graph(rng, layout, 3, alive=True)
-        found = at_once(cases.as_costs(graph))
+        found = at_once.at_once(cases.as_costs(graph))
         decision = found.place.tolist(), found.order.tolist()
         makespan = oracle.simulate_graph(graph, *decision).makespan
         assert found.timetable.makespan == pytest.approx(makespan, rel=1e-12)
@@ -104,7 +104,7 @@ def test_bandwidths_at_which_the_best_placement_changes(send_once: bool) -> None
         graph = cases.random_graph(rng, layout, 4, exact=False)
         every = [*itertools.product(graph.places, repeat=4)]
         best = min(every, key=lambda place: oracle.serial_latency(graph, place))
-        found = steady_bandwidths(cases.as_costs(graph), np.array(best))
+        found = at_once.steady_bandwidths(cases.as_costs(graph), np.array(best))
         assert found is not None
         for number, (least, greatest) in enumerate(found):
             links = [2 * number, 2 * number + 1]
@@ -122,10 +122,33 @@ def test_bandwidths_at_which_the_best_placement_changes(send_once: bool) -> None
                 else:
                     ends["none"] += 1
         worse = max(every, key=lambda place: oracle.serial_latency(graph, place))
-        assert steady_bandwidths(cases.as_costs(graph), np.array(worse)) is None
+        assert at_once.steady_bandwidths(cases.as_costs(graph), np.array(worse)) is None
     assert min(ends.values()) > 5
+
+
+@pytest.mark.parametrize("send_once", [False, True])
+def test_placements_over_two_speeds(send_once: bool) -> None:
+    """At every point as good as any: where corners agree, nothing inside was looked at."""
+    rng = np.random.default_rng([8, send_once])
+    layout = cases.in_a_row((0, 1, 2), send_once=send_once)
+    x, y = np.geomspace(0.02, 50, 14), np.geomspace(0.1, 10, 11)
+    for case in range(4):
+        graph = cases.random_graph(rng, layout, 4, exact=False)
+        second = at_once.Part(places=(1,)) if case % 2 else at_once.Part((2, 3))
+        parts = at_once.Part((0, 1)), second
+        found = at_once.places_over(cases.as_costs(graph), parts, x, y)
+        assert len(np.unique(found.reshape(-1, 4), axis=0)) > 2
+        for i, j in np.ndindex(11, 14):
+            other = slower(graph, [0, 1], 1 / x[j])
+            if case % 2:
+                seconds = tuple((a, b / y[i], c) for a, b, c in other.seconds)
+                other = other._replace(seconds=seconds)
+            else:
+                other = slower(other, [2, 3], 1 / y[i])
+            least = oracle.least_serial_latency(other)
+            assert oracle.serial_latency(other, found[i, j].tolist()) == pytest.approx(least)
 
 
 def test_places_that_are_in_no_row_have_no_such_bandwidths() -> None:
     graph = cases.random_graph(np.random.default_rng(7), cases.LAYOUTS["four places"], alive=True)
-    assert steady_bandwidths(cases.as_costs(graph), np.zeros(5, int)) is None
+    assert at_once.steady_bandwidths(cases.as_costs(graph), np.zeros(5, int)) is None
