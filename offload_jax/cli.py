@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             where = f"{error.filename}: " if error.filename is not None else ""
             return _say(f"{where}{error.strerror or error}")
+        except (click.Abort, KeyboardInterrupt):  # the first is a RuntimeError
+            return 130
         except (ValueError, ImportError, RuntimeError) as error:
             return _say(str(error))
-        except (click.Abort, KeyboardInterrupt):
-            return 130
     return status if isinstance(status, int) else 0
 
 
@@ -286,11 +286,14 @@ def _read(
     import offload_jax as oj
     from offload_jax.plans.reading import read_task
 
+    missing = f"--network: needed, {file} says nothing of places and links"
+    if network is None and Path(file).suffix.lower() != ".json":
+        raise ValueError(missing)
     places = None if network is None else oj.read_network(network)
     task = read_task(file, shapes=_lengths(shapes), reference_speed=reference_speed)
     has_network = isinstance(task, oj.ChainProblem)
     if places is None and not has_network:
-        raise ValueError(f"--network: needed, {file} says nothing of places and links")
+        raise ValueError(missing)
     if places is not None and has_network:
         raise ValueError(f"--network: {file} has speeds and bandwidths of its own")
     if profiles:

@@ -11,7 +11,7 @@ import numpy as np
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.network import Network
 from offload_jax.plans.task import Task
-from offload_jax.validation import as_names, check_class, check_known
+from offload_jax.validation import as_names, check_class, check_known, check_positive
 
 
 def keep_to_allowed(
@@ -107,17 +107,19 @@ def check_memory(task: Task, network: Network, place: np.ndarray, limits: np.nda
             )
 
 
+def check_positive_or_none(name: str, value: float | None) -> None:
+    """Refuses what is neither None nor a finite number above 0."""
+    if value is not None:
+        check_positive(name, value)
+
+
 def check_latency(latency: float, max_latency: float | None) -> None:
     """Refuses a decision that takes too long.
 
     Raises:
-      ValueError: it does, or the limit is no number above 0.
+      ValueError: it does.
     """
-    if max_latency is None:
-        return
-    if not (isinstance(max_latency, numbers.Real) and max_latency > 0):
-        raise ValueError(f"max_latency = {max_latency!r:.60}: must be greater than 0")
-    if latency > max_latency:
+    if max_latency is not None and latency > max_latency:
         raise ValueError(
             f"max_latency = {max_latency:.4g} s: the fastest plan found takes {latency:.4g} s"
         )

@@ -63,6 +63,8 @@ def plan(
     """
     if objective is not LATENCY:
         raise ValueError(f"objective: plans minimise oj.LATENCY, got {objective!r:.60}")
+    limits.check_positive_or_none("max_latency", max_latency)
+    limits.check_positive_or_none("time_limit", time_limit)
     task, network, costs = costs_of(what, network)
     memory = limits.memory_limits(task, network, max_memory)
     costs = limits.keep_to_allowed(task, network, costs, allowed or {})

@@ -148,7 +148,7 @@ def test_placements_over_two_speeds(send_once: bool) -> None:
                 other = slower(other, [2, 3], 1 / y[i])
             least = oracle.least_serial_latency(other)
             assert oracle.serial_latency(other, found[i, j].tolist()) == pytest.approx(least)
-    assert distinct > 10
+    assert distinct > 8
 
 
 def test_places_that_are_in_no_row_have_no_such_bandwidths() -> None:

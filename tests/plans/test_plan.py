@@ -285,7 +285,7 @@ BAD: dict[str, Callable[[], Any]] = {
     r"max_latency = 0.001 s: the fastest plan found takes": lambda: oj.plan(
         MODEL_LIKE, NETWORK, max_latency=1e-3
     ),
-    "max_latency = -1: must be greater than 0": lambda: oj.plan(
+    "max_latency = -1: must be finite and greater than 0": lambda: oj.plan(
         MODEL_LIKE, NETWORK, max_latency=-1
     ),
     "max_memory: nothing is known of the weights of chain": lambda: oj.plan(
