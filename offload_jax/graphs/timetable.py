@@ -44,16 +44,6 @@ class Timetable(NamedTuple):
     finish: np.ndarray
     hops: tuple[Hop, ...]
 
-    def loads(self, request: Request, place: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Seconds that places `[K]` compute and that links `[L]` are occupied."""
-        num_tasks, num_places = request.seconds.shape
-        place = np.asarray(place)
-        seconds = request.seconds[np.arange(num_tasks), place]
-        links = np.zeros(len(request.serial))
-        for hop in self.hops:
-            links[hop.link] += hop.finish - hop.start
-        return np.bincount(place, seconds, num_places), links
-
 
 def timetable(request: Request, place: ArrayLike, order: ArrayLike) -> Timetable:
     """Carries out a decision.
@@ -71,14 +61,6 @@ def timetable(request: Request, place: ArrayLike, order: ArrayLike) -> Timetable
     return Timetable(
         makespan, np.array(machine.start), np.array(machine.finish), tuple(machine.hops)
     )
-
-
-def period(request: Request, table: Timetable, place: ArrayLike) -> float:
-    """Seconds from one request to the next in a stream: the largest load of any resource."""
-    seconds, links = table.loads(request, place)
-    servers = np.diff(request.first_server)
-    each = [seconds[servers > 0] / servers[servers > 0], links[request.serial]]
-    return float(np.concatenate(each).max(initial=0.0))
 
 
 def longest_first(request: Request, place: ArrayLike) -> np.ndarray:

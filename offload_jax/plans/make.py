@@ -8,8 +8,9 @@ import numpy as np
 
 from offload_jax.graphs.at_once import steady_bandwidths
 from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.period import period_of
 from offload_jax.graphs.request import Request, unpack_rows
-from offload_jax.graphs.timetable import Timetable, longest_first, period, timetable
+from offload_jax.graphs.timetable import Timetable, longest_first, timetable
 from offload_jax.models.parts import groups_of_places
 from offload_jax.network import Network
 from offload_jax.objectives import LATENCY, Objective
@@ -115,9 +116,9 @@ def _total(network: Network, request: Request, place: np.ndarray, table: Timetab
     known = any(one.watts is not None for one in network.places)
     if table.makespan == math.inf:
         return Total(math.inf, math.inf, None)
-    seconds, _ = table.loads(request, place)
-    energy = float(seconds @ watts) if known else None
-    return Total(float(table.makespan), period(request, table, place), energy)
+    seconds = request.seconds[np.arange(len(place)), place]
+    energy = float(watts[place] @ seconds) if known else None
+    return Total(float(table.makespan), period_of(request, place.astype(np.int64)), energy)
 
 
 def _segments(

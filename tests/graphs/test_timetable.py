@@ -8,7 +8,7 @@ import pytest
 
 from offload_jax.graphs import at_once
 from offload_jax.graphs.request import unpack_rows
-from offload_jax.graphs.timetable import longest_first, period, timetable
+from offload_jax.graphs.timetable import longest_first, timetable
 from tests import oracle
 from tests.graphs import cases
 
@@ -39,29 +39,6 @@ def test_timetables_are_those_of_the_oracle(layout: str) -> None:
         assert math.isfinite(oracle.simulate_graph(graph, place, ranked).makespan) == math.isfinite(
             expected.makespan
         )
-
-
-def largest_load(graph: oracle.Graph, place: list[int]) -> float:
-    """Straight from the definition."""
-    loads = [0.0]
-    for k in graph.places:
-        busy = sum(graph.seconds[v][k] for v in graph.tasks if place[v] == k)
-        loads += [busy / graph.servers[k]] if graph.servers[k] else []
-    hops = oracle.simulate_graph(graph, place, range(len(place))).transfers.values()
-    for link in (link for link, serial in enumerate(graph.serial) if serial):
-        loads.append(sum(end - start for moved in hops for at, start, end in moved if at == link))
-    return max(loads)
-
-
-@pytest.mark.parametrize("layout", ["paper", "two servers, sent once", "two places, no contention"])
-def test_the_period_is_the_largest_load(layout: str) -> None:
-    rng = np.random.default_rng(4)
-    for _ in range(20):
-        graph = cases.random_graph(rng, cases.LAYOUTS[layout], alive=True)
-        place, order = cases.random_decision(rng, graph)
-        (request,) = unpack_rows(cases.as_costs(graph))
-        found = period(request, timetable(request, place, order), place)
-        assert found == pytest.approx(largest_load(graph, place), rel=1e-12)
 
 
 def test_at_once_bounds_every_schedule_and_keeps_the_best_single_place() -> None:
