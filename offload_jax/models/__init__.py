@@ -9,18 +9,18 @@ docs/models.md goes from a network in PyTorch to a decision.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offload_jax.models import profile
+from offload_jax.models.checked import Check, Difference
 from offload_jax.models.model import Model, ModelChain, Node
 from offload_jax.models.parts import Part
 from offload_jax.models.profile import Profile
 from offload_jax.validation import check_class, check_integer, check_positive
 
-if TYPE_CHECKING:
-    from offload_jax.models.onnx_run import Check
-
 __all__ = [
+    "Check",
+    "Difference",
     "Model",
     "ModelChain",
     "Node",
@@ -184,7 +184,7 @@ def check(
     *,
     whole: str | os.PathLike[str] | None = None,
     optimized: bool = False,
-) -> "Check":
+) -> Check:
     """Runs a model and its parts with ONNX Runtime on this machine and compares the outputs.
 
     Args:

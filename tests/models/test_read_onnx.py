@@ -1,7 +1,6 @@
 """Models from ONNX files: operations and bytes counted by hand, published totals, bad files."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import offload_jax as oj
+from tests.models.onnx_cases import LIGHT, branch, diamond, model, node, read, value, weights
 from tests.typecheck import unchecked
-
-LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-Shape = Sequence[int | str | None]
-
-
-def weights(**shapes: Sequence[int]) -> list[Any]:
-    return [
-        helper.make_tensor(name, TensorProto.FLOAT, shape, np.ones(shape).ravel())
-        for name, shape in shapes.items()
-    ]
-
-
-def value(name: str, shape: Shape | None, kind: int = TensorProto.FLOAT) -> Any:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def model(
-    nodes: Iterable[Any],
-    inputs: Mapping[str, Shape] | Sequence[Any],
-    outputs: Iterable[str],
-    initializers: Sequence[Any] = (),
-    **options: Any,
-) -> Any:
-    if isinstance(inputs, Mapping):
-        inputs = [value(name, shape) for name, shape in inputs.items()]
-    results = [onnx.ValueInfoProto(name=name) for name in outputs]
-    graph = helper.make_graph([*nodes], "test", inputs, results, initializers)
-    domains = {node.domain for node in graph.node} - {""}
-    opsets = [helper.make_opsetid("", 23), *(helper.make_opsetid(d, 1) for d in domains)]
-    return helper.make_model(graph, opset_imports=opsets, **options)
-
-
-def read(folder: Path, content: Any, **options: Any) -> oj.models.Model:
-    path = folder / "test.onnx"
-    path.write_bytes(content if isinstance(content, bytes) else content.SerializeToString())
-    return oj.models.read_onnx(path, **options)
-
-
-node = helper.make_node
 
 # Input x, weights, attributes and the operations that follow from the definitions.
 IMAGE = (1, 2, 4, 4)
@@ -120,24 +81,6 @@ def test_bytes_by_type(kind: str, num_bytes: int, tmp_path: Path) -> None:
 
 
 SHAPE = helper.make_tensor("s", TensorProto.INT64, [2], [7, 1])
-
-
-def diamond() -> Any:
-    """Two heads of one body; one of them has two results, and nobody needs the last node."""
-    return model(
-        [
-            node("MatMul", ["x", "w"], ["body"], name="body"),
-            node("Relu", ["body"], ["left"], name="head"),
-            node("Split", ["body"], ["top", "bottom"], name="head", num_outputs=2, axis=0),
-            node("MatMul", ["left", "w"], ["a"]),
-            node("Add", ["top", "a"], ["b"], name="sum"),
-            node("Concat", ["b", "bottom"], ["y"], axis=0),
-            node("Sigmoid", ["y"], ["unused"]),
-        ],
-        {"x": (4, 8)},
-        ["y", "a"],
-        weights(w=(8, 8)),
-    )
 
 
 def test_tasks_edges_and_the_way_back(tmp_path: Path) -> None:
@@ -257,11 +200,6 @@ def test_unknown_operators_are_named_in_one_warning(tmp_path: Path) -> None:
         found = read(tmp_path, content)
     assert len(seen) == 1
     assert found.flops.tolist() == [9, 1, 9]
-
-
-def branch(name: str, nodes: Sequence[Any], initializers: Sequence[Any] = ()) -> Any:
-    result = value(nodes[-1].output[0], None)
-    return helper.make_graph([*nodes], name, [], [result], initializers)
 
 
 def test_branches_are_one_task_of_the_dearer(tmp_path: Path) -> None:
