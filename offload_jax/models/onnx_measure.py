@@ -7,14 +7,15 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from offload_jax.models import onnx_file, onnx_run, profile
+from offload_jax.models import onnx_run, profile
+from offload_jax.models.onnx_file import load
 from offload_jax.models.onnx_graph import Reader
 
 
 def measure(path: Path, shapes: Mapping[str, int], num_runs: int, threads: int) -> profile.Profile:
     """Times of nodes and whole; see `models.measure`."""
     try:
-        reader = Reader(onnx_file.load(path), shapes)
+        reader = Reader(load(path), shapes)
         inputs = onnx_run.random_inputs({name: reader.described(name) for name in reader.inputs})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

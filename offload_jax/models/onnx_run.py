@@ -10,7 +10,7 @@ import numpy as np
 from offload_jax.extras import needs
 from offload_jax.files import json_entry, parse_json, read_text
 from offload_jax.models.checked import Check, Difference
-from offload_jax.models.onnx_split import PLAN
+from offload_jax.models.parts import PLAN
 
 with needs("models-run"):
     import onnx

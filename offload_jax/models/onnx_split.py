@@ -15,14 +15,12 @@ from offload_jax.models import onnx_file
 from offload_jax.models.model import Model
 from offload_jax.models.onnx_graph import Reader
 from offload_jax.models.onnx_shapes import listed
-from offload_jax.models.parts import Part, parts_of
+from offload_jax.models.parts import PLAN, Part, parts_of
 from offload_jax.validation import as_names
 
 with needs("models"):
     import onnx
     import onnx.utils
-
-PLAN = "plan.json"
 
 
 def split(
