@@ -125,27 +125,29 @@ class Place:
         request, part = item
         return all((request, name) in self.held for name in self.job["parts"][part]["needs"])
 
-    def ask(self, inputs: dict[str, np.ndarray], one_by_one: int, at_once: int) -> dict[str, Any]:
+    def ask(self, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
         """Makes requests and waits for their outputs, here in the first place.
 
-        Args:
-          inputs: of every request.
-          one_by_one: how many requests begin when the one before is done.
-          at_once: how many more there are, which all begin together.
+        First `one_by_one` requests, each when the one before is done; then a stream of `stream`,
+        of which always `window` are under way.
 
         Returns:
           Seconds of each of the first kind, and when each of the second was done.
         """
-        seconds = []
-        for request in range(one_by_one):
+        seconds, done = [], []
+        alone, window = self.job["one_by_one"], self.job["window"]
+        for request in range(alone):
             begin = time.monotonic()
             self._begin(request, inputs)
             seconds.append(self._done(request) - begin)
-        later = range(one_by_one, one_by_one + at_once)
         begin = time.monotonic()
-        for request in later:
-            self._begin(request, inputs)
-        return {"seconds": seconds, "done": [self._done(request) - begin for request in later]}
+        end = alone + self.job["stream"]
+        for request in range(alone, end + window):
+            if request >= alone + window:
+                done.append(self._done(request - window) - begin)
+            if request < end:
+                self._begin(request, inputs)
+        return {"seconds": seconds, "done": done}
 
     def _begin(self, request: int, inputs: dict[str, np.ndarray]) -> None:
         for name, value in inputs.items():
@@ -170,14 +172,13 @@ def main() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     result: dict[str, Any] = {}
-    counts = job["one_by_one"], job["at_once"]
     asking = None
     if job["inputs"]:
         with np.load(job["inputs"]) as file:
             inputs = dict(file)
-        asking = threading.Thread(target=lambda: result.update(place.ask(inputs, *counts)))
+        asking = threading.Thread(target=lambda: result.update(place.ask(inputs)))
         asking.start()
-    place.work(sum(counts))
+    place.work(job["one_by_one"] + job["stream"])
     if asking is not None:
         asking.join()
         outputs: Any = {name: place.held[0, name] for name in job["outputs"]}

@@ -32,7 +32,13 @@ def _lines(network: oj.Network) -> Iterator[dict[str, list[dict[str, Any]]]]:
 
 
 def run(
-    folder: Path, network: oj.Network, slowdown: Mapping[str, float], num_requests: int
+    folder: Path,
+    network: oj.Network,
+    slowdown: Mapping[str, float],
+    *,
+    one_by_one: int,
+    stream: int = 0,
+    window: int = 1,
 ) -> dict[str, Any]:
     """Runs a folder of parts.
 
@@ -40,12 +46,14 @@ def run(
       folder: of `oj.models.split`; gets the inputs, and the outputs of the first request.
       network: places in a row, as the plan names them, with links that are as fast both ways.
       slowdown: how many times slower than this machine each place is.
-      num_requests: one by one, and as many again at once.
+      one_by_one: requests that begin when the one before is done.
+      stream: requests after these.
+      window: how many of the stream are under way at a time.
 
     Returns:
-      `seconds` of each request that was alone, `done`, when each of the others was, from their
-      common beginning, and `parts`: of each place the seconds of all runs of each part, without
-      the slowdown.
+      `seconds` of each request that was alone, `done`, when each of the stream was, from the
+      beginning of the first, and `parts`: of each place the seconds of all runs of each part,
+      without the slowdown.
     """
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     tensors, names = plan["tensors"], network.place_names
@@ -55,8 +63,9 @@ def run(
         "to": {tensor: told["to"] for tensor, told in tensors.items()},
         "outputs": plan["outputs"],
         "results": str(folder / "outputs.npz"),
-        "one_by_one": num_requests,
-        "at_once": num_requests,
+        "one_by_one": one_by_one,
+        "stream": stream,
+        "window": window,
     }
     processes = {}
     with contextlib.ExitStack() as stack:
