@@ -143,7 +143,7 @@ def measured(name: str) -> Iterator[_Network]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.onnx"
         with_random_weights(_LIGHT / f"light_{name}.onnx", path)
-        here = oj.models.measure(path, threads=1, num_runs=100)
+        here = oj.models.measure(path, threads=1, num_runs=30, pause=0.1)
         assert here.whole is not None
         profiles = {
             place: oj.models.Profile(

@@ -12,7 +12,9 @@ from offload_jax.models.onnx_file import load
 from offload_jax.models.onnx_graph import Reader
 
 
-def measure(path: Path, shapes: Mapping[str, int], num_runs: int, threads: int) -> profile.Profile:
+def measure(
+    path: Path, shapes: Mapping[str, int], num_runs: int, threads: int, pause: float
+) -> profile.Profile:
     """Times of nodes and whole; see `models.measure`."""
     try:
         reader = Reader(load(path), shapes)
@@ -24,11 +26,13 @@ def measure(path: Path, shapes: Mapping[str, int], num_runs: int, threads: int) 
         prefix = Path(folder) / "profile"
         nodes = onnx_run.session(path, optimized=False, threads=threads, profile=prefix)
         for _ in range(warm_up + num_runs):
+            time.sleep(pause)
             nodes.run(None, inputs)
         found = profile.read(Path(nodes.end_profiling()), None)
         whole = onnx_run.session(path, optimized=True, threads=threads)
         seconds = []
         for _ in range(warm_up + num_runs):
+            time.sleep(pause)
             begin = time.perf_counter()
             whole.run(None, inputs)
             seconds.append(time.perf_counter() - begin)
