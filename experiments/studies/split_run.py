@@ -330,14 +330,17 @@ def draw(results: Mapping[str, Any], settings: Settings) -> None:
                     plots.MARKERS[index],
                     label=name,
                 )
-            ends = np.array([min(axes.get_xlim()[0], axes.get_ylim()[0]), axes.get_xlim()[1]])
-            ends = np.clip(ends, 1.0, None)
+            times = [1e3 * row[key] for row in rows for key in (quantity, f"predicted_{quantity}")]
+            ends = np.array([min(times) / 1.3, max(times) * 1.3])
             axes.plot(ends, ends, color="0.4", lw=0.8, zorder=0)
             axes.fill_between(ends, 0.9 * ends, 1.1 * ends, color="0.9", zorder=-1)
-            axes.set(xscale="log", yscale="log", xlabel=f"predicted {quantity} (ms)")
-            axes.set_ylabel(f"measured {quantity} (ms)")
-            plots.plain_numbers(axes.xaxis)
-            plots.plain_numbers(axes.yaxis)
+            axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+            axes.set(xlabel=f"predicted {quantity} (ms)", ylabel=f"measured {quantity} (ms)")
+            ticks = [
+                m * 10.0**e for e in range(5) for m in (1, 2, 5) if ends[0] < m * 10**e < ends[1]
+            ]
+            for axis in (axes.xaxis, axes.yaxis):
+                plots.plain_numbers(axis, ticks=ticks)
         panels[0].legend()
 
 
