@@ -23,7 +23,14 @@ from experiments.reporting.files import write_text
 from experiments.reporting.memory import drop_programs
 from experiments.reporting.results import cpu_seconds, total_cpu_seconds
 from experiments.reporting.stage import SETTINGS, Settings
-from experiments.studies import decision_map, decisions_over_time, pareto, real_tasks, resize_study
+from experiments.studies import (
+    decision_map,
+    decisions_over_time,
+    pareto,
+    real_tasks,
+    resize_study,
+    split_run,
+)
 from offload_jax import workloads
 
 STAGES = (
@@ -45,6 +52,8 @@ STAGES = (
     ablations.STAGE,
     compare.STAGE,
     generalization.STAGE,
+    # Sleeps most of the time.
+    split_run.STAGE,
 )
 
 

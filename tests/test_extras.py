@@ -32,6 +32,9 @@ EXTRAS = {
     "write": "data",
     "read": "data",
     "read onnx": "models",
+    "split": "models",
+    "check": "models-run",
+    "measure": "models-run",
 }
 
 # A Python in which importing them fails, as where they are not installed.

@@ -68,7 +68,7 @@ def test_pages_say_what_to_install_before_they_use_it() -> None:
             assert INSTALL.search(before), page
     extras = set(PROJECT["optional-dependencies"])
     for page, (own, *_) in INSTALLS:
-        assert set(re.findall(r"\w+", own)) <= extras, page
+        assert set(re.findall(r"[\w-]+", own)) <= extras, page
 
 
 @pytest.mark.filterwarnings("default")

@@ -9,18 +9,25 @@ docs/models.md goes from a network in PyTorch to a decision.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offload_jax.models import profile
+from offload_jax.models.checked import Check, Difference
 from offload_jax.models.model import Model, ModelChain, Node
 from offload_jax.models.parts import Part
 from offload_jax.models.profile import Profile
-from offload_jax.validation import check_class, check_integer, check_positive
-
-if TYPE_CHECKING:
-    from offload_jax.models.onnx_run import Check
+from offload_jax.validation import (
+    FINITE,
+    as_float64,
+    check_class,
+    check_integer,
+    check_positive,
+    require,
+)
 
 __all__ = [
+    "Check",
+    "Difference",
     "Model",
     "ModelChain",
     "Node",
@@ -106,6 +113,7 @@ def measure(
     shapes: Mapping[str, int] | None = None,
     num_runs: int = 20,
     threads: int = 0,
+    pause: float = 0.0,
 ) -> Profile:
     """Measures a model on this machine with ONNX Runtime, on random inputs.
 
@@ -117,6 +125,8 @@ def measure(
       shapes: the lengths of open dimensions, as for `read_onnx`.
       num_runs: how often nodes and whole run.
       threads: how many an operator may use; 0 is one for each core.
+      pause: seconds between two runs. A machine that is asked now and then finds its caches cold,
+        and one that does other work too lets those go first who have waited.
 
     Returns:
       The profile; `save` writes it for another machine.
@@ -131,7 +141,8 @@ def measure(
 
     check_integer("num_runs", num_runs)
     check_integer("threads", threads, least=0)
-    return onnx_measure.measure(Path(path), dict(shapes or {}), num_runs, threads)
+    require("pause", pause, FINITE.holds(as_float64("pause", pause)), FINITE.wording)
+    return onnx_measure.measure(Path(path), dict(shapes or {}), num_runs, threads, pause)
 
 
 def split(
@@ -184,7 +195,7 @@ def check(
     *,
     whole: str | os.PathLike[str] | None = None,
     optimized: bool = False,
-) -> "Check":
+) -> Check:
     """Runs a model and its parts with ONNX Runtime on this machine and compares the outputs.
 
     Args:

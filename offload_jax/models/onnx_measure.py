@@ -7,14 +7,17 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from offload_jax.models import onnx_file, onnx_run, profile
+from offload_jax.models import onnx_run, profile
+from offload_jax.models.onnx_file import load
 from offload_jax.models.onnx_graph import Reader
 
 
-def measure(path: Path, shapes: Mapping[str, int], num_runs: int, threads: int) -> profile.Profile:
+def measure(
+    path: Path, shapes: Mapping[str, int], num_runs: int, threads: int, pause: float
+) -> profile.Profile:
     """Times of nodes and whole; see `models.measure`."""
     try:
-        reader = Reader(onnx_file.load(path), shapes)
+        reader = Reader(load(path), shapes)
         inputs = onnx_run.random_inputs({name: reader.described(name) for name in reader.inputs})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -23,11 +26,13 @@ def measure(path: Path, shapes: Mapping[str, int], num_runs: int, threads: int) 
         prefix = Path(folder) / "profile"
         nodes = onnx_run.session(path, optimized=False, threads=threads, profile=prefix)
         for _ in range(warm_up + num_runs):
+            time.sleep(pause)
             nodes.run(None, inputs)
         found = profile.read(Path(nodes.end_profiling()), None)
         whole = onnx_run.session(path, optimized=True, threads=threads)
         seconds = []
         for _ in range(warm_up + num_runs):
+            time.sleep(pause)
             begin = time.perf_counter()
             whole.run(None, inputs)
             seconds.append(time.perf_counter() - begin)

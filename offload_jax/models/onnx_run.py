@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from offload_jax.extras import needs
 from offload_jax.files import json_entry, parse_json, read_text
-from offload_jax.models.onnx_split import PLAN
+from offload_jax.models.checked import Check, Difference
+from offload_jax.models.parts import PLAN
 
 with needs("models-run"):
     import onnx
@@ -17,60 +18,6 @@ with needs("models-run"):
 
 _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 _ERRORS_ONLY = 3
-
-
-class Difference(NamedTuple):
-    """A tensor that the parts compute otherwise than the whole.
-
-    Attributes:
-      tensor: its name.
-      operator: what makes it.
-      file: of the part in which that is.
-      largest: the largest absolute difference; NaN where one of the two is not finite, or shapes or
-        types differ.
-      scale: the largest absolute value in the whole's.
-    """
-
-    tensor: str
-    operator: str
-    file: str
-    largest: float
-    scale: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.tensor!r}, by {self.operator} in {self.file}: {self.largest:.2g} apart,"
-            f" values up to {self.scale:.2g}"
-        )
-
-
-class Check(NamedTuple):
-    """What running whole and parts showed.
-
-    Attributes:
-      num_parts: how many parts ran.
-      outputs: the outputs of the model that were compared.
-      differing: those that are not equal to the last bit.
-      first: the first tensor, in the order of the parts, that a part computes otherwise; None if
-        there is none.
-    """
-
-    num_parts: int
-    outputs: tuple[str, ...]
-    differing: tuple[Difference, ...] = ()
-    first: Difference | None = None
-
-    @property
-    def equal(self) -> bool:
-        """Whether all outputs are equal to the last bit."""
-        return not self.differing
-
-    def __str__(self) -> str:
-        what = f"{self.num_parts} parts, {len(self.outputs)} outputs"
-        if self.equal:
-            return f"{what}: equal to the last bit"
-        start = f"; it starts with {self.first}" if self.first else ""
-        return f"{what}: {'; '.join(map(str, self.differing))}{start}"
 
 
 def session(

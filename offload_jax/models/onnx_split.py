@@ -15,14 +15,12 @@ from offload_jax.models import onnx_file
 from offload_jax.models.model import Model
 from offload_jax.models.onnx_graph import Reader
 from offload_jax.models.onnx_shapes import listed
-from offload_jax.models.parts import Part, parts_of
+from offload_jax.models.parts import PLAN, Part, parts_of
 from offload_jax.validation import as_names
 
 with needs("models"):
     import onnx
     import onnx.utils
-
-PLAN = "plan.json"
 
 
 def split(
@@ -73,9 +71,7 @@ class _Writer:
         graph = reader.file.graph
         if graph.sparse_initializer:
             raise ValueError("has sparse weights, which onnx does not extract")
-        del graph.quantization_annotation[
-            :
-        ]  # which it does not either; nothing is computed by them
+        graph.ClearField("quantization_annotation")  # refused as well, and computes nothing
         self.inputs, self.outputs = reader.inputs, reader.outputs
         made = {name for _, node in reader.tasks for name in node.output}
         self.constant_outputs = [n for n in self.outputs if n not in made.union(self.inputs)]

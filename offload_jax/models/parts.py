@@ -10,6 +10,9 @@ from offload_jax.graphs.decision import check_decision
 from offload_jax.graphs.task_graph import TaskGraph, topological_order
 from offload_jax.models.model import Model, Tensors
 
+PLAN = "plan.json"
+"""The file in a folder of parts that says what goes where."""
+
 
 class Part(NamedTuple):
     """What a place runs in one go.

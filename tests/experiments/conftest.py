@@ -14,7 +14,7 @@ from experiments.paper import presets, table1
 from experiments.paper.presets import DEFAULT, PAPER, Preset, Row
 from experiments.reporting import plots
 from experiments.reporting.stage import Settings
-from experiments.studies import decision_map, decisions_over_time, real_tasks
+from experiments.studies import decision_map, decisions_over_time, real_tasks, split_run
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs.training import GraphTraining
@@ -87,6 +87,9 @@ def tiny() -> Any:
         patch.setattr(generalization, "SCENARIOS", {"12": oj.graphs.scenarios.layered(12)})
         patch.setattr(generalization, "SAMPLES", 2)
         patch.setattr(generalization, "SIMULATIONS", 100)
+        patch.setattr(split_run, "NETWORKS", ("squeezenet",))
+        patch.setattr(split_run, "LINKS", {"50/20": split_run.LINKS["50/20"]})
+        patch.setitem(split_run.REQUESTS, "tiny", 3)
         # The delays have tests of their own.
         stages = tuple(stage for stage in reproduce.STAGES if stage is not table1.STAGE)
         patch.setattr(reproduce, "STAGES", stages)

@@ -1,7 +1,6 @@
 """Models from ONNX files: operations and bytes counted by hand, published totals, bad files."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import offload_jax as oj
+from tests.models.onnx_cases import LIGHT, branch, diamond, model, node, read, value, weights
 from tests.typecheck import unchecked
-
-LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-Shape = Sequence[int | str | None]
-
-
-def weights(**shapes: Sequence[int]) -> list[Any]:
-    return [
-        helper.make_tensor(name, TensorProto.FLOAT, shape, np.ones(shape).ravel())
-        for name, shape in shapes.items()
-    ]
-
-
-def value(name: str, shape: Shape | None, kind: int = TensorProto.FLOAT) -> Any:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def model(
-    nodes: Iterable[Any],
-    inputs: Mapping[str, Shape] | Sequence[Any],
-    outputs: Iterable[str],
-    initializers: Sequence[Any] = (),
-    **options: Any,
-) -> Any:
-    if isinstance(inputs, Mapping):
-        inputs = [value(name, shape) for name, shape in inputs.items()]
-    results = [onnx.ValueInfoProto(name=name) for name in outputs]
-    graph = helper.make_graph([*nodes], "test", inputs, results, initializers)
-    domains = {node.domain for node in graph.node} - {""}
-    opsets = [helper.make_opsetid("", 23), *(helper.make_opsetid(d, 1) for d in domains)]
-    return helper.make_model(graph, opset_imports=opsets, **options)
-
-
-def read(folder: Path, content: Any, **options: Any) -> oj.models.Model:
-    path = folder / "test.onnx"
-    path.write_bytes(content if isinstance(content, bytes) else content.SerializeToString())
-    return oj.models.read_onnx(path, **options)
-
-
-node = helper.make_node
 
 # Input x, weights, attributes and the operations that follow from the definitions.
 IMAGE = (1, 2, 4, 4)
@@ -120,24 +81,6 @@ def test_bytes_by_type(kind: str, num_bytes: int, tmp_path: Path) -> None:
 
 
 SHAPE = helper.make_tensor("s", TensorProto.INT64, [2], [7, 1])
-
-
-def diamond() -> Any:
-    """Two heads of one body; one of them has two results, and nobody needs the last node."""
-    return model(
-        [
-            node("MatMul", ["x", "w"], ["body"], name="body"),
-            node("Relu", ["body"], ["left"], name="head"),
-            node("Split", ["body"], ["top", "bottom"], name="head", num_outputs=2, axis=0),
-            node("MatMul", ["left", "w"], ["a"]),
-            node("Add", ["top", "a"], ["b"], name="sum"),
-            node("Concat", ["b", "bottom"], ["y"], axis=0),
-            node("Sigmoid", ["y"], ["unused"]),
-        ],
-        {"x": (4, 8)},
-        ["y", "a"],
-        weights(w=(8, 8)),
-    )
 
 
 def test_tasks_edges_and_the_way_back(tmp_path: Path) -> None:
@@ -257,11 +200,6 @@ def test_unknown_operators_are_named_in_one_warning(tmp_path: Path) -> None:
         found = read(tmp_path, content)
     assert len(seen) == 1
     assert found.flops.tolist() == [9, 1, 9]
-
-
-def branch(name: str, nodes: Sequence[Any], initializers: Sequence[Any] = ()) -> Any:
-    result = value(nodes[-1].output[0], None)
-    return helper.make_graph([*nodes], name, [], [result], initializers)
 
 
 def test_branches_are_one_task_of_the_dearer(tmp_path: Path) -> None:
@@ -429,32 +367,42 @@ def multiply_adds(found: oj.models.Model) -> float:
 
 
 # Multiply-adds, parameters, and the share of the memory of normalisations that publications count.
-TORCHVISION = "https://docs.pytorch.org/vision/stable/models.html, columns GFLOPS and Params"
-SZE = "Sze et al., Efficient Processing of Deep Neural Networks, Proc. IEEE 2017, Table II"
-SENET = "Hu et al., Squeeze-and-Excitation Networks, CVPR 2018, Table 2"
+TORCHVISION = "pytorch/vision, torchvision/models: num_params and _ops (multiply-adds) of weights"
+OPEN_MODEL_ZOO = (
+    "openvinotoolkit/open_model_zoo, models/public: GFLOPs (two a multiply-add), MParams"
+)
+SZE = "Sze et al., Efficient Processing of Deep Neural Networks, Proc. IEEE 2017, III.B, Table II"
 PUBLISHED = [
     # The file holds running means and variances, too, which are no parameters.
-    ("resnet50", 4.09e9, 25_557_032, 0.5, TORCHVISION),
+    ("resnet50", 4.089e9, 25_557_032, 0.5, TORCHVISION),
     # Scale and shift are nodes of their own in these two, so that normalisations hold no others.
-    ("densenet121", 2.83e9, 7_978_856, 0.0, TORCHVISION),
-    ("inception_v2", 2.03e9, None, 0.0, SENET),
-    ("vgg19", 19.63e9, 143_667_240, 1.0, TORCHVISION),
+    ("densenet121", 2.834e9, 7_978_856, 0.0, TORCHVISION),
+    ("inception_v2", 4.058e9 / 2, 11.185e6, 0.0, f"{OPEN_MODEL_ZOO}, googlenet-v2"),
+    ("vgg19", 19.632e9, 143_667_240, 1.0, TORCHVISION),
     # Version 1.1.
-    ("squeezenet", 0.35e9, 1_235_496, 1.0, TORCHVISION),
-    ("inception_v1", 1.43e9, 7.0e6, 1.0, SZE),
+    ("squeezenet", 0.349e9, 1_235_496, 1.0, TORCHVISION),
+    ("inception_v1", 1.43e9, 6.999e6, 1.0, f"{SZE}; {OPEN_MODEL_ZOO}, googlenet-v1"),
 ]
 
 
 @pytest.mark.parametrize(("name", "products", "parameters", "share", "source"), PUBLISHED)
 def test_published_totals(
-    name: str, products: float, parameters: float | None, share: float, source: str
+    name: str, products: float, parameters: float, share: float, source: str
 ) -> None:
     found = light(name)
     assert multiply_adds(found) == pytest.approx(products, rel=0.02), source
     normalises = [n and n[0].operator == "BatchNormalization" for n in found.nodes]
     counted = found.memory.sum() - (1 - share) * found.memory[normalises].sum()
-    if parameters is not None:
-        assert counted / 4 == pytest.approx(parameters, rel=0.02), source
+    assert counted / 4 == pytest.approx(parameters, rel=0.02), source
+
+
+@pytest.mark.parametrize(
+    ("name", "flops"),
+    [("densenet121", 5.723e9), ("inception_v2", 4.058e9), ("vgg19", 2 * 19.632e9)],
+)
+def test_totals_of_all_operations(name: str, flops: float) -> None:
+    """Of densenet-121-caffe2 and googlenet-v2; VGG-19 by twice its multiply-adds."""
+    assert light(name).flops.sum() == pytest.approx(flops, rel=0.02), OPEN_MODEL_ZOO
 
 
 def test_alexnet_at_the_published_resolution(tmp_path: Path) -> None:
@@ -468,17 +416,22 @@ def test_alexnet_at_the_published_resolution(tmp_path: Path) -> None:
     assert found.memory.sum() / 4 == pytest.approx(61e6, rel=0.02), SZE
 
 
-def test_shufflenet_with_the_first_convolution_in_one_group() -> None:
-    """Zhang et al., ShuffleNet, CVPR 2018, Table 1: 133 million for 4 groups.
+def test_shufflenet_by_its_layers() -> None:
+    """A network of 4 groups whose units keep their 136, 272 or 544 channels.
 
-    The paper makes the first pointwise convolution whole, the file in 4 groups as the others.
+    Those of Zhang et al., ShuffleNet, CVPR 2018, Table 1, have twice as many, and a quarter inside.
     """
-    found = light("shufflenet")
-    convolutions = [
-        n for n, f in zip(found.nodes, found.flops, strict=True) if n[0].operator == "Conv"
-    ]
-    first = found.nodes.index(convolutions[1])
-    assert multiply_adds(found) + 3 * found.flops[first] / 2 == pytest.approx(133e6, rel=0.02)
+
+    def unit(given: int, inside: int, made: int, before: int, after: int) -> int:
+        pointwise = given * inside // 4 * before**2 + inside * made // 4 * after**2
+        return pointwise + 9 * inside * after**2
+
+    count = 27 * 24 * 112**2 + 544 * 1000
+    # The first unit of a stage halves the image and passes on what it was given beside its own.
+    count += unit(24, 112, 112, 56, 28) + 3 * unit(136, 136, 136, 28, 28)
+    count += unit(136, 136, 136, 28, 14) + 7 * unit(272, 272, 272, 14, 14)
+    count += unit(272, 272, 272, 14, 7) + 3 * unit(544, 544, 544, 7, 7)
+    assert multiply_adds(light("shufflenet")) == pytest.approx(count, rel=0.005)
 
 
 def test_zfnet_takes_what_its_file_takes() -> None:

@@ -54,6 +54,9 @@ def main() -> None:
         "write": lambda: oj.datasets.write("data", oj.datasets.DatasetConfig(1, oj.scenarios.WIDE)),
         "read": lambda: oj.datasets.scenario_from_data({}),
         "read onnx": lambda: oj.models.read_onnx("model.onnx"),
+        "split": lambda: importlib.import_module("offload_jax.models.onnx_split"),
+        "check": lambda: oj.models.check("folder"),
+        "measure": lambda: oj.models.measure("model.onnx"),
     }
     result = {
         "file": str(Path(oj.__file__).parent),
