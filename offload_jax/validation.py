@@ -64,6 +64,13 @@ def is_small(value: Any) -> bool:
     return isinstance(value, np.ndarray) or (value.size <= _SMALL and not is_spread(value))
 
 
+def is_for_host(*trees: Any) -> bool:
+    """Whether to compute from arrays on the host: they have values, and are there or small."""
+    if is_traced(trees) or is_spread(trees):
+        return False
+    return jax.default_backend() == "cpu" or all(map(is_small, jax.tree.leaves(trees)))
+
+
 def check_class(name: str, value: Any, *classes: type) -> None:
     """Refuses an argument of another class, such as one of two that were swapped.
 

@@ -24,6 +24,7 @@ from offload_jax.validation import (
     check_integer,
     check_kind,
     check_values,
+    is_for_host,
     is_traced,
     require,
 )
@@ -196,9 +197,11 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
     )
 
 
-def as_costs(source: GraphProblem | GraphCosts, *, library: ModuleType = jnp) -> GraphCosts:
-    """The costs of a problem, see `graph_costs`, or costs as they are."""
-    return graph_costs(source, library=library) if isinstance(source, GraphProblem) else source
+def as_costs(source: GraphProblem | GraphCosts, *, library: ModuleType | None = None) -> GraphCosts:
+    """The costs of a problem, by default made on the host if they can be; costs as they are."""
+    if isinstance(source, GraphCosts):
+        return source
+    return graph_costs(source, library=library or (np if is_for_host(source) else jnp))
 
 
 def check_source(source: GraphProblem | GraphCosts) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from offload_jax.graphs._jax import rules
@@ -42,9 +41,8 @@ def _at(problem: Request, place: Place) -> Decision:
             f"problem: {place.name.lower()} needs the three places device, edge and cloud, and home"
             f" 0 for every task; got {costs.num_places} places and homes {homes}"
         )
-    order = rules.rank_order(costs)
-    wanted = jnp.broadcast_to(costs.home if place == Place.DEVICE else place, order.shape)
-    return Decision(rules.place_filled(costs, wanted), order)
+    wanted = costs.home if place == Place.DEVICE else np.full(costs.num_tasks, place)
+    return rules.filled(costs, wanted)
 
 
 def local(problem: Request) -> Decision:

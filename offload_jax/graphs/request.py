@@ -53,14 +53,7 @@ def unpack_rows(costs: GraphCosts) -> Iterator[Request]:
     for name, axes in AXES.items():
         value = np.asarray(getattr(wide, name))
         fields[name] = value.reshape(size, *value.shape[value.ndim - len(axes) :])
-    routes = [list(route or ()) for row in costs.routes for route in row]
-    static = (
-        _starts([len(route) for route in routes]),
-        np.array([link for route in routes for link in route], np.int64),
-        _starts([number or 0 for number in costs.servers]),
-        np.array(costs.serial, bool),
-        bool(costs.send_once),
-    )
+    static = static_arrays(costs)
     for row in range(size):
         one = {name: value[row] for name, value in fields.items()}
         reader, slot = np.nonzero(one["predecessors"] >= 0)
@@ -77,6 +70,18 @@ def unpack_rows(costs: GraphCosts) -> Iterator[Request]:
             _float64(one["startup"]),
             *static,
         )
+
+
+def static_arrays(costs: GraphCosts) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
+    """What is the same for all rows: `first_hop` and the fields of `Request` that follow it."""
+    routes = [list(route or ()) for row in costs.routes for route in row]
+    return (
+        _starts([len(route) for route in routes]),
+        np.array([link for route in routes for link in route], np.int64),
+        _starts([number or 0 for number in costs.servers]),
+        np.array(costs.serial, bool),
+        bool(costs.send_once),
+    )
 
 
 def _starts(lengths: list[int] | np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from offload_jax.extras import is_installed
 from offload_jax.graphs._flow import solve as flow
 from offload_jax.graphs._flow.row import row_or_none
 from offload_jax.graphs._jax.lower_bound import lower_bound
-from offload_jax.graphs._jax.rules import greedy, place_filled, rank_order
+from offload_jax.graphs._jax.rules import filled, greedy
 from offload_jax.graphs._jax.simulate import simulate_costs
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import (
@@ -28,7 +28,7 @@ from offload_jax.graphs.decision import (
 from offload_jax.graphs.objectives import SerialLatency
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.objectives import LATENCY, Objective
-from offload_jax.validation import is_traced
+from offload_jax.validation import is_for_host, is_traced
 
 
 def solve(
@@ -121,7 +121,7 @@ greedy, with HEFT and annealing left out and no clock; while tracing "greedy" | 
             f' "cut" minimises oj.graphs.SERIAL_LATENCY, too; got {objective!r:.60}'
         )
     chosen = METHODS[method]
-    costs = as_costs(problem, library=jnp if chosen.traces else np)
+    costs = as_costs(problem, library=None if chosen.traces else np)
     if on_solution is not None and math.prod(costs.batch_shape) != 1:
         raise ValueError(f"on_solution: needs one request, got a batch {costs.batch_shape}")
     if serial:
@@ -228,10 +228,9 @@ def _run_auto(costs: GraphCosts, options: Options) -> GraphSolution:
 
 def _best_start(costs: GraphCosts, start: list[Decision]) -> Decision:
     """The best of what is given, every single place, the cut and greedy, in JAX."""
-    order = rank_order(costs)
-    shape, places = order.shape, range(costs.num_places)
+    shape, places = (*costs.batch_shape, costs.num_tasks), range(costs.num_places)
     found = [*start, greedy(costs)]
-    found += [Decision(place_filled(costs, jnp.full(shape, place)), order) for place in places]
+    found += [filled(costs, np.full(shape, place)) for place in places]
     if row_or_none(costs.routes):
         found.append(flow.cut(costs).decision)
     each = Decision(*(jnp.stack(parts) for parts in zip(*found, strict=True)))
@@ -241,12 +240,10 @@ def _best_start(costs: GraphCosts, start: list[Decision]) -> Decision:
 
 
 def _run_list_scheduling(costs: GraphCosts, options: Options, *, method: str) -> GraphSolution:
-    from offload_jax.graphs._numba import list_scheduling
-    from offload_jax.graphs.request import unpack_rows
+    from offload_jax.graphs._numba import list_scheduling, rows
 
     del options
-    number = getattr(list_scheduling, method)
-    return _scored(costs, (list_scheduling.plan(row, number)[:2] for row in unpack_rows(costs)))
+    return _simulated(costs, rows.planned(costs, getattr(list_scheduling, method)))
 
 
 def _run_greedy(costs: GraphCosts, options: Options) -> GraphSolution:
@@ -256,12 +253,7 @@ def _run_greedy(costs: GraphCosts, options: Options) -> GraphSolution:
 
 def _run_cut(costs: GraphCosts, options: Options) -> GraphSolution:
     del options
-    decision = flow.cut(costs).decision
-    if is_installed("numba"):
-        rows = (np.reshape(part, (-1, costs.num_tasks)) for part in decision)
-        found = _scored(costs, zip(*rows, strict=True))
-    else:
-        found = _simulated(costs, decision)
+    found = _simulated(costs, flow.cut(costs).decision)
     return _with_loads(costs, found, math.inf)
 
 
@@ -270,13 +262,13 @@ def _with_loads(costs: GraphCosts, found: GraphSolution, seconds: float) -> Grap
     if not row_or_none(costs.routes) or 10 * (0.01 + 5e-5 * costs.num_tasks) > seconds:
         return found
     bound = np.maximum(found.lower_bound, flow.lower_bounds(costs, found.cost))
-    library = jnp if isinstance(found.cost, jax.Array) else np
-    return found._replace(lower_bound=library.asarray(bound))
+    asarray = jax.device_put if isinstance(found.cost, jax.Array) else np.asarray
+    return found._replace(lower_bound=asarray(bound))
 
 
 def _least_serial_latency(costs: GraphCosts) -> GraphSolution:
     decision, cost, bound = flow.cut(costs)
-    return GraphSolution(*decision, cost, bound, jnp.ones(cost.shape, bool))
+    return GraphSolution(*decision, cost, bound, jax.device_put(np.ones(cost.shape, bool)))
 
 
 _SEARCH = ("time_limit", "start", "seed", "on_solution")
@@ -294,32 +286,17 @@ METHODS = {
 
 def _simulated(costs: GraphCosts, decision: Decision) -> GraphSolution:
     cost = simulate_costs(costs, *decision).makespan
-    bound = jnp.minimum(lower_bound(costs), cost)
-    return GraphSolution(*decision, cost, bound, jnp.zeros(cost.shape, bool))
+    bound = lower_bound(costs)
+    library = np if is_for_host(cost, bound) else jnp
+    rest = library.minimum(bound, cost), library.zeros(cost.shape, bool)
+    return GraphSolution(*decision, cost, *(rest if library is jnp else jax.device_put(rest)))
 
 
 def _scored(costs: GraphCosts, decisions: Iterable[Any]) -> GraphSolution:
-    """Decisions of the rows of concrete costs, scored by compiled loops.
-
-    A program of JAX would be compiled anew for each number of tasks and places, which takes longer
-    than the method by orders of magnitude.
-    """
-    from offload_jax.graphs._numba.lower_bound import score
-    from offload_jax.graphs.request import unpack_rows
-
-    batch, num_tasks = costs.batch_shape, costs.num_tasks
-    chosen = np.array([*decisions], np.int64).reshape(-1, 2, num_tasks)
-    rows = zip(unpack_rows(costs), chosen, strict=True)
-    scores = np.array([score(row, *decision) for row, decision in rows]).reshape(*batch, 2)
-    place, order = np.moveaxis(chosen.reshape(*batch, 2, num_tasks), -2, 0)
-    cost, bound = np.moveaxis(scores, -1, 0)
-    # No bound may rise by rounding, neither by that of the sums nor by that to JAX's precision.
-    eps = np.finfo(jnp.result_type(float)).eps
-    bound = np.minimum(cost, bound * (1 - 8 * num_tasks * np.finfo(float).eps - eps))
-    return GraphSolution(
-        jnp.asarray(place, jnp.int8),
-        jnp.asarray(order, jnp.int32),
-        jnp.asarray(cost, float),
-        jnp.asarray(bound, float),
-        jnp.zeros(batch, bool),
+    """Decisions of the rows of concrete costs."""
+    shape = (*costs.batch_shape, 2, costs.num_tasks)
+    place, order = np.moveaxis(np.array([*decisions], np.int64).reshape(shape), -2, 0)
+    decision = Decision(
+        jax.device_put(place.astype(np.int8)), jax.device_put(order.astype(np.int32))
     )
+    return _simulated(costs, decision)

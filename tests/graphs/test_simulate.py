@@ -375,9 +375,12 @@ def test_new_values_are_not_traced_again(compilations: list[str]) -> None:
         requests = [cases.random_request(rng) for _ in range(7)]
         graphs = [oracle.three_places(*request) for request in requests]
         batches.append((cases.as_problem(requests), *decisions(rng, graphs)))
-    makespans = [oj.graphs.simulate(*batches[0]).makespan]
+    simulate = jax.jit(oj.graphs.simulate)
+    makespans = [simulate(*batches[0]).makespan]
     assert compilations
     compilations.clear()
+    makespans += [simulate(*batch).makespan for batch in batches[1:]]
+    # Plain calls go to the loops and compile nothing at all.
     makespans += [oj.graphs.simulate(*batch).makespan for batch in batches[1:]]
     assert compilations == []
     assert len(np.unique(np.array(makespans))) > 3

@@ -2,11 +2,11 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from offload_jax.extras import is_installed
 from offload_jax.graphs._flow.bound import lower_bound
 from offload_jax.graphs._flow.cut import Bytes, Cut, Layers, Prices
 from offload_jax.graphs._flow.row import Row, find_row
@@ -40,14 +40,16 @@ def cut(costs: GraphCosts) -> Cuts:
       ValueError: the places are not in a row.
     """
     row = find_row(costs.routes)
-    requests = list(unpack_rows(costs))
-    found = [least_serial(request, row) for request in requests]
-    place = np.array([one.place for one in found], np.int8).reshape(-1, costs.num_tasks)
+    found = [least_serial(request, row) for request in unpack_rows(costs)]
+    shape = (*costs.batch_shape, costs.num_tasks)
+    place = np.array([one.place for one in found], np.int8).reshape(shape)
     cost, least = (
-        jnp.asarray([getattr(one, name) for one in found], float).reshape(costs.batch_shape)
+        np.array([getattr(one, name) for one in found]).reshape(costs.batch_shape)
         for name in ("cost", "lower_bound")
     )
-    return Cuts(_by_rank(costs, requests, place), cost, jnp.minimum(least, cost))
+    decision = rules.filled(costs, place)
+    bounds = (value.astype(jnp.result_type(float)) for value in (cost, np.minimum(least, cost)))
+    return Cuts(decision, *map(jax.device_put, bounds))
 
 
 def least_serial(request: Request, row: Row) -> Cut:
@@ -55,24 +57,6 @@ def least_serial(request: Request, row: Row) -> Cut:
     layers = Layers(Bytes.of(request), row)
     prices = Prices(request.seconds, request.seconds_per_byte, request.startup)
     return layers.cut(layers.charges(prices))
-
-
-def _by_rank(costs: GraphCosts, requests: list[Request], place: np.ndarray) -> Decision:
-    """Places `[R, N]` of the rows, in upward-rank order; empty tasks last and at place 0."""
-    shape = (*costs.batch_shape, costs.num_tasks)
-    if not is_installed("numba"):
-        places = rules.place_filled(costs, jnp.asarray(place.reshape(shape)))
-        return Decision(places, rules.rank_order(costs))
-    from offload_jax.graphs._numba.ranks import empty_last
-    from offload_jax.graphs._numba.rules import rank_order
-
-    order, place = np.empty(place.shape, np.int64), place.astype(np.int64)
-    for i, request in enumerate(requests):
-        order[i] = rank_order(request)
-        empty_last(request, place[i], order[i])
-    return Decision(
-        jnp.asarray(place.reshape(shape), jnp.int8), jnp.asarray(order.reshape(shape), jnp.int32)
-    )
 
 
 def lower_bounds(costs: GraphCosts, makespan: Any) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""Plain calls in a few shapes, since every graph has its own size and a program takes seconds.
+"""Plain calls: by compiled loops, or in few shapes, since every graph has its own size.
 
-A small batch of concrete requests is filled up: tasks to the next of 8, 12, 16, 24, 32, … with
-empty ones, which by law change nothing, rows and predecessor lists to the next power of two. Inside
-`jit` shapes are the caller's.
+A program of JAX takes seconds to compile, so concrete requests go to loops that numba has compiled
+for all sizes; on a CPU they are faster, too. Without numba, and for what there is no loop, a small
+is filled up: tasks to the next of 8, 12, 16, 24, 32, … with empty ones, which by law change
+nothing, rows and predecessor lists to the next power of two. Inside `jit` shapes are the caller's.
 """
 
 import dataclasses
@@ -15,42 +16,49 @@ import jax.numpy as jnp
 import numpy as np
 
 from offload_jax.batching import broadcast_batch
-from offload_jax.graphs.costs import AXES, GraphCosts, as_costs
+from offload_jax.extras import is_installed
+from offload_jax.graphs.costs import AXES, GraphCosts
 from offload_jax.graphs.predecessors import next_size
-from offload_jax.graphs.problem import GraphProblem
-from offload_jax.validation import broadcast_shapes, is_spread, is_traced
+from offload_jax.validation import broadcast_shapes, is_for_host
 
 # Above, a batch pays for a program of its own, and for every task that is added.
-_MOST_ROWS = 64
+MOST_ROWS = 64
 _LEAST_TASKS, _LEAST_WIDTH = 8, 4
 
 
-def _power(number: int) -> int:
+def power_of_two(number: int) -> int:
     """The next power of two."""
     return 1 << (number - 1).bit_length()
 
 
-def in_few_shapes(
-    function: Callable[..., Any], source: GraphProblem | GraphCosts, *decision: Any
-) -> Any:
+def by_loops(*trees: Any, most_rows: int | None = None) -> bool:
+    """Whether a call about costs, and decisions, goes to the loops of `_numba`.
+
+    Args:
+      trees: costs first.
+      most_rows: of a batch for which they are faster than JAX; any number if None.
+    """
+    few = most_rows is None or math.prod(trees[0].batch_shape) <= most_rows
+    return few and is_for_host(*trees) and is_installed("numba")
+
+
+def in_few_shapes(function: Callable[..., Any], costs: GraphCosts, *decision: Any) -> Any:
     """Calls a function of costs, and of a decision about them if one is given.
 
     Args:
       function: gives a pytree of arrays `[...]` or `[..., N]`.
-      source: leading dimensions free.
+      costs: leading dimensions free.
       *decision: places and order int `[..., N]`, or nothing.
     """
     shapes = {f"decision[{i}]": np.shape(part)[:-1] for i, part in enumerate(decision)}
-    batch = broadcast_shapes({"problem": source.batch_shape, **shapes})
-    if is_traced(source, decision) or is_spread(source, decision):
-        return function(as_costs(source), *map(jnp.asarray, decision))
-    rows, num_tasks = math.prod(batch), source.num_tasks
-    if not 0 < rows <= _MOST_ROWS:
-        return function(as_costs(source), *map(jnp.asarray, decision))
-    costs = broadcast_batch(as_costs(source, library=np))
+    batch = broadcast_shapes({"problem": costs.batch_shape, **shapes})
+    rows, num_tasks = math.prod(batch), costs.num_tasks
+    if not is_for_host(costs, decision) or not 0 < rows <= MOST_ROWS:
+        return function(costs, *map(jnp.asarray, decision))
+    costs = broadcast_batch(costs)
     width = costs.predecessors.shape[-1]
-    to_rows, to_tasks = _power(rows), max(_LEAST_TASKS, next_size(num_tasks))
-    more = {"N": to_tasks - num_tasks, "D": max(_LEAST_WIDTH, _power(width)) - width}
+    to_rows, to_tasks = power_of_two(rows), max(_LEAST_TASKS, next_size(num_tasks))
+    more = {"N": to_tasks - num_tasks, "D": max(_LEAST_WIDTH, power_of_two(width)) - width}
 
     def fill(value: Any, axes: tuple[str, ...], empty: int = 0) -> np.ndarray:
         value = np.asarray(value)

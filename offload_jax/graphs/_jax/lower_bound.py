@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from offload_jax.graphs._jax.few_shapes import in_few_shapes
+from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import over_rows
 from offload_jax.graphs._jax.ways import paths_of, ways_of
@@ -25,6 +25,10 @@ def lower_bound(costs: GraphCosts) -> Float[Array, "*batch"]:
     Returns:
       `[...]` seconds, at most the makespan of any schedule.
     """
+    if by_loops(costs):
+        from offload_jax.graphs._numba import rows
+
+        return rows.lower_bound(costs)
     return in_few_shapes(lambda costs: _lower_bound(costs, platform=platform_of(costs)), costs)
 
 

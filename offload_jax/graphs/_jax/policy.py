@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from offload_jax.graphs._jax.few_shapes import in_few_shapes
+from offload_jax.graphs._jax.few_shapes import MOST_ROWS, by_loops, in_few_shapes, power_of_two
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
 from offload_jax.graphs._jax.observation import Observation, deliver, observe, step_features
 from offload_jax.graphs._jax.platform import Platform, platform_of
@@ -21,8 +21,9 @@ from offload_jax.graphs._jax.rules import greedy, typed
 from offload_jax.graphs._jax.simulate import simulate_costs
 from offload_jax.graphs._jax.simulator import Candidates, State, chosen, run
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
-from offload_jax.graphs.costs import GraphCosts, check_source
+from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.predecessors import next_size
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.learning import policies
 from offload_jax.validation import ArrayLike
@@ -71,8 +72,13 @@ class LearnedGraphPolicy:
           problem: problem or costs of any size, leading dimensions free.
         """
         check_source(problem)
+        costs = as_costs(problem)
+        if by_loops(costs, self.params, most_rows=MOST_ROWS):
+            from offload_jax.graphs._numba import learned_rows, network
+
+            return learned_rows.most_probable(network.pack(self.config, self.params), costs)
         return in_few_shapes(
-            lambda costs: _most_probable(self.params, costs, platform=platform_of(costs)), problem
+            lambda costs: _most_probable(self.params, costs, platform=platform_of(costs)), costs
         )
 
     def best_of(self, num: int) -> Callable[[GraphProblem | GraphCosts, Array], Decision]:
@@ -95,9 +101,15 @@ class LearnedGraphPolicy:
 
         def decide(problem: GraphProblem | GraphCosts, key: Array) -> Decision:
             check_source(problem)
+            costs = as_costs(problem)
+            if by_loops(costs, self.params, key, most_rows=MOST_ROWS):
+                from offload_jax.graphs._numba import learned_rows, network
+
+                weights = network.pack(self.config, self.params)
+                return learned_rows.best_of(weights, costs, *draws(key, num, costs))
             return in_few_shapes(
                 lambda costs: _best_of(self.params, costs, key, num, platform=platform_of(costs)),
-                problem,
+                costs,
             )
 
         return decide
@@ -137,10 +149,8 @@ def _best_sample(
 
         def better(i: Array, carry: tuple[SampledSchedule, Array]) -> tuple[SampledSchedule, Array]:
             best, noise = carry
-            keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
-            fresh, changed = jax.vmap(lambda key: _redraw(key, *noise.shape[:2]))(keys)
-            changed = (i < _INDEPENDENT) | jnp.moveaxis(changed, 0, -1)
-            tried = jnp.where(changed, jnp.moveaxis(fresh, 0, -1), noise)
+            fresh, changed = _draw_sample(key, i, row[:, 0], *noise.shape[:2])
+            tried = jnp.where(jnp.moveaxis(changed, 0, -1), jnp.moveaxis(fresh, 0, -1), noise)
             found = sample_schedule(
                 platform, rows, costs, params, features, embedding, priority, tried
             )
@@ -173,6 +183,37 @@ def draw(key: Array, shape: tuple[int, ...], *, shared: float, order: float) -> 
     shift = jax.random.gumbel(common, (columns - 1, *rest))
     shift = shared * jax.random.uniform(amount, (1, *rest)) * shift
     return jnp.concatenate([noise[:, :-1] + shift[None], order * noise[:, -1:]], axis=1)
+
+
+def _draw_sample(
+    key: Array, number: Array, rows: Array, num_tasks: int, columns: int
+) -> tuple[Array, Array]:
+    """Noise `[B, N, K + 1]` of a sample about each of B rows, and where it takes it."""
+
+    def draw_row(row: Array) -> tuple[Array, Array]:
+        own = jax.random.fold_in(jax.random.fold_in(key, number), row)
+        fresh, changed = _redraw(own, num_tasks, columns)
+        return fresh, changed | (number < _INDEPENDENT)
+
+    return jax.vmap(draw_row)(rows)
+
+
+def draws(key: Array, num: int, costs: GraphCosts) -> tuple[np.ndarray, np.ndarray]:
+    """The same of samples 0 to n - 1, `[B, n, N, K + 1]`, drawn for one of a few sizes."""
+    rows, num_tasks = math.prod(costs.batch_shape), costs.num_tasks
+    size = power_of_two(rows), next_size(num_tasks), costs.num_places + 1
+    noise, changed = _draw_samples(key, power_of_two(max(1, num)), *size)
+    cut = slice(rows), slice(num), slice(num_tasks)
+    return np.asarray(noise).swapaxes(0, 1)[cut], np.asarray(changed).swapaxes(0, 1)[cut]
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _draw_samples(
+    key: Array, num: int, rows: int, num_tasks: int, columns: int
+) -> tuple[Array, Array]:
+    row = jnp.arange(rows)
+    draw_one = functools.partial(_draw_sample, key, rows=row, num_tasks=num_tasks, columns=columns)
+    return jax.vmap(draw_one)(jnp.arange(num))
 
 
 def _redraw(key: Array, num_tasks: int, columns: int) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from offload_jax.graphs._jax.few_shapes import in_few_shapes
+from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.ranks import Means, by_decreasing, is_empty, mean_costs, upward_ranks
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
@@ -31,7 +31,12 @@ Source = GraphProblem | GraphCosts
 
 def rank_order(source: Source) -> Array:
     """int32 `[..., N]` the tasks by decreasing upward rank."""
-    return in_few_shapes(lambda costs: _rank_order(costs, platform=platform_of(costs)), source)
+    costs = as_costs(source)
+    if by_loops(costs):
+        from offload_jax.graphs._numba import rows
+
+        return rows.rank_order(costs)
+    return in_few_shapes(lambda costs: _rank_order(costs, platform=platform_of(costs)), costs)
 
 
 @functools.partial(jax.jit, static_argnames="platform")
@@ -49,7 +54,12 @@ def greedy(source: Source) -> Decision:
     Done is when its output is home, if it has one. Contention is that of `simulate`; ties go to the
     lowest place.
     """
-    return in_few_shapes(lambda costs: _greedy(costs, platform=platform_of(costs)), source)
+    costs = as_costs(source)
+    if by_loops(costs):
+        from offload_jax.graphs._numba import rows
+
+        return rows.greedy(costs)
+    return in_few_shapes(lambda costs: _greedy(costs, platform=platform_of(costs)), costs)
 
 
 @functools.partial(jax.jit, static_argnames="platform")
@@ -92,6 +102,27 @@ def typed(decision: Any, costs: GraphCosts) -> Decision:
     return Decision(place, jnp.broadcast_to(decision.order, shape).astype(jnp.int32))
 
 
+def filled(source: Source, place: Any) -> Decision:
+    """Every task at the place `[..., N]` wanted for it, by decreasing upward rank.
+
+    What the place forbids runs at its home, or else at the first place that allows it; empty tasks
+    are at place 0.
+    """
+    costs = as_costs(source)
+    if by_loops(costs, place):
+        from offload_jax.graphs._numba import rows
+
+        return rows.filled(costs, place)
+    return in_few_shapes(
+        lambda costs, place: _filled(costs, place, platform=platform_of(costs)), costs, place
+    )
+
+
+@functools.partial(jax.jit, static_argnames="platform")
+def _filled(costs: GraphCosts, place: Array, *, platform: Platform) -> Decision:
+    return Decision(place_filled(costs, place), _rank_order(costs, platform=platform))
+
+
 def random(costs: GraphCosts, key: Array) -> Decision:
     """Uniform places; the order is that of ranks over random running times."""
     shape = (*costs.batch_shape, costs.num_tasks)
@@ -112,10 +143,7 @@ def random(costs: GraphCosts, key: Array) -> Decision:
 
 
 def place_filled(costs: GraphCosts, place: Array) -> Array:
-    """int8 `[..., N]`: the places, but for tasks that may not run there, and 0 for empty tasks.
-
-    What a place forbids runs at its home, or else at the first place that allows it.
-    """
+    """int8 `[..., N]`: the places of `filled`."""
 
     def fill(rows: int, costs: GraphCosts, place: Array) -> Array:
         allowed = costs.seconds < jnp.inf
@@ -146,9 +174,9 @@ def perturbed(source: Source, key: Array, num: int) -> tuple[Decision, Any]:
     """
     if num < 1:
         raise ValueError(f"num = {num}: must be at least 1")
-    # Not in few shapes: the noise of an edge depends on the number of tasks.
-    costs = as_costs(source)
-    return _perturbed(costs, key, num, platform=platform_of(costs))
+    return in_few_shapes(
+        lambda costs: _perturbed(costs, key, num, platform=platform_of(costs)), as_costs(source)
+    )
 
 
 @functools.partial(jax.jit, static_argnames="platform")

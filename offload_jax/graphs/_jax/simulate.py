@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from offload_jax.graphs._jax.few_shapes import in_few_shapes
+from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulator import Candidates, Log, State, chosen, run
@@ -56,17 +56,21 @@ def simulate(
 
 
 def simulate_costs(
-    source: GraphProblem | GraphCosts, place: Any, order: Any, *, transfers: bool = False
+    costs: GraphCosts, place: Any, order: Any, *, transfers: bool = False
 ) -> Schedule:
-    """`simulate` of a problem or costs and a decision that were checked."""
+    """`simulate` of costs and a decision that were checked."""
 
     def call(costs: GraphCosts, place: Any, order: Any) -> Schedule:
         return _simulate(costs, place, order, platform=platform_of(costs), transfers=transfers)
 
     # Transfers have more axes than what is filled up.
     if transfers:
-        return call(as_costs(source), jnp.asarray(place), jnp.asarray(order))
-    return in_few_shapes(call, source, place, order)
+        return call(costs, jnp.asarray(place), jnp.asarray(order))
+    if by_loops(costs, place, order):
+        from offload_jax.graphs._numba import rows
+
+        return rows.simulate(costs, place, order)
+    return in_few_shapes(call, costs, place, order)
 
 
 @functools.partial(jax.jit, static_argnames=("platform", "transfers"))

@@ -8,18 +8,9 @@ import numpy as np
 
 from offload_jax.graphs._numba import network
 from offload_jax.graphs._numba.list_scheduling import CPOP, HEFT, PEFT, plan
-from offload_jax.graphs._numba.network import (
-    embed_tasks,
-    new_work,
-    place_logits,
-    priorities,
-    task_layer,
-)
-from offload_jax.graphs._numba.observation import new_observation, observe, place_task, start
-from offload_jax.graphs._numba.ranks import empty_last, ready_order
+from offload_jax.graphs._numba.rollout import best_schedule
 from offload_jax.graphs._numba.rules import greedy
-from offload_jax.graphs._numba.simulator import compiled, inner, new_state, plain, reset, simulate
-from offload_jax.graphs._numba.task_features import task_features
+from offload_jax.graphs._numba.simulator import compiled, inner
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem, as_bool_array, check_booleans, validate
 from offload_jax.graphs.request import Request
@@ -28,6 +19,7 @@ from offload_jax.validation import ArrayLike, as_float64, check_known
 
 if TYPE_CHECKING:
     from offload_jax.graphs._jax.policy import LearnedGraphPolicy
+
 
 GREEDY = 3
 
@@ -113,44 +105,6 @@ def decide(method, cycles, data, depends, input, output, rates, edge_servers, re
     return place.astype(np.int8), order.astype(np.int32)
 
 
-@plain
-def _rollout(
-    request, features, net, state, before, observation, work, of_task, noise, order, place
-):
-    """Writes into `place` where the network puts each task, in the given order.
-
-    Args:
-      net: weights and where parts of them begin.
-      state, before, observation, work: written.
-      of_task: of `task_layer`.
-      noise: `[N, K + 1]` added to the scores of places.
-
-    Returns:
-      The makespan.
-    """
-    weights, first = net
-    num_places = request.seconds.shape[1]
-    reset(state)
-    start(request, features, observation)
-    makespan = 0.0
-    for i in range(order.size):
-        task = order[i]
-        state.position[task] = i
-        chosen = 0
-        if not features.empty[task]:
-            observe(request, features, state, before, observation, task)
-            place_logits(weights, first, work, of_task, task, observation.step, observation.places)
-            best = -math.inf
-            for k in range(num_places):
-                total = work.logits[k, 0] + noise[task, k]
-                if features.live[task, k] and total > best:
-                    best, chosen = total, k
-        done = place_task(request, features, state, observation, task, chosen)
-        makespan = max(makespan, done)
-        place[task] = chosen
-    return makespan
-
-
 @compiled
 def learned(
     weights, first, widths, noise, with_rule, cycles, data, depends, input, output, rates,
@@ -159,7 +113,7 @@ def learned(
     """int8 places and int32 order `[N]` by a network; empty where the request is invalid.
 
     Args:
-      weights, first, widths: as `compiled_network.pack` gives them.
+      weights, first, widths: as `network.pack` gives them.
       noise: `[n, N, K + 1]` of n samples, for the places of tasks and their priorities.
       with_rule: whether the rule `greedy` decides where it is better.
     """
@@ -168,33 +122,9 @@ def learned(
     request = request_of(
         cycles, data, depends, input, output, rates, edge_servers, release, send_once
     )
-    num_tasks, num_places = request.seconds.shape
-    features = task_features(request, widths[4])
-    embed_tasks(request, weights, first, widths, features.task)
-    urgency = priorities(weights, first, widths, features.task)
-    of_task = task_layer(weights, first, widths, features.task)
-    state, before, observation = new_state(request), new_state(request), new_observation(request)
-    work = new_work(num_places, widths)
-    silent = np.zeros((num_tasks, num_places + 1))
-    place, order = np.zeros(num_tasks, np.int64), np.zeros(num_tasks, np.int64)
-    best_place, best_order, least = place, order, math.inf
-    if with_rule:
-        best_place, best_order = greedy(request)
-        least = simulate(request, state, best_place, best_order)
-    for i in range(noise.shape[0] + 1):
-        extra = noise[i - 1] if i > 0 else silent
-        noisy = urgency.copy()
-        for v in range(num_tasks):
-            noisy[v] += extra[v, num_places]
-        order, place = ready_order(request, noisy), np.zeros(num_tasks, np.int64)
-        empty_last(request, place, order)
-        makespan = _rollout(
-            request, features, (weights, first), state, before, observation, work, of_task, extra,
-            order, place,
-        )  # fmt: skip
-        if makespan < least or (i == 0 and not with_rule):
-            best_place, best_order, least = place, order, makespan
-    return best_place.astype(np.int8), best_order.astype(np.int32)
+    changed = np.ones(noise.shape, np.bool_)
+    place, order = best_schedule(request, weights, first, widths, noise, changed, with_rule)
+    return place.astype(np.int8), order.astype(np.int32)
 
 
 def by_rule(method: str) -> Callable[..., Decision]:
@@ -211,7 +141,7 @@ def by_network(
     for name, value in (("best_of", best_of or 0), ("seed", seed)):
         if value < 0:
             raise ValueError(f"{name} = {value}: must not be negative")
-    weights = network.pack(policy)
+    weights = network.pack(policy.config, policy.params)
     samples, columns = best_of or 0, len(Place) + 1
     silence = np.empty((0, 0, columns))
 

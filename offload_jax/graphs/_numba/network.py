@@ -4,15 +4,13 @@
 receive many.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs._numba.simulator import fused, inner
 from offload_jax.graphs.columns import NUM_PLACE, NUM_STEP, NUM_TASK
-
-if TYPE_CHECKING:
-    from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 
 _PARTS = (
     ("task_in", "kernel"),
@@ -50,16 +48,18 @@ class Work(NamedTuple):
     logits: np.ndarray
 
 
-def pack(policy: "LearnedGraphPolicy") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+Weights = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def pack(config: GraphPolicyConfig, params: Any) -> Weights:
     """Weights float32 one after the other, where each part begins, and the widths of the layers."""
-    config = policy.config
     paths = list(_PARTS)
     if config.rounds:
         names = ["message_in", *(f"message_{i}" for i in range(config.rounds))]
         paths += [(name, kind) for name in names for kind in ("kernel", "bias")]
     parts = []
     for path in paths:
-        part: Any = policy.params
+        part = params
         for name in path:
             part = part[name]
         parts.append(np.asarray(part, np.float32).ravel())

@@ -169,7 +169,7 @@ def _write_columns(request, features, state, observation, task):
 def observe(request, features, state, before, observation, task):
     """Tries a task at every place and writes what is seen of it; `before` is a second state."""
     num_places = request.seconds.shape[1]
-    copy_queues(state, before, task)
+    copy_queues(request, state, before, task)
     for k in range(num_places):
         observation.ready[k], observation.start[k], observation.back[k] = run_task(
             request, state, task, k
@@ -178,7 +178,7 @@ def observe(request, features, state, before, observation, task):
         observation.busier[k] = 0.0
         for link in range(state.free.size):
             observation.busier[k] += state.free[link] - before.free[link]
-        copy_queues(before, state, task)
+        copy_queues(request, before, state, task)
         _count(request, features, observation, task, k, -1.0)
     _write_columns(request, features, state, observation, task)
 

@@ -51,9 +51,9 @@ def greedy_places(request, rate, state, before, order, place):
         for k in range(num_places):
             if not is_live(rate, request.home[task], k):
                 continue
-            copy_queues(state, before, task)
+            copy_queues(request, state, before, task)
             _, _, back = run_task(request, state, task, k)
-            copy_queues(before, state, task)
+            copy_queues(request, before, state, task)
             if back < best:
                 best, chosen = back, k
         run_task(request, state, task, chosen)

@@ -165,13 +165,15 @@ def run_task(request, state, task, target):
 
 
 @plain
-def copy_queues(source, target, task):
+def copy_queues(request, source, target, task):
+    """Copies what booking a task changes."""
     for link in range(source.free.size):
         target.free[link] = source.free[link]
     for server in range(source.busy.size):
         target.busy[server] = source.busy[server]
-    if source.crossed.shape[0] > 1:
-        for u in range(task):
+    if request.send_once:
+        for e in range(request.first_edge[task], request.first_edge[task + 1]):
+            u = request.source[e]
             for link in range(source.crossed.shape[1]):
                 target.crossed[u, link] = source.crossed[u, link]
 
