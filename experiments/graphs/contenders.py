@@ -174,4 +174,5 @@ def own_policies(settings: Settings) -> dict[str, Callable[[Problem], oj.graphs.
 
 
 def _judge(problem: Problem, decision: oj.graphs.Decision) -> None:
-    check_decision(oj.graphs.graph_costs(problem), *decision)
+    costs = oj.graphs.graph_costs(problem)
+    check_decision(costs.predecessors, costs.num_places, *decision)

@@ -22,8 +22,6 @@ from experiments.reporting import plots, tables
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
 from experiments.studies import split_processes
-from offload_jax.graphs._numba.lower_bound import score
-from offload_jax.graphs.request import unpack_rows
 
 NETWORKS = ("squeezenet", "shufflenet", "inception_v1", "densenet121")
 PLACES = ("device", "edge", "cloud")
@@ -65,36 +63,12 @@ def costs_of(model: oj.models.Model, link: str, *, by_profile: bool) -> oj.graph
     return dataclasses.replace(costs, seconds=seconds)
 
 
-def makespan(costs: oj.graphs.GraphCosts, place: np.ndarray, order: np.ndarray) -> float:
-    """Of one decision, by the compiled loop: a program of JAX would be compiled for each size."""
-    (row,) = unpack_rows(costs)
-    return float(score(row, place, order)[0])
-
-
-def period_of(costs: oj.graphs.GraphCosts, place: np.ndarray) -> float:
-    """Seconds a request in a stream: the largest load of a place or link."""
-    loads = [float(costs.seconds[place == k, k].sum()) for k in range(costs.num_places)]
-    sent = np.zeros(len(costs.seconds_per_byte))
-    tasks = range(costs.num_tasks)
-    moves = [(~v, 0, place[v], costs.input[v]) for v in tasks]
-    moves += [(v, place[v], 0, costs.output[v]) for v in tasks]
-    edges = np.argwhere(costs.depends)
-    moves += [(u, place[u], place[v], costs.data[u, v]) for u, v in edges]
-    crossed: set[tuple[int, int]] = set()
-    for result, source, target, size in moves:
-        for link in costs.routes[source][target] or ():
-            if (result, link) not in crossed:
-                crossed.add((result, link))
-                sent[link] += size
-    return float(max(*loads, *(sent * costs.seconds_per_byte)))
-
-
 def least_period(costs: oj.graphs.GraphCosts) -> Decided:
     """The best of some places that are runs of the tasks' order."""
     tasks = np.arange(costs.num_tasks)
     cuts = np.unique(np.linspace(0, costs.num_tasks, 40).astype(int))
     every = [(tasks >= i).astype(int) + (tasks >= j) for i in cuts for j in cuts if i <= j]
-    return Decided(min(every, key=lambda place: period_of(costs, place)), tasks)
+    return Decided(min(every, key=lambda place: float(oj.graphs.period(costs, place))), tasks)
 
 
 def decide(costs: oj.graphs.GraphCosts, objective: str) -> Decided:
@@ -172,7 +146,8 @@ def compare(
         if key not in done:
             folder = network.folder / f"parts_{len([*network.folder.iterdir()])}"
             parts = oj.models.split(model, place, PLACES, folder, order=order)
-            latency, period = makespan(costs, place, order), period_of(costs, place)
+            latency = float(oj.graphs.simulate(costs, place, order).makespan)
+            period = float(oj.graphs.period(costs, place))
             window = math.ceil(latency / period) + 2  # fills the pipeline
             ran = split_processes.run(
                 folder,

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
-from offload_jax.graphs.costs import GraphCosts
 from offload_jax.summary import summarize
 from offload_jax.validation import Array, broadcast_shapes, is_traced, require
 
@@ -124,8 +123,13 @@ def as_integers(name: str, value: Any) -> Any:
     return value
 
 
-def check_decision(costs: GraphCosts, place: Any, order: Any) -> tuple[Array, Array]:
+def check_decision(lists: Array, num_places: int, place: Any, order: Any) -> tuple[Array, Array]:
     """Refuses a decision that cannot be carried out; while tracing, one of the wrong shape.
+
+    Args:
+      lists: int `[..., N, D]`, the predecessors of each task.
+      num_places: K.
+      place, order: `[..., N]`.
 
     Returns:
       Place and order as arrays.
@@ -134,7 +138,7 @@ def check_decision(costs: GraphCosts, place: Any, order: Any) -> tuple[Array, Ar
       ValueError: names the field, the rule and the first bad index.
     """
     place, order = as_integers("place", place), as_integers("order", order)
-    num_tasks, lists = costs.num_tasks, costs.predecessors
+    num_tasks = np.shape(lists)[-2]
     for name, value in (("place", place), ("order", order)):
         if np.ndim(value) == 0 or np.shape(value)[-1] != num_tasks:
             raise ValueError(f"{name}: last axis must be N = {num_tasks}, got {np.shape(value)}")
@@ -143,8 +147,8 @@ def check_decision(costs: GraphCosts, place: Any, order: Any) -> tuple[Array, Ar
     if is_traced(lists, place, order):
         return place, order
     place, order, lists = np.asarray(place), np.asarray(order), np.asarray(lists)
-    known = (place >= 0) & (place < costs.num_places)
-    require("place", place, known, f"places are 0..{costs.num_places - 1}")
+    known = (place >= 0) & (place < num_places)
+    require("place", place, known, f"places are 0..{num_places - 1}")
     known = (order >= 0) & (order < num_tasks)
     require("order", order, known, f"tasks are 0..{num_tasks - 1}")
     position = np.full(order.shape, -1)

@@ -176,7 +176,7 @@ def _decisions(start: Any, costs: GraphCosts) -> list[Decision]:
     shape, found = (*costs.batch_shape, costs.num_tasks), []
     for one in start if several else [start]:
         decision = decision_of("start", one)
-        parts = check_decision(costs, *decision)
+        parts = check_decision(costs.predecessors, costs.num_places, *decision)
         for part in parts:
             if np.broadcast_shapes(np.shape(part), shape) != shape:
                 raise ValueError(f"start: must fit the shape {shape}, got {np.shape(part)}")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offload_jax.graphs.decision import check_decision
+from offload_jax.graphs.predecessors import edge_lists
 from offload_jax.graphs.task_graph import TaskGraph, topological_order
 from offload_jax.models.model import Model, Tensors
 
@@ -84,7 +85,8 @@ def parts_of(
     """
     graph = model.graph
     order = np.arange(graph.num_tasks) if order is None else order
-    place, order = check_decision(graph.dense()[0], num_places, place, order)
+    lists, _ = edge_lists(graph.edges, graph.data, graph.num_tasks)
+    place, order = check_decision(lists, num_places, place, order)
     if place.ndim > 1 or order.ndim > 1:
         raise ValueError(
             f"place, order: must be one decision, got shapes {place.shape}, {order.shape}"

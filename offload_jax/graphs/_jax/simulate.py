@@ -51,7 +51,7 @@ def simulate(
     """
     check_source(source)
     costs = as_costs(source)
-    place, order = check_decision(costs, place, order)
+    place, order = check_decision(costs.predecessors, costs.num_places, place, order)
     return simulate_costs(costs, place, order, transfers=transfers)
 
 
