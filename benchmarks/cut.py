@@ -18,10 +18,8 @@ from benchmarks.delay import protocols
 from experiments.reporting import command_line, tables
 from offload_jax.graphs._flow import maximum_flow
 from offload_jax.graphs._flow.cut import Bytes, Layers, Prices
-from offload_jax.graphs._flow.row import Row
+from offload_jax.graphs._flow.row import PAPER
 
-# Device, edge and cloud; the links of `GraphCosts` that a `GraphProblem` becomes.
-ROW = Row((0, 1, 2), ((0,), (2,)), ((1,), (3,)))
 MOST_TASKS_OF_THE_RULE = 1000
 
 
@@ -65,7 +63,7 @@ def network(request: Request) -> tuple[Layers, np.ndarray]:
     moved = Bytes(source, reader, *sizes, home, task.send_once)
     seconds = np.zeros((task.num_tasks, 3))
     np.divide(task.cycles[:, None], request.speeds, out=seconds[:, :2])
-    layers = Layers(moved, ROW)
+    layers = Layers(moved, PAPER)
     return layers, layers.charges(Prices(seconds, 1 / request.bandwidths.repeat(2), np.zeros(4)))
 
 

@@ -305,10 +305,10 @@ def _flat(layers: lowering.Layers) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def graph(*, method: str = "greedy") -> DecideGraph:
-    """A callable that decides about one task graph by a rule.
+    """A callable that decides about one task graph by a rule or by a minimum cut.
 
     Args:
-      method: "greedy", "heft", "cpop" or "peft", as in `oj.graphs.solve`.
+      method: "greedy", "heft", "cpop", "peft" or "cut", as in `oj.graphs.solve`.
 
     Returns:
       A callable with the fields of `oj.graphs.GraphProblem` as arguments; it raises the ValueError

@@ -10,7 +10,7 @@ import offload_jax as oj
 from offload_jax.graphs._flow import maximum_flow
 from offload_jax.graphs._flow.bound import lower_bound
 from offload_jax.graphs._flow.cut import Bytes, Cut, Layers, Prices
-from offload_jax.graphs._flow.row import find_row
+from offload_jax.graphs._flow.row import PAPER, find_row
 from offload_jax.graphs.request import unpack_rows
 from tests import oracle
 from tests.graphs import cases
@@ -193,6 +193,8 @@ def test_hops_of_several_links_and_places_apart_are_rows() -> None:
     assert find_row(relayed).up == ((0, 1), (4,))
     apart = (((), None, (0,)), (None, (), None), ((1,), None, ()))
     assert find_row(apart).order == (0, 2, 1)
+    three_places = oracle.three_places([1.0], {}, [1.0], [1.0], 1.0, 1.0, 1.0, 1.0)
+    assert find_row(three_places.routes) == PAPER
     one_way = (((), None, None), ((0,), (), (2,)), (None, None, ()))
     assert find_row(one_way).order == (0, 1, 2)
 

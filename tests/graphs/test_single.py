@@ -81,6 +81,17 @@ def test_decides_as_the_policy_in_jax(name: str) -> None:
     assert len(np.unique(together.place)) == 3
 
 
+@pytest.mark.parametrize("static", STATIC.values(), ids=STATIC)
+def test_the_cut_is_that_of_solve(static: dict) -> None:
+    decide, requests = oj.single.graph(method="cut"), hostile(60, **static)
+    together = oj.graphs.policies.cut(cases.as_problem(requests))
+    for row, request in enumerate(requests):
+        place, order = decide(*fields_of(request))
+        assert place.dtype == np.int8 and order.dtype == np.int32
+        np.testing.assert_array_equal(place, together.place[row])
+        np.testing.assert_array_equal(order, together.order[row])
+
+
 @pytest.mark.parametrize("num_tasks", [1, 40])
 def test_any_number_of_tasks(num_tasks: int) -> None:
     policy = oj.graphs.policies.student()
@@ -132,11 +143,12 @@ GOOD = {
 def deciders() -> dict:
     return {
         "rule": oj.single.graph(),
+        "cut": oj.single.graph(method="cut"),
         "learned": oj.single.learned(random_policy(POLICIES["one round"])),
     }
 
 
-@pytest.mark.parametrize("name", ["rule", "learned"])
+@pytest.mark.parametrize("name", ["rule", "cut", "learned"])
 def test_bad_requests_raise_what_validate_raises(name: str) -> None:
     decide = deciders()[name]
     decide(**GOOD)

@@ -25,6 +25,10 @@ class Row(NamedTuple):
     down: tuple[Route, ...]
 
 
+# Device, edge and cloud, and the links of `GraphCosts` that a `GraphProblem` becomes.
+PAPER = Row((0, 1, 2), ((0,), (2,)), ((1,), (3,)))
+
+
 @functools.lru_cache(maxsize=64)
 def find_row(routes: tuple[tuple[Route, ...], ...]) -> Row:
     """The row in which places stand, found from the routes between all pairs.

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offload_jax.graphs._flow.row import PAPER
+from offload_jax.graphs._flow.solve import least_serial
 from offload_jax.graphs._numba import network
 from offload_jax.graphs._numba.list_scheduling import CPOP, HEFT, PEFT, plan
+from offload_jax.graphs._numba.ranks import empty_last
 from offload_jax.graphs._numba.rollout import best_schedule
-from offload_jax.graphs._numba.rules import greedy
+from offload_jax.graphs._numba.rules import greedy, rank_order
 from offload_jax.graphs._numba.simulator import compiled, inner
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem, as_bool_array, check_booleans, validate
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 GREEDY = 3
 
 
-METHODS = {"greedy": GREEDY, "heft": HEFT, "cpop": CPOP, "peft": PEFT}
+METHODS = {"greedy": GREEDY, "heft": HEFT, "cpop": CPOP, "peft": PEFT, "cut": None}
 
 
 @inner
@@ -131,7 +134,33 @@ def by_rule(method: str) -> Callable[..., Decision]:
     """What `oj.single.graph` returns."""
     check_known("method", method, METHODS, "method ")
     number = METHODS[method]
-    return _decider(lambda *fields: decide(number, *fields))
+    return _decider(_by_cut if number is None else lambda *fields: decide(number, *fields))
+
+
+@compiled
+def _ranked(cycles, data, depends, input, output, rates, edge_servers, release, send_once):
+    """The request and int `[N]` its upward-rank order, which is empty if the request is invalid."""
+    if not is_valid(cycles, data, depends, input, output, rates, release):
+        cycles, data, depends = cycles[:0], data[:0, :0], depends[:0, :0]
+    request = request_of(
+        cycles, data, depends, input, output, rates, edge_servers, release, send_once
+    )
+    return request, rank_order(request) if cycles.size else np.empty(0, np.int64)
+
+
+@compiled
+def _filled(request, place, order):
+    """int8 places and int32 order; empty tasks are last and at place 0."""
+    empty_last(request, place, order)
+    return place.astype(np.int8), order.astype(np.int32)
+
+
+def _by_cut(*fields: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Places of least serial latency by upward rank; empty if the request is invalid."""
+    request, order = _ranked(*fields)
+    request = Request(*request)
+    place = least_serial(request, PAPER).place if len(order) else order
+    return _filled(request, place.astype(np.int64), order)
 
 
 def by_network(
