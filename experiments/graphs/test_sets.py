@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from absl import flags
-from tqdm.auto import tqdm
 
 import offload_jax as oj
 from experiments.reporting import command_line
@@ -103,6 +102,8 @@ def improve(num_tasks: int, *, simulations: int, time_limit: float, progress: bo
     Returns:
       The file, written after every few graphs.
     """
+    from tqdm.auto import tqdm
+
     path = _FOLDER / f"layered_{num_tasks}.json"
     problem = jax.tree.map(np.asarray, problems(num_tasks))
     command = f"--num_tasks={num_tasks} --simulations={simulations} --time_limit={time_limit:g}"
