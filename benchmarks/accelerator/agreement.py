@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import offload_jax as oj
-from benchmarks.accelerator.jobs import Figure, Job
+from benchmarks.accelerator.jobs import Figure, Job, sampled
 from benchmarks.accelerator.sizes import Sizes
 
 PART = "agreement"
+STUDENT, IN_FULL = "student", "student, products in full float32"
 _UNIT = "that differ"
 # What float32 may lose in a sum, a term.
 _ROUNDING = 1.2e-7
@@ -30,8 +30,10 @@ def jobs(sizes: Sizes) -> tuple[list[Job], list[Job]]:
     for n, num in sizes.compared_graphs:
         graphs += [
             Job(PART, f"simulate, N = {n}", _UNIT, functools.partial(_simulate, n), (num,)),
-            Job(PART, f"greedy, N = {n}", _UNIT, functools.partial(_decide, "greedy", n), (num,)),
-            Job(PART, f"student, N = {n}", _UNIT, functools.partial(_decide, "student", n), (num,)),
+            *(
+                Job(PART, f"{name}, N = {n}", _UNIT, functools.partial(_decide, name, n), (num,))
+                for name in ("greedy", STUDENT, IN_FULL)
+            ),
         ]
     return chains, graphs
 
@@ -75,36 +77,36 @@ def hostile_graphs(num: int, num_tasks: int) -> oj.graphs.GraphProblem:
     """Layered graphs; of a tenth a link is dead, of a fifth all numbers are small integers."""
     cpu = jax.devices("cpu")[0]
     with jax.default_device(cpu):
-        drawn = oj.graphs.scenarios.sample(
-            jax.random.key(num_tasks), oj.graphs.scenarios.layered(num_tasks), num
-        )
+        layered = oj.graphs.scenarios.layered(num_tasks)
+        drawn = sampled(oj.graphs.scenarios.sample, layered, num)
     fields = {field.name: getattr(drawn, field.name) for field in dataclasses.fields(drawn)}
     row = np.arange(num)
+    whole = row % 5 == 1
     for name, value in fields.items():
-        if getattr(value, "dtype", None) == jnp.float32:
-            value = np.array(value)
-            whole = row % 5 == 1
-            # Largest values become 4, so that many are equal and sums are exact.
+        if isinstance(value, jax.Array):
+            fields[name] = value = np.array(value)
+        if isinstance(value, np.ndarray) and value.dtype == np.float32:
+            # The largest become 4, so that many are equal and sums are exact.
             value[whole] = np.ceil(4 * value[whole] / max(value.max(), 1.0))
-            fields[name] = value
     fields["edge_cloud_bandwidth"][row % 10 == 0] = 0.0
     return oj.graphs.GraphProblem(**fields)
 
 
 def on_both(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Any]:
     """Results on the device and on the CPU of this process, as NumPy arrays."""
-    jitted = jax.jit(function)
-    return tuple(  # type: ignore[return-value]
-        jax.tree.map(np.asarray, jitted(*jax.device_put(arguments, device)))
-        for device in (jax.devices()[0], jax.devices("cpu")[0])
-    )
+    found = []
+    for device in (jax.devices()[0], jax.devices("cpu")[0]):
+        with jax.default_device(device):
+            result = jax.jit(function)(*jax.device_put(arguments, device))
+        found.append(jax.tree.map(np.asarray, result))
+    return found[0], found[1]
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Differences over what is expected; 0 where both are infinite or zero."""
     with np.errstate(invalid="ignore", divide="ignore"):
         differs = np.abs(found - expected) / np.abs(expected)
-    return np.where(found == expected, 0.0, np.nan_to_num(differs, nan=np.inf))
+    return np.where(found == expected, 0.0, np.nan_to_num(differs, nan=np.inf, posinf=np.inf))
 
 
 def _chains(num_subtasks: int, num: int, left: float) -> Figure:
@@ -129,7 +131,7 @@ def _chains(num_subtasks: int, num: int, left: float) -> Figure:
 def _simulate(num_tasks: int, num: int, left: float) -> Figure:
     problem = hostile_graphs(num, num_tasks)
     with jax.default_device(jax.devices("cpu")[0]):
-        decision = jax.tree.map(np.asarray, oj.graphs.policies.random(problem))
+        decision = jax.tree.map(np.asarray, jax.jit(oj.graphs.policies.random)(problem))
     ours, theirs = on_both(lambda p, d: oj.graphs.simulate(p, *d).makespan, problem, decision)
     difference = relative(ours, theirs)
     return _figure(difference > _TOLERANCE, difference, {})
@@ -139,7 +141,9 @@ def _decide(name: str, num_tasks: int, num: int, left: float) -> Figure:
     """Decisions that differ are ties if the CPU says that both take equally long."""
     policy = oj.graphs.policies.greedy if name == "greedy" else oj.graphs.policies.student()
     problem = hostile_graphs(num, num_tasks)
-    ours, theirs = on_both(policy, problem)
+    # By default some cards multiply matrices with fewer digits.
+    with jax.default_matmul_precision("highest" if name == IN_FULL else None):
+        ours, theirs = on_both(policy, problem)
     with jax.default_device(jax.devices("cpu")[0]):
         first, second = (
             np.asarray(oj.graphs.simulate(problem, *each).makespan) for each in (ours, theirs)

@@ -34,12 +34,13 @@ def jobs(sizes: Sizes) -> tuple[list[Job], list[Job]]:
     rest += [_job("greedy, A = 6", oj.policies.greedy, 6, sizes.batches, sizes)]
     rest += [_job("latency of decisions, A = 6", oj.latency, 6, sizes.batches, sizes)]
     num_chains, num_graphs = sizes.labelled
-    layered = oj.graphs.scenarios.layered(20)
+    num_tasks = sizes.num_tasks[0]
+    layered = oj.graphs.scenarios.layered(num_tasks)
     rest += [
         _labels("chains, A = 6", lambda n: DatasetConfig(n, _scenario(6)), num_chains),
         _labels("chains, A = 50", lambda n: DatasetConfig(n, _scenario(50)), num_chains // 4),
         _labels(
-            "graphs, N = 20, by greedy",
+            f"graphs, N = {num_tasks}, by greedy",
             lambda n: graphs.DatasetConfig(n, layered, method="greedy"),
             num_graphs,
         ),
@@ -66,8 +67,8 @@ def _job(
     """Nanoseconds a problem of a function of a batch, or of a batch and decisions about it."""
 
     def measure(size: int, left: float) -> Figure:
-        draw = functools.partial(oj.scenarios.sample, jax.random.key(0), _scenario(num_subtasks))
-        problem = tiled(draw, size, block=_BLOCK)
+        scenario = _scenario(num_subtasks)
+        problem = tiled(oj.scenarios.sample, scenario, size, block=_BLOCK)
         arguments: tuple[Any, ...] = (problem,)
         if function is oj.latency:
             arguments += (oj.policies.random(problem),)

@@ -23,6 +23,7 @@ def jobs(sizes: Sizes) -> tuple[list[Job], list[Job]]:
 
 def _jobs(num_tasks: int, sizes: Sizes) -> list[Job]:
     policies, student = oj.graphs.policies, oj.graphs.policies.student()
+    decide_at_random = jax.jit(policies.random)
     best_of, key = student.best_of(sizes.samples), jax.random.key(1)
 
     def simulate(problem: Any, decision: Any) -> Any:
@@ -38,11 +39,10 @@ def _jobs(num_tasks: int, sizes: Sizes) -> list[Job]:
 
     def measure(function: Callable[..., Any], schedules: int, size: int, left: float) -> Figure:
         scenario = oj.graphs.scenarios.layered(num_tasks)
-        draw = functools.partial(oj.graphs.scenarios.sample, jax.random.key(0), scenario)
-        problem = tiled(draw, size, block=_BLOCK)
+        problem = tiled(oj.graphs.scenarios.sample, scenario, size, block=_BLOCK)
         arguments: tuple[Any, ...] = (problem,)
         if function is simulate:
-            arguments += (jax.block_until_ready(policies.random(problem, key=key)),)
+            arguments += (jax.block_until_ready(decide_at_random(problem)),)
         seconds, compiling, calls = timed(function, *arguments, left=left, duration=sizes.duration)
         return Figure(schedules * size / seconds, seconds, compiling, calls)
 

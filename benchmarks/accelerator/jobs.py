@@ -5,6 +5,7 @@ not allow ends the job, and so does one that fails; the row says why.
 """
 
 import dataclasses
+import functools
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -184,18 +185,19 @@ def free_bytes(device: Any) -> float:
     return 1024.0 * int(kilobytes)
 
 
-def tiled(draw: Callable[[int], Any], num: int, *, block: int) -> Any:
+def tiled(sample: Callable[..., Any], scenario: Any, num: int, *, block: int) -> Any:
     """A batch of `num` rows that repeats the first few: for times, which do not depend on them.
 
     Args:
-      draw: gives so many rows.
+      sample: takes a key, a scenario and how many rows.
+      scenario: of the rows.
       num: rows in all.
       block: rows that differ.
 
     Raises:
       TooLargeError: twice the batch is more than the memory that is left.
     """
-    few = draw(min(num, block))
+    few = sampled(sample, scenario, min(num, block))
     check_memory(2 * num / min(num, block) * size_in_bytes(few))
 
     def fill(leaf: jax.Array) -> jax.Array:
@@ -203,6 +205,13 @@ def tiled(draw: Callable[[int], Any], num: int, *, block: int) -> Any:
         return jax.numpy.tile(leaf, (times, *[1] * (leaf.ndim - 1)))[:num]
 
     return jax.block_until_ready(jax.tree.map(fill, few))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def sampled(sample: Callable[..., Any], scenario: Any, num: int) -> Any:
+    """So many rows of a scenario."""
+    # Operation by operation it takes far longer to compile.
+    return sample(jax.random.key(0), scenario, num)
 
 
 def size_in_bytes(tree: Any) -> int:
