@@ -11,7 +11,7 @@ import os
 import time
 import typing
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,33 +22,13 @@ from absl import flags
 import offload_jax as oj
 from benchmarks.peers.peers import in_threads, numba_dp
 from benchmarks.solver_throughput import compiled_loop
+from benchmarks.timing import in_turns
 from experiments.reporting import command_line, tables
 
 LENGTHS = (6, 16, 17, 21, 26, 32, 33, 50, 64, 65, 100, 1000)
 TABLES = ((6, 4), (6, 5), (6, 8), (26, 4), (26, 5), (26, 8))
 _COLUMNS = ("C", "numba", "jit", "plain", "numpy")
 BATCHES = (1, 10, 100, 1_000, 10_000, 100_001, 1 << 20)
-
-
-class Seconds(NamedTuple):
-    """Least wall and CPU time of a call."""
-
-    wall: float
-    cpu: float
-
-
-def measure(calls: dict[str, Callable[[], Any]], *, rounds: int) -> dict[str, Seconds]:
-    """Least times of calls taken in turns, after one to warm up."""
-    for call in calls.values():
-        jax.block_until_ready(call())
-    best = dict.fromkeys(calls, Seconds(np.inf, np.inf))
-    for _ in range(rounds):
-        for name, call in calls.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            jax.block_until_ready(call())
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            best[name] = Seconds(min(best[name].wall, wall), min(best[name].cpu, cpu))
-    return best
 
 
 def problems(num: int, num_subtasks: int) -> oj.ChainProblem:
@@ -139,7 +119,7 @@ def lengths(size: int, rounds: int) -> str:
         }
         if num_subtasks <= 32:
             calls["numba"] = lambda fields=fields: numba_dp(*fields)  # type: ignore[misc]
-        found = measure(calls, rounds=rounds)
+        found = in_turns(calls, rounds=rounds)
         better = min((found[n] for n in ("C", "numba") if n in found), key=lambda s: s.wall)
         jit = found["jit"]
         lines.append(
@@ -168,7 +148,7 @@ def places(size: int, rounds: int) -> str:
         costs = oj.ChainCosts(jnp.asarray(execution), jnp.asarray(transfer))
         loop, solve = tables_loop(costs, threads=os.cpu_count() or 1), jax.jit(oj.solve)
         check(solve(costs).cost, loop())
-        found = measure(
+        found = in_turns(
             {"loop": loop, "jit": lambda solve=solve, costs=costs: solve(costs)},  # type: ignore[misc]
             rounds=rounds,
         )
@@ -192,7 +172,7 @@ def batches(num_subtasks: int, rounds: int) -> str:
     lines = []
     for num in BATCHES:
         source, solve = jax.tree.map(jnp.asarray, problems(num, num_subtasks)), jax.jit(oj.solve)
-        found = measure({"jit": lambda solve=solve, source=source: solve(source)}, rounds=rounds)  # type: ignore[misc]
+        found = in_turns({"jit": lambda solve=solve, source=source: solve(source)}, rounds=rounds)  # type: ignore[misc]
         lines.append([num, f"{found['jit'].wall / num * 1e9:.1f}"])
     return tables.markdown(["problems", f"solve in jit at A = {num_subtasks}, ns"], lines)
 
@@ -228,7 +208,7 @@ def others(size: int, rounds: int) -> str:
         "solve in float64, in jit": (lambda: in_double(double), num, 2 * read + 15),
         "exhaustive, in jit": (lambda: exhaustive(few), len(few), read + 11),
     }
-    found = measure(
+    found = in_turns(
         {"copy": lambda: copy(numbers), **{name: call for name, (call, _, _) in calls.items()}},
         rounds=rounds,
     )
@@ -254,7 +234,7 @@ def given_decisions(size: int, rounds: int) -> str:
         source = jax.tree.map(jnp.asarray, problems(num, num_subtasks))
         decision = oj.solve(source).decision
         greedy, latency = jax.jit(oj.policies.greedy), jax.jit(oj.latency)
-        found = measure(
+        found = in_turns(
             {
                 "greedy": lambda greedy=greedy, source=source: greedy(source),  # type: ignore[misc]
                 "latency": lambda latency=latency, rows=(source, decision): latency(*rows),  # type: ignore[misc]

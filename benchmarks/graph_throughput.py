@@ -16,24 +16,12 @@ import numpy as np
 from absl import flags
 
 import offload_jax as oj
+from benchmarks.timing import in_turns
 from experiments.reporting import command_line, tables
 from offload_jax.graphs._numba import simulator
 from offload_jax.graphs.request import unpack_rows
 
 _ROUNDS = 7
-
-
-def measure(calls: dict[str, Callable[[], Any]], rounds: int = _ROUNDS) -> dict[str, float]:
-    """Least seconds of each call, taken in turns so that a slow moment of the machine hits all."""
-    for call in calls.values():
-        jax.block_until_ready(call())
-    best = dict.fromkeys(calls, np.inf)
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
 
 
 @numba.njit(nogil=True)
@@ -73,7 +61,8 @@ def rows(num_tasks: int, batch: int) -> list[list[Any]]:
         "greedy, each of many graphs": lambda: greedy(problems),
         "simulate, plain call with validation": lambda: graphs.simulate(one, *many).makespan,
     }
-    seconds = measure(calls)
+    found = in_turns(calls, rounds=_ROUNDS)
+    seconds = {name: each.wall for name, each in found.items()}
     loop = next(iter(seconds.values()))
     return [[name, 1e6 * s / batch, s / loop] for name, s in seconds.items()]
 

@@ -19,8 +19,8 @@ from absl import flags
 
 import offload_jax as oj
 from benchmarks import c_library
-from benchmarks.delay import protocols
 from benchmarks.peers.peers import in_threads
+from benchmarks.timing import copy_bandwidth, median_seconds
 from experiments.reporting import command_line, tables
 
 NUM_SUBTASKS = 6
@@ -45,17 +45,6 @@ class Row(NamedTuple):
     num: int
     touched: int
     reference: str = C_LOOP
-
-
-def median_seconds(call: Callable[[], Any], *, repeats: int) -> float:
-    """Median wall time of a call after two warm-up calls."""
-    seconds = protocols.repeated(
-        lambda i: jax.block_until_ready(call()),
-        clock=protocols.Clock(),
-        duration=0.0,
-        repeats=(repeats + 2, repeats + 2),
-    )
-    return float(np.median(seconds[2:]))
 
 
 def compiled_loop(problem: oj.ChainProblem, *, threads: int) -> Callable[[], np.ndarray]:
@@ -137,8 +126,7 @@ def measure(found: Sequence[Row], *, repeats: int) -> str:
     reference, ours = (np.asarray(row.call()).copy() for row in found[:2])
     if (error := float(np.max(np.abs(ours / reference - 1)))) > 1e-5:
         raise RuntimeError(f"the compiled loop and the solver disagree by {error:.2g}")
-    big, copy = jnp.zeros(COPIED, jnp.float32), jax.jit(lambda x: x + 1)
-    bandwidth = 2 * big.nbytes / median_seconds(lambda: copy(big), repeats=repeats)
+    bandwidth = copy_bandwidth(COPIED, repeats=repeats)
     seconds = {row.name: median_seconds(row.call, repeats=repeats) / row.num for row in found}
     lines = [
         [

@@ -12,9 +12,13 @@ from typing import Any
 PACKAGES = (
     "jax",
     "jaxlib",
+    "jax-cuda12-plugin",
+    "jax-cuda13-plugin",
     "numba",
     "numpy",
     "flax",
+    "optax",
+    "orbax-checkpoint",
     "ortools",
     "dynamax",
     "torch",

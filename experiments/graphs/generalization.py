@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 import offload_jax as oj
-from experiments.graphs import contenders, real_graphs, training
+from experiments.graphs import contenders, real_graphs, training, training_sets
 from experiments.graphs.presets import PACKAGED, STUDENT
 from experiments.reporting import statistics, tables
 from experiments.reporting.results import cached
@@ -95,7 +95,7 @@ def compute(settings: Settings) -> dict[str, Any]:
 
 def _requests(graph: oj.graphs.TaskGraph) -> oj.graphs.GraphProblem:
     size = -(-graph.num_tasks // _MULTIPLE) * _MULTIPLE
-    return real_graphs.filled(real_graphs.requests(graph), size)
+    return training_sets.filled(real_graphs.requests(graph), size)
 
 
 def _judge(

@@ -4,12 +4,10 @@ Networks as graphs of their operations, and whatever task graphs lie in the fold
 Writes results/real_graphs.json and figures/real_graphs.png.
 """
 
-import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 import offload_jax as oj
@@ -85,17 +83,6 @@ def requests(graph: oj.graphs.TaskGraph) -> oj.graphs.GraphProblem:
         np.array([link.device_edge_bandwidth for link, _ in pairs]),
         np.array([link.edge_cloud_bandwidth for link, _ in pairs]),
     )
-
-
-def filled(problem: oj.graphs.GraphProblem, num_tasks: int) -> oj.graphs.GraphProblem:
-    """The same requests with empty tasks up to a number, so that other sizes share a program."""
-    num_empty = num_tasks - problem.cycles.shape[-1]
-    fields: dict[str, Any] = {}
-    for name, own in {"cycles": 1, "data": 2, "depends": 2, "input": 1, "output": 1}.items():
-        value = jnp.asarray(getattr(problem, name))
-        widths = [(0, 0)] * (value.ndim - own) + [(0, num_empty)] * own
-        fields[name] = jnp.pad(value, widths)
-    return dataclasses.replace(problem, **fields, release=jnp.zeros_like(fields["cycles"]))
 
 
 def _cases(graph: oj.graphs.TaskGraph) -> dict[str, Any]:

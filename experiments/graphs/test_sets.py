@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from absl import flags
-from tqdm.auto import tqdm
 
 import offload_jax as oj
 from experiments.reporting import command_line
@@ -117,6 +116,8 @@ def improve(
     Returns:
       The file, written after every few graphs.
     """
+    from tqdm.auto import tqdm
+
     path = _FOLDER / f"layered_{num_tasks}.json"
     problem = jax.tree.map(np.asarray, problems(num_tasks))
     command = f"--num_tasks={num_tasks} --rounds={rounds} --simulations={simulations}"

@@ -5,16 +5,13 @@ metrics in metrics/, and a row its result in results/trained/<row>.json.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import offload_jax as oj
-from experiments.graphs import contenders, real_graphs, test_sets
+from experiments.graphs import contenders, test_sets, training_sets
 from experiments.graphs.presets import PRESETS, TEACHER, Preset, Row
 from experiments.reporting import statistics, tables
 from experiments.reporting.results import cached
@@ -93,7 +90,7 @@ def packaged(settings: Settings) -> dict[str, Any]:
 def _train(
     name: str, row: Row, preset: Preset, settings: Settings, seed: int, *, keep: bool
 ) -> LearnedGraphPolicy:
-    requests = training_requests(preset.sizes, row.requests, seed)
+    requests = training_sets.training_requests(preset.sizes, row.requests, seed)
     decision = teacher = None
     if row.labels == "search":
         decision = searched(requests, preset.simulations)
@@ -112,21 +109,6 @@ def _train(
             checkpoint_every=max(1, training.num_epochs // 5),
             on_epoch=on_epoch,
         )
-
-
-def training_requests(sizes: Sequence[int], num: int, seed: int) -> oj.graphs.GraphProblem:
-    """`num` graphs of each size, the smaller ones filled up with empty tasks."""
-    num_tasks, parts = max(sizes), []
-    for size in sizes:
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 3), size)
-        problem = oj.graphs.scenarios.sample(key, oj.graphs.scenarios.layered(size), num)
-        parts.append(real_graphs.filled(problem, num_tasks))
-    fields: dict[str, Any] = {
-        field.name: jnp.concatenate([getattr(part, field.name) for part in parts])
-        for field in dataclasses.fields(parts[0])
-        if field.name not in ("edge_servers", "release", "send_once")
-    }
-    return oj.graphs.GraphProblem(**fields)
 
 
 def searched(problem: oj.graphs.GraphProblem, simulations: int) -> oj.graphs.Decision:

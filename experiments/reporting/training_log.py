@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import tensorboardX
-from tqdm import tqdm
-
 from experiments.reporting import files
 from experiments.reporting.stage import Settings
 
@@ -22,6 +19,8 @@ def logged(
     Writes `metrics/<name>.jsonl`, one line an epoch. Lines of epochs that are trained again after
     an interruption are replaced, once, when the first of them arrives.
     """
+    from tqdm import tqdm
+
     path = _path(name, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -37,6 +36,8 @@ def logged(
                 _keep_before(path, epoch)
                 file = stack.enter_context(path.open("a"))
                 if settings.tensorboard:
+                    import tensorboardX
+
                     board = tensorboardX.SummaryWriter(str(settings.workdir / "tensorboard" / name))
                     stack.callback(board.close)
             file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
