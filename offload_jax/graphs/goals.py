@@ -50,7 +50,7 @@ class Goal(NamedTuple):
     def is_additive(self) -> bool:
         """Whether only a price counts, without limits: a cut then is exact."""
         limits = self.max_latency, self.max_price, self.max_period, *self.max_memory
-        return self.latency_weight == self.period_weight == 0 and min(limits) == math.inf
+        return not self.latency_weight and not self.period_weight and bool(min(limits) == math.inf)
 
     def price(self, request: Request, place: np.ndarray) -> float:
         """The price of places int `[N]`; `inf` where they are impossible."""

@@ -205,11 +205,14 @@ def _search(task: Task) -> Found:
     first = min(range(len(starts)), key=rated.__getitem__)
     best, (excess, cost) = starts[first], rated[first]
     limit, spent = task.time_limit, 0
-    while spent < _STEPS if limit is None else time.perf_counter() - began < limit:
-        # Each walk begins at the best of all, cooler from walk to walk.
-        share = _HOTTEST * 0.5 ** (spent // _SLICE % 8)
+    steps = min(_STEPS, _SLICE * len(task.order))
+    while spent < steps if limit is None else time.perf_counter() - began < limit:
+        # Each walk begins at the best of all, cooler and stricter from walk to walk.
+        strict = 2.0 ** (spent // _SLICE % 8)
+        heat = _HOTTEST / strict, _COLDEST
+        begin = best[0].copy(), best[1].copy()
         place, order, reached, broken = goals.anneal(
-            task.request, numbers, timed, best[0].copy(), best[1].copy(), _SLICE, share, _COLDEST
+            task.request, numbers, timed, *begin, _SLICE, *heat, strict
         )
         if (broken, reached) < (excess, cost):
             best, excess, cost = (place, order), broken, reached

@@ -55,7 +55,7 @@ def score(request, goal, timed, place, order):
 
 
 @compiled
-def anneal(request, goal, timed, place, order, num_steps, share, cold):
+def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
     """Walks from a decision, while the temperature falls geometrically.
 
     Args:
@@ -66,6 +66,7 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold):
       place, order: int `[N]` where to begin; changed to where the walk ends.
       num_steps: decisions to look at.
       share, cold: the temperature falls from the first to the second, as shares of the cost.
+      strict: what breaking a limit by all of it costs, as a share of the cost.
 
     Returns:
       The best place and order, their cost and by how much they break limits.
@@ -108,7 +109,7 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold):
         tried, broken = _score(request, goal, timed, place, order, state, scratch, held)
         scale = best_cost if best_cost < math.inf else cost
         heat = scale * share * math.exp(cooling * step)
-        rise = tried - cost + (broken - excess) * scale
+        rise = tried - cost + (broken - excess) * scale * strict
         allowance = -heat * math.log(1.0 - np.random.random())
         if cost == math.inf or (tried < math.inf and rise <= allowance):
             cost, excess = tried, broken
