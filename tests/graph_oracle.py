@@ -22,6 +22,7 @@ __all__ = [
     "joint_optimum",
     "least_serial_latency",
     "longest_path",
+    "placement_optimum",
     "rate_seconds",
     "route_seconds",
     "serial_latency",
@@ -344,13 +345,18 @@ def joint_optimum(graph):
     """
     best = math.inf
     for place in itertools.product(graph.places, repeat=len(graph.tasks)):
-        operations = _operations(graph, place)
-        if any(operation.seconds == math.inf for operation in operations.values()):
-            continue
-        free = {("place", k): (0.0,) * m for k, m in enumerate(graph.servers) if m is not None}
-        free |= {("link", link): (0.0,) for link, _ in enumerate(graph.serial)}
-        best = _dispatch(operations, {}, free, 0.0, 0.0, best)
+        best = placement_optimum(graph, place, best)
     return best
+
+
+def placement_optimum(graph, place, best=math.inf):
+    """Least makespan over all sequences for given places, or `best` if none is below."""
+    operations = _operations(graph, place)
+    if any(operation.seconds == math.inf for operation in operations.values()):
+        return best
+    free = {("place", k): (0.0,) * m for k, m in enumerate(graph.servers) if m is not None}
+    free |= {("link", link): (0.0,) for link, _ in enumerate(graph.serial)}
+    return _dispatch(operations, {}, free, 0.0, 0.0, best)
 
 
 def _dispatch(operations, over, free, last, end, best):

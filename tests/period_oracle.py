@@ -47,39 +47,90 @@ def is_contiguous(decision):
     return len(stages) == len(set(stages))
 
 
-def graph_loads(graph, place):
-    """Seconds of each processor over its servers and of each serial link; `inf` if impossible."""
-    busy = {}
+def link_bytes(graph, place):
+    """Bytes over each link under given places; None where some have no way."""
+    moved = dict.fromkeys(range(len(graph.serial)), 0.0)
 
-    def cross(route, num_bytes):
-        for link in route:
-            seconds = num_bytes * graph.seconds_per_byte[link]
-            if graph.serial[link] or seconds == math.inf:
-                busy["link", link] = busy.get(("link", link), 0.0) + seconds
-
-    def way(source, target):
+    def cross(source, target, num_bytes, crossed=()):
         route = graph.routes[source][target]
-        if route is None:
-            busy["lost"] = math.inf
-        return route or ()
+        for link in route or ():
+            moved[link] += num_bytes if link not in crossed else 0.0
+        return route
 
     for v in graph.tasks:
-        seconds, servers = graph.seconds[v][place[v]], graph.servers[place[v]]
-        if servers is not None or seconds == math.inf:
-            busy[place[v]] = busy.get(place[v], 0.0) + seconds / (servers or 1)
-        if graph.input[v]:
-            cross(way(graph.home[v], place[v]), graph.input[v])
-        if graph.output[v]:
-            cross(way(place[v], graph.home[v]), graph.output[v])
+        ways = [
+            (graph.home[v], place[v], graph.input[v]),
+            (place[v], graph.home[v], graph.output[v]),
+        ]
+        for source, target, num_bytes in ways:
+            if num_bytes and cross(source, target, num_bytes) is None:
+                return None
         crossed = set()
         for w in graph.readers(v):
             if graph.edges[v, w]:
-                route = way(place[v], place[w])
-                cross([link for link in route if link not in crossed], graph.edges[v, w])
+                route = cross(place[v], place[w], graph.edges[v, w], crossed)
+                if route is None:
+                    return None
                 if graph.send_once:
                     crossed.update(route)
-    return busy
+    return moved
+
+
+def is_possible(graph, place):
+    """Whether all tasks can run where they are and all bytes arrive."""
+    moved = link_bytes(graph, place)
+    return moved is not None and all(
+        [graph.seconds[v][place[v]] < math.inf for v in graph.tasks]
+        + [not size or graph.seconds_per_byte[link] < math.inf for link, size in moved.items()]
+    )
 
 
 def graph_period(graph, place):
-    return max(graph_loads(graph, place).values(), default=0.0)
+    """The largest load of a processor, over its servers, or of a serial link."""
+    if not is_possible(graph, place):
+        return math.inf
+    busy = [0.0]
+    for k, servers in enumerate(graph.servers):
+        if servers is not None:
+            busy.append(sum(graph.seconds[v][k] for v in graph.tasks if place[v] == k) / servers)
+    for link, size in link_bytes(graph, place).items():
+        if size and graph.serial[link]:
+            busy.append(size * graph.seconds_per_byte[link])
+    return max(busy)
+
+
+def graph_price(graph, place, execution, per_byte):
+    """What tasks and bytes cost under given places; `inf` where they are impossible."""
+    if not is_possible(graph, place):
+        return math.inf
+    total = sum(execution[v][place[v]] for v in graph.tasks)
+    return total + sum(
+        size * per_byte[link] for link, size in link_bytes(graph, place).items() if size
+    )
+
+
+def least(graph, execution, per_byte, weights=(0, 1, 0), limits=(math.inf,) * 3, keeps=None):
+    """Least weighted sum of makespan, price and period within limits on the three.
+
+    Placements come by increasing price and period, so that few need a search for an order.
+    """
+    priced = []
+    for place in itertools.product(graph.places, repeat=len(graph.tasks)):
+        price = graph_price(graph, place, execution, per_byte)
+        period = graph_period(graph, place)
+        fits = price <= limits[1] and period <= limits[2] and price < math.inf
+        if fits and (keeps is None or keeps(place)):
+            priced.append((weights[1] * price + weights[2] * period, place))
+    best = math.inf
+    for cost, place in sorted(priced):
+        if cost >= best:
+            break
+        if weights[0] == 0 and limits[0] == math.inf:
+            return cost
+        most = limits[0] * (1 + 1e-9)
+        if weights[0] and best < math.inf:
+            most = min(most, (best - cost) / weights[0])
+        makespan = oracle.placement_optimum(graph, place, most)
+        if makespan < most:
+            best = cost + weights[0] * makespan
+    return best

@@ -17,7 +17,7 @@ from offload_jax.graphs.files.measured import MeasuredGraph, read_measured
 from offload_jax.graphs.files.read import read
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.network_costs import network_costs
-from offload_jax.graphs.objectives import SERIAL_LATENCY
+from offload_jax.graphs.objectives import SERIAL_LATENCY, Prices, energy_prices
 from offload_jax.graphs.period import period
 from offload_jax.graphs.predecessors import predecessor_lists
 from offload_jax.graphs.problem import GraphProblem, validate
@@ -31,10 +31,12 @@ __all__ = [
     "GraphProblem",
     "GraphSolution",
     "MeasuredGraph",
+    "Prices",
     "Schedule",
     "TaskGraph",
     "Transfers",
     "energy",
+    "energy_prices",
     "fuse",
     "graph_costs",
     "lower_bound",

@@ -1,6 +1,21 @@
 """What can be minimised for graphs besides what `offload_jax.objectives` has."""
 
 import dataclasses
+from typing import Any
+
+import numpy as np
+
+from offload_jax.graphs.problem import GraphProblem, validate
+from offload_jax.network import Place
+from offload_jax.objectives import PowerModel
+from offload_jax.validation import (
+    COST,
+    FINITE,
+    as_float64,
+    check_class,
+    is_traced,
+    require,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,3 +28,68 @@ class SerialLatency:
 
 
 SERIAL_LATENCY = SerialLatency()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prices:
+    """Costs that add up over tasks and transfers: joules, money, bytes over a metered link.
+
+    Attributes:
+      execution: `[..., N, K]` of each task at each place; `inf` forbids the place.
+      per_byte: `[..., L]` of a byte over each link; `inf` forbids the link.
+      latency_weight: what a second of the makespan costs on top.
+    """
+
+    execution: Any
+    per_byte: Any
+    latency_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, axes in (("execution", 2), ("per_byte", 1)):
+            values = as_float64(name, getattr(self, name))
+            if values.ndim < axes:
+                raise ValueError(f"{name}: needs {axes} axes at least, got shape {values.shape}")
+            require(name, values, COST.holds(values), COST.wording)
+            object.__setattr__(self, name, values)
+        weight = as_float64("latency_weight", self.latency_weight)
+        require("latency_weight", weight, FINITE.holds(weight), FINITE.wording)
+
+
+def energy_prices(problem: GraphProblem, power: PowerModel | None = None) -> Prices:
+    """The joules of the device as prices, the objective `oj.ENERGY` of a `GraphProblem`.
+
+    Args:
+      problem: concrete, leading dimensions free.
+      power: the device's power model; the default one if None.
+
+    Returns:
+      `execution` `[..., N, 3]` joules and `per_byte` `[..., 4]` joules per byte.
+
+    Raises:
+      ValueError: the problem is invalid, or the device draws power while it idles: that depends on
+        the schedule and does not add up.
+    """
+    check_class("problem", problem, GraphProblem)
+    check_class("power", power, PowerModel, type(None))
+    if is_traced(problem, power):
+        raise ValueError("problem: prices are made on the host and cannot be traced")
+    validate(problem)
+    power = power or PowerModel()
+    if np.any(np.asarray(power.idle_watts) != 0):
+        raise ValueError(
+            f"power.idle_watts = {power.idle_watts}: must be 0, for idle seconds depend on the"
+            " schedule and do not add up over tasks; oj.graphs.energy counts them"
+        )
+    cycles, speed, bandwidth = (
+        np.asarray(value, np.float64)
+        for value in (problem.cycles, problem.device_speed, problem.device_edge_bandwidth)
+    )
+    joules = power.switched_capacitance * speed[..., None] ** 2 * cycles
+    execution = np.zeros((*joules.shape, len(Place)))
+    execution[..., Place.DEVICE] = joules
+    alive = bandwidth > 0
+    radio = np.where(alive, 1.0 / np.where(alive, bandwidth, 1.0), np.inf)
+    per_byte = np.zeros((*radio.shape, 4))
+    for link, watts in enumerate((power.transmit_watts, power.receive_watts)):
+        per_byte[..., link] = np.where(alive, radio * watts, np.inf)
+    return Prices(execution, per_byte)

@@ -1,10 +1,11 @@
 """`solve` for task graphs: check the request, choose the method, call it."""
 
+import dataclasses
 import functools
 import math
 import numbers
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,24 +26,32 @@ from offload_jax.graphs.decision import (
     check_decision,
     decision_of,
 )
-from offload_jax.graphs.objectives import SerialLatency
+from offload_jax.graphs.goals import goals_of, is_makespan, limits_of
+from offload_jax.graphs.objectives import Prices, SerialLatency
+from offload_jax.graphs.priced import solve as solve_priced
 from offload_jax.graphs.problem import GraphProblem
-from offload_jax.objectives import LATENCY, Objective
-from offload_jax.validation import is_for_host, is_traced
+from offload_jax.objectives import LATENCY, Objective, Period
+from offload_jax.side_constraints import Allowed, SideConstraints, as_allowed
+from offload_jax.validation import ArrayLike, check_class, is_for_host, is_traced
 
 
 def solve(
     problem: GraphProblem | GraphCosts,
     *,
     method: str = "auto",
-    objective: Objective | SerialLatency = LATENCY,
+    objective: Objective | SerialLatency | Period | Prices = LATENCY,
+    max_latency: ArrayLike | None = None,
+    max_energy: ArrayLike | None = None,
+    max_period: ArrayLike | None = None,
+    side_constraints: SideConstraints | None = None,
+    allowed: Allowed | None = None,
     time_limit: float | None = None,
     start: Decided | Sequence[Decided] | None = None,
     seed: int = 0,
     progress: bool | None = None,
     on_solution: OnSolution | None = None,
 ) -> GraphSolution:
-    """Finds places and an order of small makespan.
+    """Finds places and an order of small makespan, or of small cost under another objective.
 
     What the methods promise:
 
@@ -79,6 +88,22 @@ greedy, with HEFT and annealing left out and no clock; while tracing "greedy" | 
     but for a rounding of at most 2^-51 of that of the best single place for each task and transfer
     (2^-45 at 10 000 tasks; 2^-28 by SciPy).
 
+    | what is asked | "cut" | "search" | "cpsat" | "auto" |
+    |---|---|---|---|---|
+    | energy, `Prices` without `latency_weight` | proven, places in a row | yes | proven | "cut" \
+where it proves |
+    | `oj.PERIOD` | best corner, with the bound of loads | yes | proven, or a bound | "search" |
+    | `Objective` of seconds and joules, `Prices` with `latency_weight` | best corner | yes | \
+proven, or a bound | "search" |
+    | any of these, or the makespan, within limits or memory | best corner that keeps them | keeps \
+them where it finds how | proven, or a bound | "search" |
+    | `allowed` | yes | yes | yes | yes; also all other methods |
+
+    "Best corner": the best placement, ordered by upward rank, among the single places and the
+    corners of the lower hull of serial latency and price, found by parametric cuts. All other
+    methods minimise the makespan alone and refuse the rest by name. With these objectives answers
+    are NumPy arrays in float64.
+
     A first decision is made whatever the time limit. The clock is looked at every millisecond of
     annealing, between greedy decisions and while a model is built, and CP-SAT looks at it itself;
     requests of 2 000 tasks come back some tenths of a second late, smaller ones sooner. Compiling
@@ -87,8 +112,17 @@ greedy, with HEFT and annealing left out and no clock; while tracing "greedy" | 
     Args:
       problem: problem or costs, leading dimensions free.
       method: see above.
-      objective: `oj.LATENCY`, the makespan, or `oj.graphs.SERIAL_LATENCY`; `energy` gives a
-        schedule's joules.
+      objective: `oj.LATENCY`, the makespan; `oj.graphs.SERIAL_LATENCY`; `oj.ENERGY`, the device's,
+        or a weighted sum of both, an `oj.Objective`, of a `GraphProblem` whose device draws no
+        power while it idles; `oj.graphs.Prices` of anything that adds up; `oj.PERIOD`, the seconds
+        between the results of a stream, see `period`.
+      max_latency: seconds of the makespan; a number or an array that broadcasts to the batch. A
+        limit counts as met up to a 1e-6 of it, for rounding.
+      max_energy: joules, or what `Prices` count, likewise.
+      max_period: seconds, likewise.
+      side_constraints: memory of places, `oj.SideConstraints(memory=, max_memory=)`.
+      allowed: bool `[..., N, K]`, the places where each task may run, or a mapping from tasks to
+        places, all others being free.
       time_limit: seconds for each request.
       start: a decision, schedule or solution for each request, or several, to begin with; what is
         returned is never worse.
@@ -99,8 +133,8 @@ greedy, with HEFT and annealing left out and no clock; while tracing "greedy" | 
         method stops where it returns True. For one request.
 
     Returns:
-      A solution with the batch shape of the problem. Where no schedule is possible the cost is
-      `inf`.
+      A solution with the batch shape of the problem. Where no schedule is possible, or none keeps
+      the limits, the cost is `inf`, and `optimal` True if that is proven.
 
     Raises:
       ValueError: bad shapes or values (names field, rule and first bad index), an unknown method,
@@ -109,25 +143,60 @@ greedy, with HEFT and annealing left out and no clock; while tracing "greedy" | 
       ImportError: a package that the method needs is not installed; names the extra.
     """
     check_source(problem)
+    check_class("objective", objective, Objective, SerialLatency, Period, Prices)
+    check_class("side_constraints", side_constraints, SideConstraints, type(None))
+    limits = {"max_latency": max_latency, "max_energy": max_energy, "max_period": max_period}
+    limited = [name for name, value in limits.items() if value is not None]
+    limited += ["side_constraints"] if side_constraints is not None else []
     serial = isinstance(objective, SerialLatency)
     traced = is_traced(problem)
     if method == "auto" and (serial or traced):
         method = "cut" if serial else "greedy"
     options = Options(time_limit, start, seed, progress, on_solution)
     _check_method(method, traced, options)
-    if objective is not LATENCY and not (serial and method == "cut"):
+    if serial and (method != "cut" or limited):
         raise ValueError(
-            "objective: all methods for graphs minimise the makespan, oj.LATENCY, and only"
-            f' "cut" minimises oj.graphs.SERIAL_LATENCY, too; got {objective!r:.60}'
+            'objective: oj.graphs.SERIAL_LATENCY is for "cut" alone, without limits or memory'
         )
     chosen = METHODS[method]
-    costs = as_costs(problem, library=None if chosen.traces else np)
+    priced = not serial and (bool(limited) or not is_makespan(objective))
+    costs = as_costs(problem, library=None if chosen.traces and not priced else np)
+    costs = _only_allowed(costs, allowed)
+    if priced:
+        _check_priced(method, traced, limited, options)
+        given = [] if start is None else _decisions(start, costs)
+        bounds = limits_of(costs.batch_shape, **limits)
+        goals = goals_of(problem, costs, cast(Any, objective), bounds, side_constraints)
+        return solve_priced(costs, goals, method, start=given, time_limit=time_limit, seed=seed)
     if on_solution is not None and math.prod(costs.batch_shape) != 1:
         raise ValueError(f"on_solution: needs one request, got a batch {costs.batch_shape}")
     if serial:
         return _least_serial_latency(costs)
     given = [] if start is None else _decisions(start, costs)
     return chosen.run(costs, options._replace(start=given))
+
+
+def _only_allowed(costs: GraphCosts, allowed: Allowed | None) -> GraphCosts:
+    """Costs whose seconds are `inf` where a place is not allowed."""
+    places = as_allowed(allowed, costs.num_tasks, costs.num_places, costs.batch_shape)
+    if places is None:
+        return costs
+    library = jnp if is_traced(places, costs) else np
+    return dataclasses.replace(costs, seconds=library.where(places, costs.seconds, math.inf))
+
+
+def _check_priced(method: str, traced: bool, limited: list[str], options: "Options") -> None:
+    what = limited[0] if limited else "objective"
+    if method not in _PRICED:
+        raise ValueError(
+            f'{what}: method "{method}" minimises the makespan alone, without limits;'
+            f" {', '.join(_PRICED)} do more"
+        )
+    if traced:
+        raise ValueError(f"{what}: works on the host and cannot be traced")
+    for name in ("progress", "on_solution"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"{name}: for the makespan alone, without limits")
 
 
 class Options(NamedTuple):
@@ -272,6 +341,7 @@ def _least_serial_latency(costs: GraphCosts) -> GraphSolution:
 
 
 _SEARCH = ("time_limit", "start", "seed", "on_solution")
+_PRICED = ("auto", "cut", "search", "cpsat")
 METHODS = {
     "auto": Method(_run_auto, _SEARCH),
     "cpsat": Method(_run_cpsat, (*_SEARCH, "progress")),

@@ -56,6 +56,7 @@ class IntegerModel:
         self.at: list[dict[int, Literal]] = []
         self.conjunctions: dict[tuple[int, ...], Literal] = {}
         self.used: dict[int, list[_Use]] = {}
+        self.crossings: list[tuple[Key, Literal]] = []
         for add in (self._add_task, self._add_transfers):
             for v in range(len(self.possible)):
                 add(v)
@@ -205,6 +206,7 @@ class IntegerModel:
         present: dict[int, Literal] = {}
         for link in sorted({link for route in routes.values() for link in route}):
             present[link] = self._present(link, routes, source, target)
+            self.crossings.append(((*name, link), present[link]))
             self._add_hop((*name, link), hops, present[link], routes, source, target)
         for pair, route in routes.items():
             for first, then in itertools.pairwise(route):

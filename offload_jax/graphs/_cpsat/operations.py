@@ -98,29 +98,34 @@ class TimedRequest:
 
 def timed_requests(costs: GraphCosts) -> list[TimedRequest]:
     """The rows of a batch of costs, as one flat list."""
+    return [timed_request(request, costs) for request in unpack_rows(costs)]
+
+
+def timed_request(request: Request, costs: GraphCosts) -> TimedRequest:
+    """One row of costs as seconds."""
+    _check_routes(costs)
+    as_they_are = ("seconds", "release", "home", "source", "startup")
+    fields = {name: getattr(request, name) for name in as_they_are}
+    fields["reader"] = np.repeat(np.arange(len(request.release)), np.diff(request.first_edge))
+    for name in ("input", "data", "output"):
+        amount = getattr(request, name)[:, None]
+        with np.errstate(invalid="ignore"):  # 0 bytes over a dead link
+            seconds = np.where(amount > 0, amount * request.seconds_per_byte, 0.0)
+        fields |= {name: seconds, f"sends_{name}": amount[:, 0] > 0}
+    return TimedRequest(
+        **fields,
+        routes=costs.routes,
+        servers=costs.servers,
+        serial=costs.serial,
+        send_once=costs.send_once,
+    )
+
+
+def _check_routes(costs: GraphCosts) -> None:
     for j, row in enumerate(costs.routes):
         for k, route in enumerate(row):
             if len(set(route or ())) < len(route or ()):
                 raise ValueError(f"routes[{j}][{k}] = {route}: takes a link twice")
-
-    def timed(request: Request) -> TimedRequest:
-        as_they_are = ("seconds", "release", "home", "source", "startup")
-        fields = {name: getattr(request, name) for name in as_they_are}
-        fields["reader"] = np.repeat(np.arange(len(request.release)), np.diff(request.first_edge))
-        for name in ("input", "data", "output"):
-            amount = getattr(request, name)[:, None]
-            with np.errstate(invalid="ignore"):  # 0 bytes over a dead link
-                seconds = np.where(amount > 0, amount * request.seconds_per_byte, 0.0)
-            fields |= {name: seconds, f"sends_{name}": amount[:, 0] > 0}
-        return TimedRequest(
-            **fields,
-            routes=costs.routes,
-            servers=costs.servers,
-            serial=costs.serial,
-            send_once=costs.send_once,
-        )
-
-    return [timed(request) for request in unpack_rows(costs)]
 
 
 class Operation(NamedTuple):

@@ -123,7 +123,7 @@ def _solve(
         nonlocal best, lower, stopped
         lower = max(lower, found.lower_bound * unit)
         if found.place is not None:
-            sequence = _in_sequence(request, scaled, found.place, found.start)
+            sequence = in_sequence(request, scaled, found.place, found.start)
             plan = _plan(request, found.place, sequence)
             if _makespan(plan) < _makespan(best):
                 best = plan
@@ -168,7 +168,7 @@ def _makespan(plan: Plan) -> float:
     return plan.times.makespan
 
 
-def _in_sequence(
+def in_sequence(
     request: TimedRequest, scaled: TimedRequest, place: list[int], start: Mapping[Key, int]
 ) -> list[Operation]:
     """Operations by the start that the solver gave, ties so that each follows what it needs."""

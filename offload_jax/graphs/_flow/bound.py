@@ -61,6 +61,34 @@ def lower_bound(request: Request, horizon: float, costs: GraphCosts) -> float:
     return bound * (1 - 8 * len(through) * np.finfo(float).eps)
 
 
+def least_period(request: Request, costs: GraphCosts) -> float:
+    """A period that no placement is below: the largest mean of loads, without what is around them.
+
+    Args:
+      request: one row of `costs`.
+      costs: for what is the same for all rows; with places in a row.
+
+    Returns:
+      Seconds, `inf` where no placement is possible. What rounding may add is taken off.
+
+    Raises:
+      ValueError: the places are not in a row.
+    """
+    no_place, no_link = np.zeros(len(costs.servers)), np.zeros(len(costs.serial))
+    found = [
+        _Resource(np.eye(len(no_place))[k] / servers, no_link, 0.0)
+        for k, servers in enumerate(costs.servers)
+        if servers is not None
+    ]
+    each = np.eye(len(no_link))
+    found += [_Resource(no_place, each[i], 0.0) for i, one in enumerate(costs.serial) if one]
+    if not found:
+        return 0.0
+    prices = Prices(request.seconds, request.seconds_per_byte, np.zeros_like(request.startup))
+    bound = _largest_mean(Layers(Bytes.of(request), find_row(costs.routes)), prices, found)
+    return bound * (1 - 8 * len(request.home) * np.finfo(float).eps)
+
+
 def _largest_mean(layers: Layers, prices: Prices, resources: list[_Resource]) -> float:
     """The bound by loads; `inf` where no placement is possible."""
     from scipy.optimize import linprog

@@ -1,0 +1,136 @@
+"""Annealing on any goal: price, period and makespan, each weighed or limited, and memory.
+
+A step gives one task, a run of tasks in order or, where time matters, one place in the order
+another value. What breaks a limit costs more, in proportion to how far; the best decision that
+keeps all of them is what is returned.
+"""
+
+import math
+
+import numpy as np
+
+from offload_jax.graphs._numba.simulator import compiled, inner, new_state, readers, simulate
+from offload_jax.graphs._numba.spending import new_scratch, spend
+from offload_jax.side_constraints import RELATIVE_TOLERANCE
+
+_SLACK = 1.0 + RELATIVE_TOLERANCE
+
+
+@inner
+def _excess(spent, limit):
+    """How far a limit is exceeded, as a share of it."""
+    if spent <= limit * _SLACK:
+        return 0.0
+    return (spent - limit) / limit if limit > 0.0 else 1.0
+
+
+@inner
+def _score(request, goal, timed, place, order, state, scratch, held):
+    """What a decision costs, and by how much it breaks limits in all."""
+    reader, moved, busy, crossed, spent = scratch
+    weights, execution, per_byte, limits, memory, max_memory = goal
+    spend(request, place, execution, per_byte, request.serial, reader, moved, busy, crossed, spent)
+    price, period = spent[0], spent[1]
+    if price == math.inf:
+        return math.inf, math.inf
+    makespan = simulate(request, state, place, order) if timed else 0.0
+    if makespan == math.inf:
+        return math.inf, math.inf
+    excess = _excess(makespan, limits[0]) + _excess(price, limits[1]) + _excess(period, limits[2])
+    held[:] = 0.0
+    for v in range(place.size):
+        held[place[v]] += memory[v]
+    for k in range(held.size):
+        excess += _excess(held[k], max_memory[k])
+    return weights[0] * makespan + weights[1] * price + weights[2] * period, excess
+
+
+@compiled
+def score(request, goal, timed, place, order):
+    """The cost of a decision, and by how much it breaks limits in all."""
+    held = np.zeros(request.seconds.shape[1])
+    return _score(
+        request, goal, timed, place, order, new_state(request), new_scratch(request), held
+    )
+
+
+@compiled
+def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
+    """Walks from a decision, while the temperature falls geometrically.
+
+    Args:
+      request: what is decided about.
+      goal: weights `[3]` of makespan, price and period, prices, limits `[3]`, memory of tasks and
+        of places.
+      timed: whether the makespan is weighed or limited.
+      place, order: int `[N]` where to begin; changed to where the walk ends.
+      num_steps: decisions to look at.
+      share, cold: the temperature falls from the first to the second, as shares of the cost.
+      strict: what breaking a limit by all of it costs, as a share of the cost.
+
+    Returns:
+      The best place and order, their cost and by how much they break limits.
+    """
+    num_tasks, num_places = request.seconds.shape
+    state, scratch, held = new_state(request), new_scratch(request), np.zeros(num_places)
+    first_reader, reader, _ = readers(request)
+    cost, excess = _score(request, goal, timed, place, order, state, scratch, held)
+    best_cost, best_excess = cost, excess
+    best_place, best_order = place.copy(), order.copy()
+    position = np.empty(num_tasks, np.int64)
+    for i in range(num_tasks):
+        position[order[i]] = i
+    before = place.copy()
+    cooling = math.log(cold / share) / num_steps
+    for step in range(num_steps):
+        before[:] = place
+        task, kind = np.random.randint(num_tasks), np.random.random()
+        origin = target = position[task]
+        if timed and kind < 0.35:
+            first, last = 0, num_tasks - 1
+            for e in range(request.first_edge[task], request.first_edge[task + 1]):
+                first = max(first, position[request.source[e]] + 1)
+            for r in range(first_reader[task], first_reader[task + 1]):
+                last = min(last, position[reader[r]] - 1)
+            target = first + np.random.randint(last - first + 1)
+            _shift(order, position, origin, target)
+        if num_places > 1 and (not timed or kind > 0.25):
+            if kind > 0.9:
+                # Two tasks change places, which moves no memory but their difference.
+                other = np.random.randint(num_tasks)
+                place[task], place[other] = place[other], place[task]
+            else:
+                here = (place[task] + 1 + np.random.randint(num_places - 1)) % num_places
+                length = 1
+                if kind > 0.65:
+                    length = np.int64(num_tasks ** np.random.random())
+                for i in range(position[task], min(num_tasks, position[task] + length)):
+                    place[order[i]] = here
+        tried, broken = _score(request, goal, timed, place, order, state, scratch, held)
+        scale = best_cost if best_cost < math.inf else cost
+        heat = scale * share * math.exp(cooling * step)
+        rise = tried - cost + (broken - excess) * scale * strict
+        allowance = -heat * math.log(1.0 - np.random.random())
+        if cost == math.inf or (tried < math.inf and rise <= allowance):
+            cost, excess = tried, broken
+            if excess < best_excess or (excess == best_excess and cost < best_cost):
+                best_cost, best_excess = cost, excess
+                best_place[:] = place
+                best_order[:] = order
+        else:
+            place[:] = before
+            if target != origin:
+                _shift(order, position, target, origin)
+    return best_place, best_order, best_cost, best_excess
+
+
+@inner
+def _shift(order, position, origin, target):
+    """Moves what stands at `origin` to `target`."""
+    task = order[origin]
+    step = 1 if target > origin else -1
+    for i in range(origin, target, step):
+        order[i] = order[i + step]
+        position[order[i]] = i
+    order[target] = task
+    position[task] = target

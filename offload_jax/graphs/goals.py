@@ -1,0 +1,180 @@
+"""What a placement or schedule costs under any objective but the plain makespan, and its limits."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.objectives import Prices, energy_prices
+from offload_jax.graphs.period import bytes_over_links, period_of
+from offload_jax.graphs.problem import GraphProblem
+from offload_jax.graphs.request import Request
+from offload_jax.objectives import LATENCY, Objective, Period, PowerModel
+from offload_jax.side_constraints import RELATIVE_TOLERANCE, SideConstraints
+from offload_jax.validation import ArrayLike, as_float64, require
+
+
+class Goal(NamedTuple):
+    """Objective and limits of one request.
+
+    It costs `latency_weight` * makespan + `price_weight` * price + `period_weight` * period, where
+    the price adds up.
+
+    Attributes:
+      latency_weight, price_weight, period_weight: not negative.
+      execution: `[N, K]` price of each task at each place.
+      per_byte: `[L]` price of a byte over each link.
+      max_latency, max_price, max_period: `inf` is no limit.
+      memory: `[N]` bytes that each task needs where it runs.
+      max_memory: `[K]` bytes of each place, `inf` where it has no limit.
+    """
+
+    latency_weight: float
+    price_weight: float
+    period_weight: float
+    execution: np.ndarray
+    per_byte: np.ndarray
+    max_latency: float
+    max_price: float
+    max_period: float
+    memory: np.ndarray
+    max_memory: np.ndarray
+
+    @property
+    def needs_schedule(self) -> bool:
+        """Whether it matters when things happen, and not only where."""
+        return self.latency_weight > 0 or self.max_latency < math.inf
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether only a price counts, without limits: a cut then is exact."""
+        limits = self.max_latency, self.max_price, self.max_period, *self.max_memory
+        return not self.latency_weight and not self.period_weight and bool(min(limits) == math.inf)
+
+    def price(self, request: Request, place: np.ndarray) -> float:
+        """The price of places int `[N]`; `inf` where they are impossible."""
+        sizes, lost = bytes_over_links(request, place)
+        moved = sizes > 0
+        executed = self.execution[np.arange(len(place)), place].sum()
+        return math.inf if lost else float(executed + sizes[moved] @ self.per_byte[moved])
+
+    def cost(self, request: Request, place: np.ndarray, makespan: float) -> float:
+        """What a decision costs; `inf` where it breaks a limit."""
+        price, period = self.price(request, place), period_of(request, place)
+        held = np.bincount(place, self.memory, len(self.max_memory))
+        spent = np.array([makespan, price, period, *held])
+        limits = np.array([self.max_latency, self.max_price, self.max_period, *self.max_memory])
+        if (spent > limits * (1 + RELATIVE_TOLERANCE)).any() or not np.isfinite(spent[1:3]).all():
+            return math.inf
+        total = self.price_weight * price + self.period_weight * period
+        # A makespan that does not matter is not computed.
+        return total + self.latency_weight * makespan if self.latency_weight else total
+
+
+def limits_of(shape: tuple[int, ...], **limits: ArrayLike | None) -> dict[str, np.ndarray]:
+    """Limits of the batch; `inf` where there is none.
+
+    Raises:
+      ValueError: one is negative, NaN, no number, or does not broadcast with the batch.
+    """
+    found = {}
+    for name, value in limits.items():
+        array = np.full(shape, math.inf) if value is None else as_float64(name, value)
+        require(name, array, array >= 0, "a limit must not be negative or NaN")
+        try:
+            found[name] = np.broadcast_to(array, shape)
+        except ValueError:
+            raise ValueError(
+                f"{name}: shape {array.shape} does not broadcast to the batch {shape}"
+            ) from None
+    return found
+
+
+def goals_of(
+    problem: GraphProblem | GraphCosts,
+    costs: GraphCosts,
+    objective: Objective | Period | Prices,
+    limits: dict[str, np.ndarray],
+    constraints: SideConstraints | None,
+) -> list[Goal]:
+    """The goal of each row of a batch.
+
+    Args:
+      problem: what was asked about.
+      costs: its costs, float64 on the host.
+      objective: what to minimise.
+      limits: `max_latency`, `max_energy` and `max_period`, of the batch.
+      constraints: memory.
+
+    Raises:
+      ValueError: energy was asked of costs, which do not know it, or shapes do not fit.
+    """
+    num_tasks, num_places, num_links = costs.num_tasks, costs.num_places, len(costs.serial)
+    weights = (0.0, 1.0, 0.0)
+    if isinstance(objective, Period):
+        weights = (0.0, 0.0, 1.0)
+    elif isinstance(objective, Objective):
+        weights = float(objective.latency_weight), float(objective.energy_weight), 0.0
+    else:
+        weights = float(objective.latency_weight), 1.0, 0.0
+    limited = bool((limits["max_energy"] < math.inf).any())
+    prices = _prices(problem, objective, weights[1] > 0 or limited, costs)
+    batch = costs.batch_shape
+    execution = _rows("execution", prices.execution, batch, (num_tasks, num_places))
+    per_byte = _rows("per_byte", prices.per_byte, batch, (num_links,))
+    # What cannot be done cannot be had for any price.
+    seconds = _rows("seconds", costs.seconds, batch, (num_tasks, num_places))
+    rate = _rows("seconds_per_byte", costs.seconds_per_byte, batch, (num_links,))
+    execution = np.where(seconds < math.inf, execution, math.inf)
+    per_byte = np.where(rate < math.inf, per_byte, math.inf)
+    memory, held = np.zeros(num_tasks), np.full(num_places, math.inf)
+    if constraints is not None:
+        given = ("max_subtasks", "max_cycles", "forbidden")
+        wrong = [name for name in given if getattr(constraints, name)]
+        if wrong:
+            raise ValueError(f"{wrong[0]}: for chains; task graphs take memory, and allowed places")
+        constraints.check(num_tasks, num_places)
+        memory = memory if constraints.memory is None else constraints.memory
+        for place, most in constraints.max_memory.items():
+            held[int(place)] = most
+    names = "max_latency", "max_energy", "max_period"
+    flat = np.stack([limits[name].reshape(-1) for name in names], -1).tolist()
+    return [
+        Goal(*weights, execution[i], per_byte[i], latency, price, period, memory, held)
+        for i, (latency, price, period) in enumerate(flat)
+    ]
+
+
+def _prices(problem: Any, objective: Any, needed: bool, costs: GraphCosts) -> Prices:
+    if isinstance(objective, Prices):
+        return objective
+    if not needed:
+        shape = costs.num_tasks, costs.num_places
+        return Prices(np.zeros(shape), np.zeros(len(costs.serial)))
+    if not isinstance(problem, GraphProblem):
+        raise ValueError(
+            "objective: GraphCosts know no energy; give a GraphProblem, or oj.graphs.Prices with"
+            " joules"
+        )
+    power = objective.power if isinstance(objective, Objective | Period) else PowerModel()
+    return energy_prices(problem, power)
+
+
+def _rows(name: str, value: Any, batch: tuple[int, ...], tail: tuple[int, ...]) -> np.ndarray:
+    """`[R, *tail]`."""
+    value = np.asarray(value, np.float64)
+    try:
+        wide = np.broadcast_to(value, (*batch, *tail))
+    except ValueError:
+        raise ValueError(
+            f"{name}: must broadcast to the shape {(*batch, *tail)}, got {value.shape}"
+        ) from None
+    return wide.reshape(-1, *tail)
+
+
+def is_makespan(objective: Any) -> bool:
+    """Whether the objective is seconds alone, which methods of their own minimise."""
+    if not isinstance(objective, Objective):
+        return False
+    return objective is LATENCY or bool(objective == LATENCY)

@@ -1,0 +1,249 @@
+"""Methods of `solve` for every goal but the plain makespan: one row of a batch after the other."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from offload_jax.extras import is_installed
+from offload_jax.graphs._flow.bound import least_period
+from offload_jax.graphs._flow.priced import cheapest, hull
+from offload_jax.graphs._flow.row import Row, find_row, row_or_none
+from offload_jax.graphs._jax import rules
+from offload_jax.graphs._jax.simulate import simulate_costs
+from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.decision import Decision, GraphSolution, Schedule
+from offload_jax.graphs.goals import Goal
+from offload_jax.graphs.request import Request, unpack_rows
+
+# Steps of annealing without a time limit, and between looks at the clock with one.
+_STEPS, _SLICE = 20_000, 2_000
+_HOTTEST, _COLDEST = 0.2, 1e-4
+
+
+class Found(NamedTuple):
+    """A decision int `[N]` each, what it costs and what is known of the optimum."""
+
+    place: np.ndarray
+    order: np.ndarray
+    cost: float
+    lower_bound: float
+    optimal: bool
+    schedule: Schedule | None = None
+
+
+class Task(NamedTuple):
+    """One row of a batch.
+
+    Attributes:
+      request: the row.
+      goal: what to minimise.
+      costs: the whole batch, for what is the same for all rows.
+      order: `[N]` by upward rank.
+      starts: decisions to begin with.
+      makespan: of places and an order.
+      time_limit: seconds.
+      seed: of random numbers.
+    """
+
+    request: Request
+    goal: Goal
+    costs: GraphCosts
+    order: np.ndarray
+    starts: list[tuple[np.ndarray, np.ndarray]]
+    makespan: Callable[[np.ndarray, np.ndarray], float]
+    time_limit: float | None
+    seed: int
+
+    @property
+    def row(self) -> Row | None:
+        """The row of places, if they are in one."""
+        return row_or_none(self.costs.routes)
+
+    def found(self, place: np.ndarray, order: np.ndarray) -> Found:
+        """A decision with its cost, of which nothing is proven."""
+        makespan = self.makespan(place, order) if self.goal.needs_schedule else 0.0
+        return Found(place, order, self.goal.cost(self.request, place, makespan), 0.0, False)
+
+
+def solve(
+    costs: GraphCosts,
+    goals: Sequence[Goal],
+    method: str,
+    *,
+    start: Sequence[Decision] = (),
+    time_limit: float | None = None,
+    seed: int = 0,
+) -> GraphSolution:
+    """Solves each row for its goal.
+
+    Args:
+      costs: concrete, float64.
+      goals: of the rows.
+      method: "auto", "cut", "search" or "cpsat".
+      start: int64 `[..., N]`, decisions to begin with.
+      time_limit: seconds for each row.
+      seed: of random numbers.
+
+    Returns:
+      NumPy arrays. Where nothing keeps the limits the cost is `inf`, and `optimal` True if that is
+      proven.
+
+    Raises:
+      ValueError: the method cannot do it.
+    """
+    run = _METHODS[method]
+    requests = list(unpack_rows(costs))
+    orders = _rank_orders(costs, requests)
+    given = [part.reshape(-1, costs.num_tasks) for decision in start for part in decision]
+    found = []
+    for i, (request, goal) in enumerate(zip(requests, goals, strict=True)):
+        starts: Any = [(p[i], o[i]) for p, o in zip(given[::2], given[1::2], strict=True)]
+        makespan = _simulator(costs, request, i)
+        found.append(run(Task(request, goal, costs, orders[i], starts, makespan, time_limit, seed)))
+    batch, shape = costs.batch_shape, (*costs.batch_shape, costs.num_tasks)
+    return GraphSolution(
+        np.array([one.place for one in found], np.int8).reshape(shape),
+        np.array([one.order for one in found], np.int32).reshape(shape),
+        np.array([one.cost for one in found]).reshape(batch),
+        np.array([min(one.lower_bound, one.cost) for one in found]).reshape(batch),
+        np.array([one.optimal for one in found], bool).reshape(batch),
+        _stacked([one.schedule for one in found], batch),
+    )
+
+
+def _stacked(schedules: list[Schedule | None], batch: tuple[int, ...]) -> Schedule | None:
+    """The schedules of all rows, if each has one of its own."""
+    if not schedules or any(one is None for one in schedules):
+        return None
+    return jax.tree.map(lambda *v: np.stack(v).reshape(batch + np.shape(v[0])), *schedules)
+
+
+def _rank_orders(costs: GraphCosts, requests: list[Request]) -> np.ndarray:
+    if is_installed("numba"):
+        from offload_jax.graphs._numba.rules import rank_order
+
+        return np.array([rank_order(request) for request in requests], np.int64)
+    return np.asarray(rules.rank_order(costs), np.int64).reshape(-1, costs.num_tasks)
+
+
+def _simulator(
+    costs: GraphCosts, request: Request, row: int
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    if is_installed("numba"):
+        from offload_jax.graphs._numba.simulator import makespan_of
+
+        return lambda place, order: float(makespan_of(request, place, order))
+    one = costs[np.unravel_index(row, costs.batch_shape)] if costs.batch_shape else costs
+
+    def simulated(place: np.ndarray, order: np.ndarray) -> float:
+        return float(simulate_costs(one, jnp.asarray(place), jnp.asarray(order)).makespan)
+
+    return simulated
+
+
+def _cut(task: Task) -> Found:
+    """The cheapest placement, exact if only its price counts; else the best corner of the hull."""
+    request, goal = task.request, task.goal
+    row = find_row(task.costs.routes)
+    if goal.is_additive:
+        weight = goal.price_weight
+        cut = cheapest(request, row, weight * goal.execution, weight * goal.per_byte)
+        place = cut.place.astype(np.int64)
+        if cut.cost == math.inf:
+            return Found(np.zeros_like(place), task.order, math.inf, math.inf, True)
+        return Found(place, task.order, cut.cost, cut.lower_bound, True)
+    best = min((task.found(*one) for one in _starts(task)), key=lambda one: one.cost)
+    return best._replace(lower_bound=_lower_bound(task))
+
+
+def _starts(task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What is given, every single place, and the corners of the hull."""
+    num_tasks, num_places = task.goal.execution.shape
+    places = [np.full(num_tasks, k) for k in range(num_places)]
+    if task.row:
+        corners = hull(task.request, task.row, task.goal.execution, task.goal.per_byte)
+        places += [corner.place.astype(np.int64) for corner in corners]
+    return [*task.starts, *((place, task.order) for place in places)]
+
+
+def _lower_bound(task: Task) -> float:
+    """Weighted bounds on what counts, each by itself."""
+    goal, bound = task.goal, 0.0
+    if task.row:
+        if goal.price_weight:
+            cut = cheapest(task.request, task.row, goal.execution, goal.per_byte)
+            bound += goal.price_weight * cut.lower_bound
+        if goal.period_weight or goal.latency_weight:
+            # No makespan is below the period of its own places either.
+            weight = goal.period_weight + goal.latency_weight
+            bound += weight * least_period(task.request, task.costs)
+    return bound
+
+
+def _search(task: Task) -> Found:
+    """Annealing from the best starts, in compiled loops."""
+    from offload_jax.graphs._numba import annealing, goals
+
+    began, goal = time.perf_counter(), task.goal
+    numbers = (
+        np.array([goal.latency_weight, goal.price_weight, goal.period_weight]),
+        np.ascontiguousarray(goal.execution),
+        np.ascontiguousarray(goal.per_byte),
+        np.array([goal.max_latency, goal.max_price, goal.max_period]),
+        np.asarray(goal.memory, float),
+        np.asarray(goal.max_memory, float),
+    )
+    timed = goal.needs_schedule
+    annealing.seed(task.seed)
+    starts = [(place.astype(np.int64), order.astype(np.int64)) for place, order in _starts(task)]
+    rated = [goals.score(task.request, numbers, timed, *one)[::-1] for one in starts]
+    first = min(range(len(starts)), key=rated.__getitem__)
+    best, (excess, cost) = starts[first], rated[first]
+    limit, spent = task.time_limit, 0
+    steps = min(_STEPS, _SLICE * len(task.order))
+    while spent < steps if limit is None else time.perf_counter() - began < limit:
+        # Each walk begins at the best of all, cooler and stricter from walk to walk.
+        strict = 2.0 ** (spent // _SLICE % 8)
+        heat = _HOTTEST / strict, _COLDEST
+        begin = best[0].copy(), best[1].copy()
+        place, order, reached, broken = goals.anneal(
+            task.request, numbers, timed, *begin, _SLICE, *heat, strict
+        )
+        if (broken, reached) < (excess, cost):
+            best, excess, cost = (place, order), broken, reached
+        spent += _SLICE
+    return task.found(*best)._replace(lower_bound=_lower_bound(task))
+
+
+def _cpsat(task: Task) -> Found:
+    """By CP-SAT, from the best start; at most a tenth of the time goes to the search for one."""
+    from offload_jax.graphs._cpsat import goals
+    from offload_jax.graphs._cpsat.operations import timed_request
+
+    limit = task.time_limit
+    first = _auto(task._replace(time_limit=limit and limit / 10))
+    timed = timed_request(task.request, task.costs)
+    answer = goals.solve(
+        task.request, timed, task.goal, first.cost, first.place, limit and 0.9 * limit
+    )
+    lower = max(first.lower_bound, answer.lower_bound)
+    if answer.place is None:
+        return first._replace(lower_bound=lower, optimal=answer.proven)
+    order = task.order if answer.schedule is None else np.asarray(answer.schedule.order)
+    return Found(answer.place, order, answer.cost, lower, answer.proven, answer.schedule)
+
+
+def _auto(task: Task) -> Found:
+    if task.goal.is_additive and task.row:
+        return _cut(task)
+    if is_installed("numba"):
+        return _search(task)
+    return _cut(task)
+
+
+_METHODS: dict[str, Any] = {"auto": _auto, "cut": _cut, "search": _search, "cpsat": _cpsat}
