@@ -6,7 +6,6 @@ results/split_run.json and figures/split_run.png.
 """
 
 import contextlib
-import dataclasses
 import itertools
 import math
 import tempfile
@@ -22,8 +21,8 @@ from experiments.reporting import plots, tables
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
 from experiments.studies import split_processes
-from offload_jax.graphs._numba.lower_bound import score
 from offload_jax.graphs.request import unpack_rows
+from offload_jax.graphs.timetable import timetable
 
 NETWORKS = ("squeezenet", "shufflenet", "inception_v1", "densenet121")
 PLACES = ("device", "edge", "cloud")
@@ -37,6 +36,7 @@ _ROUND_TRIPS = (0.01, 0.03)
 REQUESTS = {"default": 6, "paper": 21}
 _LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 _SEARCH_SECONDS = 1.0
+_CUTS = 50
 
 
 class Decided(NamedTuple):
@@ -58,51 +58,24 @@ def three_places(link: str) -> oj.Network:
 
 def costs_of(model: oj.models.Model, link: str, *, by_profile: bool) -> oj.graphs.GraphCosts:
     """Costs with the seconds that were measured, or as many in all by operations."""
-    costs = oj.graphs.network_costs(model.graph, three_places(link))
-    seconds = np.stack([model.seconds[name] for name in PLACES], axis=-1)
-    if not by_profile:
-        seconds = np.outer(model.flops / model.flops.sum(), seconds.sum(axis=0))
-    return dataclasses.replace(costs, seconds=seconds)
-
-
-def makespan(costs: oj.graphs.GraphCosts, place: np.ndarray, order: np.ndarray) -> float:
-    """Of one decision, by the compiled loop: a program of JAX would be compiled for each size."""
-    (row,) = unpack_rows(costs)
-    return float(score(row, place, order)[0])
-
-
-def period_of(costs: oj.graphs.GraphCosts, place: np.ndarray) -> float:
-    """Seconds a request in a stream: the largest load of a place or link."""
-    loads = [float(costs.seconds[place == k, k].sum()) for k in range(costs.num_places)]
-    sent = np.zeros(len(costs.seconds_per_byte))
-    tasks = range(costs.num_tasks)
-    moves = [(~v, 0, place[v], costs.input[v]) for v in tasks]
-    moves += [(v, place[v], 0, costs.output[v]) for v in tasks]
-    edges = np.argwhere(costs.depends)
-    moves += [(u, place[u], place[v], costs.data[u, v]) for u, v in edges]
-    crossed: set[tuple[int, int]] = set()
-    for result, source, target, size in moves:
-        for link in costs.routes[source][target] or ():
-            if (result, link) not in crossed:
-                crossed.add((result, link))
-                sent[link] += size
-    return float(max(*loads, *(sent * costs.seconds_per_byte)))
-
-
-def least_period(costs: oj.graphs.GraphCosts) -> Decided:
-    """The best of some places that are runs of the tasks' order."""
-    tasks = np.arange(costs.num_tasks)
-    cuts = np.unique(np.linspace(0, costs.num_tasks, 40).astype(int))
-    every = [(tasks >= i).astype(int) + (tasks >= j) for i in cuts for j in cuts if i <= j]
-    return Decided(min(every, key=lambda place: period_of(costs, place)), tasks)
+    share = model.flops / model.flops.sum()
+    seconds = {
+        place: times if by_profile else share * times.sum()
+        for place, times in model.seconds.items()
+    }
+    return oj.graphs.network_costs(model.graph, three_places(link), seconds=seconds)
 
 
 def decide(costs: oj.graphs.GraphCosts, objective: str) -> Decided:
-    """The decision that a planner would make."""
-    if objective == "period":
-        return least_period(costs)
-    found = oj.graphs.solve(costs, time_limit=_SEARCH_SECONDS)
-    return Decided(*(np.asarray(one, np.int64) for one in (found.place, found.order)))
+    """What a planner would decide; for a stream, the best of runs of the tasks' order."""
+    if objective == "latency":
+        found = oj.graphs.solve(costs, time_limit=_SEARCH_SECONDS)
+        return Decided(np.asarray(found.place), np.asarray(found.order))
+    tasks = np.arange(costs.num_tasks)
+    cuts = np.unique(np.linspace(0, costs.num_tasks, _CUTS).astype(int))
+    pairs = itertools.combinations_with_replacement(cuts, 2)
+    every = np.array([(tasks >= i).astype(int) + (tasks >= j) for i, j in pairs])
+    return Decided(every[np.argmin(oj.graphs.period(costs, every))], tasks)
 
 
 def with_random_weights(source: Path, target: Path) -> None:
@@ -172,7 +145,8 @@ def compare(
         if key not in done:
             folder = network.folder / f"parts_{len([*network.folder.iterdir()])}"
             parts = oj.models.split(model, place, PLACES, folder, order=order)
-            latency, period = makespan(costs, place, order), period_of(costs, place)
+            latency = timetable(next(unpack_rows(costs)), place, order).makespan
+            period = float(oj.graphs.period(costs, place))
             window = math.ceil(latency / period) + 2  # fills the pipeline
             ran = split_processes.run(
                 folder,

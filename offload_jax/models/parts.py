@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs.decision import check_decision
+from offload_jax.graphs.decision import as_integers
 from offload_jax.graphs.task_graph import TaskGraph, topological_order
 from offload_jax.models.model import Model, Tensors
+from offload_jax.validation import require
 
 PLAN = "plan.json"
 """The file in a folder of parts that says what goes where."""
@@ -83,12 +84,15 @@ def parts_of(
       ValueError: place or order are not as above.
     """
     graph = model.graph
-    order = np.arange(graph.num_tasks) if order is None else order
-    place, order = check_decision(graph.dense()[0], num_places, place, order)
-    if place.ndim > 1 or order.ndim > 1:
-        raise ValueError(
-            f"place, order: must be one decision, got shapes {place.shape}, {order.shape}"
-        )
+    place = _one_for_each("place", place, graph)
+    require("place", place, (place >= 0) & (place < num_places), f"places are 0..{num_places - 1}")
+    order = _one_for_each("order", np.arange(graph.num_tasks) if order is None else order, graph)
+    position = np.argsort(order)
+    if (order[position] != np.arange(graph.num_tasks)).any():
+        raise ValueError("order: must be a permutation of the tasks")
+    u, v = graph.edges.T
+    for edge in np.flatnonzero(position[u] > position[v])[:1]:
+        raise ValueError(f"order: task {v[edge]} stands before task {u[edge]}, which it needs")
     place, order = place.tolist(), order.tolist()
     groups = [
         tasks
@@ -109,6 +113,13 @@ def parts_of(
         Part(place[tasks[0]], tasks, tuple(needs[n]), tuple(makes[n]), tuple(sorted(after[n])))
         for n, tasks in enumerate(groups)
     )
+
+
+def _one_for_each(name: str, values: Any, graph: TaskGraph) -> np.ndarray:
+    values = np.asarray(as_integers(name, values))
+    if values.shape != (graph.num_tasks,):
+        raise ValueError(f"{name}: must have shape ({graph.num_tasks},), got {values.shape}")
+    return values
 
 
 def _named(tensors: Sequence[Tensors], tasks: Iterable[int]) -> dict[str, None]:
