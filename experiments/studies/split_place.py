@@ -52,6 +52,8 @@ class Place:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if not job["optimized"]:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._sessions = [
             onnxruntime.InferenceSession(part["file"], options, providers=["CPUExecutionProvider"])
             for part in job["parts"]

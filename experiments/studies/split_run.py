@@ -6,7 +6,6 @@ results/split_run.json and figures/split_run.png.
 """
 
 import contextlib
-import dataclasses
 import itertools
 import math
 import tempfile
@@ -35,6 +34,7 @@ _ROUND_TRIPS = (0.01, 0.03)
 REQUESTS = {"default": 6, "paper": 21}
 _LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 _SEARCH_SECONDS = 1.0
+_CUTS = 50
 
 
 class Decided(NamedTuple):
@@ -56,27 +56,24 @@ def three_places(link: str) -> oj.Network:
 
 def costs_of(model: oj.models.Model, link: str, *, by_profile: bool) -> oj.graphs.GraphCosts:
     """Costs with the seconds that were measured, or as many in all by operations."""
-    costs = oj.graphs.network_costs(model.graph, three_places(link))
-    seconds = np.stack([model.seconds[name] for name in PLACES], axis=-1)
-    if not by_profile:
-        seconds = np.outer(model.flops / model.flops.sum(), seconds.sum(axis=0))
-    return dataclasses.replace(costs, seconds=seconds)
-
-
-def least_period(costs: oj.graphs.GraphCosts) -> Decided:
-    """The best of some places that are runs of the tasks' order."""
-    tasks = np.arange(costs.num_tasks)
-    cuts = np.unique(np.linspace(0, costs.num_tasks, 40).astype(int))
-    every = [(tasks >= i).astype(int) + (tasks >= j) for i in cuts for j in cuts if i <= j]
-    return Decided(min(every, key=lambda place: float(oj.graphs.period(costs, place))), tasks)
+    share = model.flops / model.flops.sum()
+    seconds = {
+        place: times if by_profile else share * times.sum()
+        for place, times in model.seconds.items()
+    }
+    return oj.graphs.network_costs(model.graph, three_places(link), seconds=seconds)
 
 
 def decide(costs: oj.graphs.GraphCosts, objective: str) -> Decided:
-    """The decision that a planner would make."""
-    if objective == "period":
-        return least_period(costs)
-    found = oj.graphs.solve(costs, time_limit=_SEARCH_SECONDS)
-    return Decided(*(np.asarray(one, np.int64) for one in (found.place, found.order)))
+    """What a planner would decide; for a stream, the best of runs of the tasks' order."""
+    if objective == "latency":
+        found = oj.graphs.solve(costs, time_limit=_SEARCH_SECONDS)
+        return Decided(np.asarray(found.place), np.asarray(found.order))
+    tasks = np.arange(costs.num_tasks)
+    cuts = np.unique(np.linspace(0, costs.num_tasks, _CUTS).astype(int))
+    pairs = itertools.combinations_with_replacement(cuts, 2)
+    every = np.array([(tasks >= i).astype(int) + (tasks >= j) for i, j in pairs])
+    return Decided(every[np.argmin(oj.graphs.period(costs, every))], tasks)
 
 
 def with_random_weights(source: Path, target: Path) -> None:
@@ -112,12 +109,12 @@ class _Network(NamedTuple):
 
 
 @contextlib.contextmanager
-def measured(name: str) -> Iterator[_Network]:
+def measured(name: str, *, optimized: bool = False) -> Iterator[_Network]:
     """A network of `NETWORKS` with the times of all places: this machine's, so many times over."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.onnx"
         with_random_weights(_LIGHT / f"light_{name}.onnx", path)
-        here = oj.models.measure(path, threads=1, num_runs=30, pause=0.1)
+        here = oj.models.measure(path, threads=1, num_runs=30, pause=0.1, optimized=optimized)
         assert here.whole is not None
         profiles = {
             place: oj.models.Profile(
@@ -129,7 +126,7 @@ def measured(name: str) -> Iterator[_Network]:
 
 
 def compare(
-    network: _Network, link: str, objective: str, num_requests: int
+    network: _Network, link: str, objective: str, num_requests: int, *, optimized: bool = False
 ) -> list[dict[str, Any]]:
     """Decides by profile and by operations, runs both, and compares with what was predicted.
 
@@ -156,6 +153,7 @@ def compare(
                 one_by_one=num_requests,
                 stream=2 * window + num_requests,
                 window=window,
+                optimized=optimized,
             )
             done_at = ran["done"]
             done[key] = {
@@ -184,6 +182,7 @@ def compute(
     networks: Sequence[str] | None = None,
     links: Sequence[str] | None = None,
     requests: int | None = None,
+    optimized: int = 0,
 ) -> dict[str, Any]:
     """Runs every network over all links, for latency and for a stream.
 
@@ -193,6 +192,8 @@ def compute(
       links: names out of `LINKS`, all if None.
       requests: how many run one by one, and of how many in a stream the distance is measured; None
         is the preset's number.
+      optimized: 1 lets ONNX Runtime optimise the graphs of parts, and of the whole that scales the
+        times of nodes; 0 runs what is written.
 
     Returns:
       `rows`, see `compare`, and `scale` of each network: a whole run over the sum of its nodes.
@@ -204,11 +205,11 @@ def compute(
     def compute_all() -> dict[str, Any]:
         rows, scale = [], {}
         for name in networks:
-            with measured(name) as network:
+            with measured(name, optimized=bool(optimized)) as network:
                 scale[name] = network.model.scale[PLACES[0]]
                 for link, objective in itertools.product(links, OBJECTIVES):
-                    rows += compare(network, link, objective, requests)
-        return {"rows": rows, "scale": scale}
+                    rows += compare(network, link, objective, requests, optimized=bool(optimized))
+        return {"rows": rows, "scale": scale, "optimized": optimized}
 
     config = {
         "networks": [*networks],
@@ -216,6 +217,7 @@ def compute(
         "round_trips": _ROUND_TRIPS,
         "slowdown": SLOWDOWN,
         "requests": requests,
+        "optimized": optimized,
     }
     return cached(settings.result("split_run"), config, compute_all)
 
@@ -248,15 +250,17 @@ def section(results: Mapping[str, Any], settings: Settings) -> str:
     headers = ["network", "links, MB/s", "decided for", "tasks", "parts"]
     headers += ["latency predicted, ms", "measured", "ratio"]
     headers += ["period predicted, ms", "measured", "ratio"]
+    graphs = "optimised" if results["optimized"] else "as written"
     slow = ", ".join(f"{name} {times:g}" for name, times in SLOWDOWN.items())
     return "\n".join(
         [
             "## Split networks on the clock\n",
             "Networks with random weights, measured by ONNX Runtime on this machine with one"
-            " thread, placed, split, and run by one process for each place over TCP on the"
-            " loopback. A place sleeps after each part until it is so many times slower than this"
-            f" machine: {slow}. Links take the time of their bytes, one tensor after the other, and"
-            f" half a round trip ({1e3 * _ROUND_TRIPS[0]:g} and {1e3 * _ROUND_TRIPS[1]:g} ms).\n",
+            f" thread, graphs {graphs}, placed, split, and run by one process for each place over"
+            " TCP on the loopback. A place sleeps after each part until it is so many times slower"
+            f" than this machine: {slow}. Links take the time of their bytes, one tensor after the"
+            f" other, and half a round trip ({1e3 * _ROUND_TRIPS[0]:g} and"
+            f" {1e3 * _ROUND_TRIPS[1]:g} ms).\n",
             *(f"- {_summary(rows, quantity)}" for quantity in OBJECTIVES),
             f"- {_by_operations(results)}\n",
             tables.markdown(headers, table),
@@ -324,7 +328,10 @@ STAGE = Stage(
     compute,
     section,
     draw,
-    options={"requests": (int, "Requests one by one, and as many in a stream.")},
+    options={
+        "requests": (int, "Requests one by one, and as many in a stream."),
+        "optimized": (int, "1: let ONNX Runtime optimise graphs; 0: run what is written."),
+    },
     flags=("preset",),
     latency_only=True,
 )

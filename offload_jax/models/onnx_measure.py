@@ -13,7 +13,12 @@ from offload_jax.models.onnx_graph import Reader
 
 
 def measure(
-    path: Path, shapes: Mapping[str, int], num_runs: int, threads: int, pause: float
+    path: Path,
+    shapes: Mapping[str, int],
+    num_runs: int,
+    threads: int,
+    pause: float,
+    optimized: bool,
 ) -> profile.Profile:
     """Times of nodes and whole; see `models.measure`."""
     try:
@@ -29,7 +34,7 @@ def measure(
             time.sleep(pause)
             nodes.run(None, inputs)
         found = profile.read(Path(nodes.end_profiling()), None)
-        whole = onnx_run.session(path, optimized=True, threads=threads)
+        whole = onnx_run.session(path, optimized=optimized, threads=threads)
         seconds = []
         for _ in range(warm_up + num_runs):
             time.sleep(pause)
