@@ -105,10 +105,6 @@ SHARED = [
         ),
         ((f"{CHAINS}.problem", f"{CHAINS}.costs"), (f"{CHAINS}.solve", f"{CHAINS}.policies")),
         (
-            (BENCHMARKS,),
-            (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies", f"{EXPERIMENTS}.graphs"),
-        ),
-        (
             (f"{EXPERIMENTS}.reporting",),
             (f"{EXPERIMENTS}.paper", f"{EXPERIMENTS}.studies", BENCHMARKS),
         ),
@@ -120,6 +116,13 @@ def test_lower_layers_know_nothing_of_upper_ones(
 ) -> None:
     assert members(*lower)
     assert not members(*lower) & importers(*upper)
+
+
+def test_only_the_accelerators_benchmark_runs_experiments() -> None:
+    upper = [f"{EXPERIMENTS}.{part}" for part in ("paper", "studies", "graphs")]
+    others = members(BENCHMARKS) - members(f"{BENCHMARKS}.accelerator")
+    assert others
+    assert not others & importers(*upper)
 
 
 def test_only_table_1_runs_a_benchmark() -> None:
@@ -173,6 +176,7 @@ def test_back_ends_are_known_inside_their_family(family: str) -> None:
             "ortools",
             {
                 f"{LIBRARY}.cpsat",
+                f"{GRAPHS}._cpsat.goals",
                 f"{CHAINS}.cpsat",
                 f"{GRAPHS}._cpsat.model",
                 f"{GRAPHS}._flow.maximum_flow",
