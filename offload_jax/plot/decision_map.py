@@ -11,6 +11,7 @@ from offload_jax.chains.costs import ChainCosts
 from offload_jax.chains.problem import ChainProblem
 from offload_jax.chains.solve import solve as solve_chains
 from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.objectives import SERIAL_LATENCY
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.solve import solve as solve_graphs
 from offload_jax.plot.style import (
@@ -21,6 +22,7 @@ from offload_jax.plot.style import (
     place_colour,
     place_names,
     plain_numbers,
+    shortened,
     tint,
 )
 from offload_jax.validation import as_array, as_float64
@@ -28,8 +30,6 @@ from offload_jax.validation import as_array, as_float64
 # Distinct decisions that get a colour of their own; rarer ones share one.
 MOST_COLOURS = 15
 _OTHERS, _IMPOSSIBLE = (0.6, 0.6, 0.6), (1.0, 1.0, 1.0)
-# Runs of places that a legend writes out; of what changes place more often it counts tasks.
-_MOST_RUNS = 4
 
 
 class Region(NamedTuple):
@@ -68,13 +68,13 @@ def decision_map(
     Args:
       problem: problems or costs of batch shape `[Y, X]`, or decisions, int `[Y, X, N]`, that have
         -1 for all tasks where nothing is possible.
-      x: `[X]` increasing values on the horizontal axis, logarithmic if they are above 0 and span
-        more than a factor of ten.
+      x: `[X]` increasing values on the horizontal axis, which is logarithmic if they are spaced so.
       y: `[Y]` the same on the vertical axis.
       xlabel: what x is, with its unit.
       ylabel: what y is, with its unit.
       places: K names of the places, such as `Network.place_names`.
-      method: of `oj.solve` or `oj.graphs.solve`; None is "auto" for chains and "cut" for graphs.
+      method: of `oj.solve` or `oj.graphs.solve`; None is exact for chains, and for graphs the least
+        serial latency, which is "cut".
       ax: where to draw; a new figure if None.
 
     Returns:
@@ -113,7 +113,12 @@ def _decide(problem: Any, method: str | None) -> np.ndarray:
         solved = solve_chains(problem, method=method or "auto")
         decisions, cost = solved.decision, solved.cost
     elif isinstance(problem, GraphProblem | GraphCosts):
-        found = solve_graphs(problem, method=method or "cut")
+        # The cut, without the makespan and the bound that nobody looks at.
+        found = (
+            solve_graphs(problem, method=method)
+            if method
+            else solve_graphs(problem, objective=SERIAL_LATENCY)
+        )
         decisions, cost = found.place, found.cost
     else:
         decisions = as_array("problem", problem)
@@ -155,16 +160,22 @@ def regions(decisions: np.ndarray) -> tuple[np.ndarray, list[Region]]:
     return np.minimum(rank[inverse], most).reshape(decisions.shape[:-1]), found
 
 
-def runs(decision: Iterable[int], initials: Sequence[str] = "DEC") -> str:
+def runs(decision: Iterable[int], initials: Sequence[str] = "DEC", between: str = " ") -> str:
     """A decision as runs of places: `3D 17E` is three subtasks on the device, 17 on the edge."""
-    return " ".join(f"{len(list(run))}{initials[at]}" for at, run in itertools.groupby(decision))
+    groups = itertools.groupby(decision)
+    return between.join(f"{len(list(run))}{initials[place]}" for place, run in groups)
+
+
+def _initials(places: Sequence[str]) -> list[str] | None:
+    """The first letters of places, None if two have the same."""
+    letters = [name[:1].upper() for name in places]
+    return letters if len(set(letters)) == len(letters) else None
 
 
 def labels(found: Sequence[Region], places: Sequence[str]) -> list[str]:
     """What a legend calls regions: `3D 17E`, `all edge`, `4 others`; no two alike."""
-    initials = [name[0].upper() for name in places]
-    if len(set(initials)) < len(initials):
-        initials = [f" {name}" for name in places]
+    short = [shortened(name, 12) for name in places]
+    letters = _initials(places)
 
     def label(region: Region) -> str:
         decision = region.decision
@@ -173,10 +184,12 @@ def labels(found: Sequence[Region], places: Sequence[str]) -> list[str]:
         if not decision:
             return "impossible"
         if len(set(decision)) == 1:
-            return f"all {places[decision[0]]}"
-        if len(list(itertools.groupby(decision))) > _MOST_RUNS:
+            return f"all {short[decision[0]]}"
+        if len(list(itertools.groupby(decision))) > (4 if letters else 2):
             decision = tuple(sorted(decision))
-        return runs(decision, initials)
+        if letters:
+            return runs(decision, letters)
+        return runs(decision, [f" {name}" for name in short], ", ")
 
     seen: Counter[str] = Counter()
     made = []
@@ -211,7 +224,7 @@ def draw(
 ) -> None:
     """Draws regions with lines between them, names on them where these fit, and a legend."""
     colours, names = _colours(found), labels(found, places)
-    x_log, y_log = (values[0] > 0 and values[-1] > 10 * values[0] for values in (x, y))
+    x_log, y_log = _is_geometric(x), _is_geometric(y)
     x_edges, y_edges = _edges(x, log=x_log), _edges(y, log=y_log)
     if x_log:
         ax.set_xscale("log")
@@ -225,10 +238,25 @@ def draw(
     ax.grid(visible=False)
     for name, colour in zip(names, colours, strict=True):
         ax.plot([], [], "s", ms=9, color=colour, mec="0.3", mew=0.5, label=name)
-    title = "tasks on\n" + ", ".join(name[:1].upper() + name[1:] for name in places)
+    capitals = ", ".join(name[:1].upper() + name[1:] for name in places)
+    title = f"tasks on\n{capitals}" if _initials(places) else "tasks on"
     ax.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.0), title=title, alignment="left", fontsize=8
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        title=title,
+        alignment="left",
+        fontsize=8,
+        frameon=False,
     )
+
+
+def _is_geometric(values: np.ndarray) -> bool:
+    """Whether values are spaced more evenly on a logarithmic axis than on a linear one."""
+    if values[0] <= 0:
+        return False
+    steps = [np.diff(scaled) for scaled in (values, np.log(values))]
+    linear, logarithmic = (step.std() / step.mean() for step in steps)
+    return bool(logarithmic < linear)
 
 
 def _edges(values: np.ndarray, *, log: bool) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from offload_jax.chains.pareto import ParetoFront
-from offload_jax.plot.style import GREY, MARKERS, PALETTE, Axes, axes_or_new
+from offload_jax.plot.style import GREY, MARKERS, PALETTE, Axes, axes_or_new, legend
 from offload_jax.validation import as_float64, check_class
 
 
@@ -68,8 +68,10 @@ def front(
             label=name,
         )
     ax.set(xlabel=xlabel, ylabel=ylabel)
+    if not len(found):
+        ax.text(0.5, 0.5, "no point is finite", ha="center", transform=ax.transAxes)
     if len(dominated) or beside or len(hull) < len(found):
-        ax.legend()
+        legend(ax, "lower center", 1.0)
     return ax
 
 

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
-from offload_jax.graphs.decision import Schedule
+from offload_jax.graphs.costs import GraphCosts, as_costs
+from offload_jax.graphs.decision import Schedule, Transfers
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.plot.style import (
     SMALL,
     Axes,
+    Colour,
     amount,
     axes_or_new,
     characters,
@@ -23,7 +24,7 @@ from offload_jax.plot.style import (
     size_in_points,
     tint,
 )
-from offload_jax.validation import as_names, check_class
+from offload_jax.validation import as_names, check_class, check_positive
 
 Link = tuple[int, int]
 """The places that a link leaves and reaches; the number of a link of unknown ends, and -1."""
@@ -43,6 +44,7 @@ def gantt(
     *,
     names: Sequence[str] | None = None,
     places: Sequence[str] | None = None,
+    until: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draws a schedule: a row for each place and each link that carries something.
@@ -57,6 +59,8 @@ def gantt(
         no rows for links.
       names: N names of the tasks, such as `TaskGraph.names`; numbers if None.
       places: K names of the places, such as `Network.place_names`.
+      until: seconds at which the axis ends, so that schedules can be compared; where this one does
+        if None.
       ax: where to draw; a new figure if None.
 
     Returns:
@@ -73,7 +77,7 @@ def gantt(
     num_tasks, least = len(place), int(place.max(initial=0)) + 1
     costs = None
     if problem is not None:
-        check_source(problem)
+        check_class("problem", problem, GraphProblem, GraphCosts)
         costs = as_costs(problem, library=np)
         if costs.batch_shape or costs.num_tasks != num_tasks or costs.num_places < least:
             raise ValueError(
@@ -85,10 +89,12 @@ def gantt(
     if len(names) != num_tasks:
         raise ValueError(f"names: must be those of {num_tasks} tasks, got {len(names)}")
     place_of = place_names(places, least)
+    if until is not None:
+        check_positive("until", until)
     at_places, on_links = _bars(schedule, costs)
     rows = _rows(on_links, len(place_of))
     ax = axes_or_new(ax, (9.0, max(1.6, 0.7 + 0.38 * len(rows))))
-    latest = _prepare(ax, schedule, rows, place_of)
+    latest = _prepare(ax, schedule, rows, place_of, until)
     width, height = size_in_points(ax)
     for row, key in enumerate(rows):
         bars, colour = (
@@ -96,15 +102,14 @@ def gantt(
             if isinstance(key, tuple)
             else (at_places[key], place_colour(key))
         )
-        lanes = _lanes([bar for bar in bars if bar.finish > bar.start])
-        marks = [bar for bar in bars if bar.finish == bar.start]
-        ax.plot([bar.start for bar in marks], [row] * len(marks), "|", color="k", ms=11, mew=1.2)
-        if not lanes:
-            _write_beside(ax, row, marks, names, width / latest, latest)
-        thick = 0.76 / max(len(lanes), 1)
+        if all(bar.start == bar.finish for bar in bars):
+            _draw_marks(ax, row, bars, names, width / latest, latest)
+            continue
+        lanes = _lanes(bars)
+        thick = 0.76 / len(lanes)
         for lane, members in enumerate(lanes):
             middle = row - 0.38 + (lane + 0.5) * thick
-            _draw_bars(ax, middle, thick, members, colour)
+            _draw_bars(ax, middle, thick, members, colour, width / latest)
             if thick * height / len(rows) > SMALL:
                 _write(ax, middle, members, names, width / latest, ink(colour))
     return ax
@@ -149,20 +154,19 @@ def _ends(costs: GraphCosts) -> dict[int, Link]:
 
 def _hops(schedule: Schedule, costs: GraphCosts) -> Iterator[tuple[tuple[int, ...], list[_Bar]]]:
     """The route of every transfer and what happens on it, hop by hop."""
-    moves = schedule.transfers
-    assert moves is not None
+    assert schedule.transfers is not None
+    moves = Transfers(*map(np.asarray, schedule.transfers))
     place = np.asarray(schedule.place).tolist()
     home = np.broadcast_to(costs.home, len(place)).tolist()
-    data_start, data_finish = np.asarray(moves.data_start), np.asarray(moves.data_finish)
     found = [
-        (u, place[u], place[v], data_start[u, v], data_finish[u, v])
-        for u, v in np.argwhere(np.isfinite(data_finish).any(axis=-1)).tolist()
+        (u, place[u], place[v], moves.data_start[u, v], moves.data_finish[u, v])
+        for u, v in np.argwhere(np.isfinite(moves.data_finish).any(axis=-1)).tolist()
     ]
     for task, at in enumerate(place):
         found.append((task, home[task], at, moves.input_start[task], moves.input_finish[task]))
         found.append((task, at, home[task], moves.output_start[task], moves.output_finish[task]))
     for task, origin, target, start, finish in found:
-        times = zip(np.asarray(start).tolist(), np.asarray(finish).tolist(), strict=True)
+        times = zip(start.tolist(), finish.tolist(), strict=True)
         yield costs.routes[origin][target] or (), [_Bar(task, *hop) for hop in times]
 
 
@@ -176,7 +180,11 @@ def _rows(on_links: dict[Link, list[_Bar]], num_places: int) -> list[int | Link]
 
 
 def _prepare(
-    ax: Axes, schedule: Schedule, rows: list[int | Link], place_of: tuple[str, ...]
+    ax: Axes,
+    schedule: Schedule,
+    rows: list[int | Link],
+    place_of: tuple[str, ...],
+    until: float | None,
 ) -> float:
     """Rows, axis and what is written there; gives the last moment that is shown."""
 
@@ -196,14 +204,14 @@ def _prepare(
     if makespan < np.inf:
         latest = max(latest, makespan)
         ax.axvline(makespan, color="0.2", lw=1)
-    latest = float(latest) or 1.0
+    latest = 1.02 * float(until or latest or 1.0)
     ax.set_yticks(range(len(rows)), [label(key) for key in rows])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
-    ax.set_xlim(0, 1.02 * latest)
+    ax.set_xlim(0, latest)
     ax.xaxis.set_major_formatter(formatted("s"))
     ax.set_xlabel(f"time; {done}")
-    return 1.02 * latest
+    return latest
 
 
 def _lanes(bars: list[_Bar]) -> list[list[_Bar]]:
@@ -220,11 +228,12 @@ def _lanes(bars: list[_Bar]) -> list[list[_Bar]]:
 
 
 def _draw_bars(
-    ax: Axes, middle: float, thick: float, bars: list[_Bar], colour: tuple[float, float, float]
+    ax: Axes, middle: float, thick: float, bars: list[_Bar], colour: Colour, scale: float
 ) -> None:
-    starts = np.array([bar.start for bar in bars])
-    widths = np.array([bar.finish for bar in bars]) - starts
-    ax.barh(middle, widths, thick, starts, color=colour, ec="white", lw=0.4)
+    spans = [(bar.start, bar.finish - bar.start) for bar in bars]
+    # A white rim would leave nothing of those that are narrow.
+    rims = [colour if width * scale < 2 else "white" for _, width in spans]
+    ax.broken_barh(spans, (middle - thick / 2, thick), color=colour, ec=rims, lw=0.4)
 
 
 def _write(
@@ -232,7 +241,7 @@ def _write(
 ) -> None:
     """Names on bars, shortened where they do not fit whole."""
     for bar in bars:
-        room = characters((bar.finish - bar.start) * scale) - 1
+        room = characters((bar.finish - bar.start) * scale - 4)
         name = names[bar.task]
         if room >= min(len(name), 6):
             ax.text(
@@ -246,15 +255,16 @@ def _write(
             )
 
 
-def _write_beside(
+def _draw_marks(
     ax: Axes, row: int, marks: list[_Bar], names: Sequence[str], scale: float, end: float
 ) -> None:
-    """Names beside marks of what takes no time; those that are close share a label."""
+    """Marks of what takes no time; those that are close to each other share a label."""
     marks = sorted(marks, key=lambda mark: mark.start)
+    ax.plot([mark.start for mark in marks], [row] * len(marks), "|", color="k", ms=11, mew=1.2)
     group: list[str] = []
     for mark, following in zip(marks, [*(mark.start for mark in marks), end][1:], strict=True):
         group.append(names[mark.task])
-        room = characters((following - mark.start) * scale) - 1
+        room = characters((following - mark.start) * scale - 6)
         if room < 4:
             continue
         text = ", ".join(group)

@@ -18,6 +18,7 @@ from offload_jax.plot.style import (
     amount,
     axes_or_new,
     characters,
+    legend,
     place_colour,
     place_names,
     shortened,
@@ -26,33 +27,29 @@ from offload_jax.plot.style import (
 )
 from offload_jax.validation import as_array, check_class, check_integer, require
 
-# Points: columns so wide that names fit below tasks, names that stand beside each other, lines.
+# Points: columns so wide that names fit below tasks, names beside each other, the widest line.
 _WIDE, _NAMES_APART, _THICKEST = 46.0, 1.35 * SMALL, 8.0
 # Of the height of a lane: where its tasks lie, what they may fill, how far apart they are at most.
-_MIDDLE, _BAND, _APART = 0.7, 0.42, 0.16
-_WIDE_MIDDLE, _WIDE_BAND, _WIDE_APART = 0.45, 0.64, 0.32
+_BAND, _WIDE_BAND = (0.7, 0.42, 0.16), (0.45, 0.64, 0.32)
 _MOST_SUMS = 8
 
 
 class _Edges(NamedTuple):
-    """Everything that passes, M edges, inputs and outputs.
+    """Everything that passes: M edges, inputs and outputs.
 
     Attributes:
       source, target: `[M]` places.
       data: `[M]` bytes; 0 where they are counted on another edge.
-      start, end: `[M, 2]` points.
-      task: `[M, 2]` the tasks at both ends, -1 for home.
+      ends: `[M, 2]` from which to which task; N stands for the input, N + 1 for the output.
     """
 
     source: np.ndarray
     target: np.ndarray
     data: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-    task: np.ndarray
+    ends: np.ndarray
 
     def where(self, chosen: np.ndarray) -> "_Edges":
-        """Those that are chosen by booleans or numbers."""
+        """Those that are chosen by booleans."""
         return _Edges(*(part[chosen] for part in self))
 
 
@@ -95,32 +92,40 @@ def placement(
     check_integer("home", home, least=0)
     require("place", place, place >= 0, "places are numbered from 0")
     place_of = place_names(places, max(int(place.max()), home) + 1)
-    layer = _layers(graph)
-    ax = axes_or_new(ax, (10.0, 1.0 + 1.15 * len(place_of)))
-    _draw_lanes(ax, place, place_of, int(layer.max()) + 1)
-    width, height = size_in_points(ax)
-    column, lane = width / (int(layer.max()) + 3), height / len(place_of)
-    spots, apart = _spots(graph, place, layer, wide=column >= _WIDE)
-    edges = _edges(graph, place, spots, home)
+    edges = _edges(graph, np.append(place, [home, home]))
     crossing = edges.source != edges.target
     staying, moving = edges.where(~crossing), edges.where(crossing)
-    _draw_lines(ax, staying, lw=0.6, color=GREY, alpha=0.6)
-    widths = 0.8 + (_THICKEST - 0.8) * moving.data / max(moving.data.max(initial=0.0), 1e-300)
+    ax = axes_or_new(ax, (10.0, 1.0 + 1.15 * len(place_of)))
+    _draw_lanes(ax, place, place_of)
+    _draw_sums(ax, moving, place_of)
+    width, height = size_in_points(ax)
+    layer = _layers(graph)
+    last = int(layer.max()) + 1
+    column, lane = (width - _WIDE) / (last + 1), height / len(place_of)
+    ax.set_xlim(-1 - _WIDE / column / 2, last + _WIDE / column / 2)
+    middle, band, most = _WIDE_BAND if column >= _WIDE else _BAND
+    spots, apart = _spots(graph, place, layer, band, most)
+    spots = np.concatenate([spots, [[-1, home], [last, home]]])
+    spots[:, 1] += middle
+    _draw_lines(ax, staying, spots, lw=0.6, color=GREY, alpha=0.6)
+    # Many lines are thinner, or they would cover each other.
+    widest = min(_THICKEST, 6 * _THICKEST / np.sqrt(max(len(moving.data), 1)))
+    widths = 0.8 + (widest - 0.8) * moving.data / max(moving.data.max(initial=0.0), 1e-300)
     colours = [tint(place_colour(at), 0.75) for at in moving.source.tolist()]
-    _draw_lines(ax, moving, lw=widths, color=colours, capstyle="round", zorder=2)
+    _draw_lines(ax, moving, spots, lw=widths, color=colours, capstyle="round", zorder=2)
     size = min(max(0.62 * min(column, lane * apart), 1.5), 12.0)
     colours = [place_colour(at) for at in place.tolist()]
-    ax.scatter(spots[:, 0], spots[:, 1], s=size**2, c=colours, ec="white", lw=0.05 * size, zorder=3)
-    for end, spot in zip(("input", "output"), _ends(spots, home), strict=True):
+    x, y = spots[:-2].T
+    ax.scatter(x, y, s=size**2, c=colours, ec="white", lw=0.05 * size, zorder=3)
+    for end, spot in zip(("input", "output"), spots[-2:], strict=True):
         if getattr(graph, end).any():
             ax.scatter(spot[0], spot[1], s=30, c="white", ec="0.3", marker="s", zorder=3)
             _text(ax, end, spot, -5.0, va="top", zorder=4)
     if column >= _WIDE:
-        for name, spot in zip(names, spots, strict=True):
+        for name, spot in zip(names, spots[:-2], strict=True):
             _text(ax, shortened(name, characters(column)), spot, -size / 2 - 1, va="top")
     else:
         _write_upright(ax, names, spots, moving, column, lane, size)
-    _draw_sums(ax, moving, place_of)
     return ax
 
 
@@ -151,15 +156,12 @@ def _layers(graph: TaskGraph) -> np.ndarray:
 
 
 def _spots(
-    graph: TaskGraph, place: np.ndarray, layer: np.ndarray, *, wide: bool
+    graph: TaskGraph, place: np.ndarray, layer: np.ndarray, band: float, most: float
 ) -> tuple[np.ndarray, float]:
-    """Points `[N, 2]`, and how far tasks above each other are apart at least.
+    """Points `[N, 2]` around the middle of lanes, and how far tasks above each other are apart.
 
     Of a place and layer, tasks lie in the order of what they need, so that few edges cross.
     """
-    middle, band, most = (
-        (_WIDE_MIDDLE, _WIDE_BAND, _WIDE_APART) if wide else (_MIDDLE, _BAND, _APART)
-    )
     cells: dict[tuple[int, int], list[int]] = defaultdict(list)
     for task, cell in enumerate(zip(layer.tolist(), place.tolist(), strict=True)):
         cells[cell].append(task)
@@ -175,46 +177,26 @@ def _spots(
         tasks.sort(key=lambda task: float(np.mean(offset[needs[task]])) if needs[task] else 0.0)
         for row, task in enumerate(tasks):
             offset[task] = (row - (len(tasks) - 1) / 2) * apart[at]
-    return np.stack([layer, place + middle + offset], axis=-1), min(apart.values())
+    return np.stack([layer, place + offset], axis=-1), min(apart.values())
 
 
-def _edges(graph: TaskGraph, place: np.ndarray, spots: np.ndarray, home: int) -> _Edges:
-    u, v = graph.edges.T
+def _edges(graph: TaskGraph, place: np.ndarray) -> _Edges:
+    """What passes, by the places `[N + 2]` of tasks, input and output."""
     data = graph.data.copy()
     if graph.send_once:
         # What several tasks of a place read comes there once.
-        _, first = np.unique(np.stack([u, place[v]]), axis=1, return_index=True)
+        reads = np.stack([graph.edges[:, 0], place[graph.edges[:, 1]]])
+        _, first = np.unique(reads, axis=1, return_index=True)
         data[np.setdiff1d(np.arange(len(data)), first)] = 0.0
     enters, leaves = np.flatnonzero(graph.input), np.flatnonzero(graph.output)
-    begin, end = _ends(spots, home)
-
-    def joined(edges: np.ndarray, inputs: Any, outputs: Any) -> np.ndarray:
-        shape = edges.shape[1:]
-        parts = [edges]
-        for value, tasks in ((inputs, enters), (outputs, leaves)):
-            parts.append(np.broadcast_to(value, (len(tasks), *shape)))
-        return np.concatenate(parts)
-
-    return _Edges(
-        source=joined(place[u], home, place[leaves]),
-        target=joined(place[v], place[enters], home),
-        data=joined(data, graph.input[enters], graph.output[leaves]),
-        start=joined(spots[u], begin, spots[leaves]),
-        end=joined(spots[v], spots[enters], end),
-        task=joined(
-            graph.edges,
-            np.stack([np.full_like(enters, -1), enters], axis=-1),
-            np.stack([leaves, np.full_like(leaves, -1)], axis=-1),
-        ),
-    )
+    from_input = np.stack([np.full_like(enters, graph.num_tasks), enters], axis=-1)
+    to_output = np.stack([leaves, np.full_like(leaves, graph.num_tasks + 1)], axis=-1)
+    ends = np.concatenate([graph.edges, from_input, to_output])
+    data = np.concatenate([data, graph.input[enters], graph.output[leaves]])
+    return _Edges(place[ends[:, 0]], place[ends[:, 1]], data, ends)
 
 
-def _ends(spots: np.ndarray, home: int) -> np.ndarray:
-    """`[2, 2]` the points where input and output of everything lie."""
-    return np.array([[-1.0, home + _MIDDLE], [spots[:, 0].max() + 1, home + _MIDDLE]])
-
-
-def _draw_lanes(ax: Axes, place: np.ndarray, place_of: Sequence[str], num_layers: int) -> None:
+def _draw_lanes(ax: Axes, place: np.ndarray, place_of: Sequence[str]) -> None:
     labels = []
     for at, name in enumerate(place_of):
         ax.axhspan(at + 0.02, at + 0.98, color=tint(place_colour(at), 0.1), lw=0, zorder=0)
@@ -226,17 +208,17 @@ def _draw_lanes(ax: Axes, place: np.ndarray, place_of: Sequence[str], num_layers
     ax.spines[:].set_visible(False)
     ax.grid(visible=False)
     ax.set_ylim(len(place_of), 0)
-    ax.set_xlim(-1.5, num_layers + 0.5)
 
 
-def _draw_lines(ax: Axes, edges: _Edges, **look: Any) -> None:
+def _draw_lines(ax: Axes, edges: _Edges, spots: np.ndarray, **look: Any) -> None:
     """Curves from start to end; those that pass by other layers in their lane hang down."""
     from matplotlib.collections import LineCollection
 
     share = np.linspace(0.0, 1.0, 9)[:, None]
-    start, end = edges.start[:, None], edges.end[:, None]
-    lines = start + share * (end - start)
-    passed = np.maximum(edges.end[:, 0] - edges.start[:, 0] - 1, 0) * (edges.source == edges.target)
+    start, end = np.moveaxis(spots[edges.ends], 1, 0)
+    lines = start[:, None] + share * (end - start)[:, None]
+    passed = (end - start)[:, 0].clip(1) - 1
+    passed[edges.source != edges.target] = 0
     deep = np.minimum(0.06 * np.log2(1 + passed), 0.24)
     lines[..., 1] += 4 * deep[:, None] * (share * (1 - share)).T
     ax.add_collection(LineCollection(list(lines), **look), autolim=False)
@@ -268,12 +250,11 @@ def _write_upright(
     size: float,
 ) -> None:
     """Names from bottom to top over tasks, those with crossing bytes first, as far as they fit."""
-    crossing = np.zeros(len(names) + 1)
-    for end in moving.task.T:
+    crossing = np.zeros(len(spots))
+    for end in moving.ends.T:
         np.maximum.at(crossing, end, moving.data + 1)
-    crossing = crossing[:-1]  # the last one was home
     topmost: dict[tuple[int, float], int] = {}
-    for task, (x, y) in enumerate(spots.tolist()):
+    for task, (x, y) in enumerate(spots[:-2].tolist()):
         cell = int(y), x
         if cell not in topmost or y < spots[topmost[cell], 1]:
             topmost[cell] = task
@@ -294,7 +275,7 @@ def _draw_sums(ax: Axes, moving: _Edges, place_of: Sequence[str]) -> None:
             sums[int(source), int(target)].append(float(data))
     ordered = sorted(sums.items(), key=lambda item: -sum(item[1]))
     for (source, target), data in ordered[:_MOST_SUMS]:
-        ends = " → ".join(shortened(place_of[at], 16) for at in (source, target))
+        ends = " → ".join(shortened(place_of[at], 12) for at in (source, target))
         times = f" in {len(data)}" if len(data) > 1 else ""
         label = f"{ends}: {amount(sum(data), 'B')}{times}"
         ax.plot([], [], color=tint(place_colour(source), 0.75), lw=4, label=label)
@@ -302,7 +283,6 @@ def _draw_sums(ax: Axes, moving: _Edges, place_of: Sequence[str]) -> None:
         rest = amount(sum(sum(data) for _, data in ordered[_MOST_SUMS:]), "B")
         label = f"{len(ordered) - _MOST_SUMS} other pairs of places: {rest}"
         ax.plot([], [], color="none", label=label)
-    if ordered:
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, fontsize=SMALL + 1)
-    else:
+    legend(ax, "upper center", 0.0)
+    if not ordered:
         ax.set_xlabel("nothing passes between places", fontsize=SMALL + 1)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from offload_jax.plot.front import as_points
-from offload_jax.plot.style import MARKERS, PALETTE, Axes, axes_or_new
+from offload_jax.plot.style import MARKERS, PALETTE, Axes, axes_or_new, legend
 from offload_jax.validation import check_class
 
 
@@ -57,5 +57,5 @@ def quality_against_time(
     ax.grid(visible=False, which="minor")
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(lines) > 1:
-        ax.legend(ncols=1 + len(lines) // 8)
+        legend(ax, "lower center", 1.0)
     return ax

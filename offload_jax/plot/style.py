@@ -43,7 +43,7 @@ STYLE: Any = {
 }
 # Points: of text in the pictures, and how wide a character of it is on average.
 SMALL = 7.0
-_CHARACTER = 0.58 * SMALL
+_CHARACTER = 0.65 * SMALL
 _PREFIXES = {
     "s": ((0, ""), (-3, "m"), (-6, "µ"), (-9, "n")),
     "B": ((9, "G"), (6, "M"), (3, "k"), (0, "")),
@@ -128,6 +128,28 @@ def size_in_points(ax: Axes) -> tuple[float, float]:
     figure.draw_without_rendering()
     box = ax.get_window_extent()
     return box.width * 72 / figure.dpi, box.height * 72 / figure.dpi
+
+
+def legend(ax: Axes, loc: Any, height: float) -> None:
+    """A legend outside of the Axes, in as many columns as its longest entry allows.
+
+    Args:
+      ax: whose entries it has, if there are any.
+      loc: which of its own points lies over the middle of the Axes.
+      height: at which share of their height that is.
+    """
+    labels = ax.get_legend_handles_labels()[1]
+    if labels:
+        width, _ = size_in_points(ax)
+        longest = max(map(len, labels))
+        columns = max(1, int(width / (34 + _CHARACTER * (SMALL + 1) / SMALL * longest)))
+        ax.legend(
+            loc=loc,
+            bbox_to_anchor=(0.5, height),
+            ncols=min(columns, len(labels)),
+            fontsize=SMALL + 1,
+            frameon=False,
+        )
 
 
 def amount(value: float, unit: Literal["s", "B"]) -> str:
