@@ -82,7 +82,8 @@ def gantt(
         if costs.batch_shape or costs.num_tasks != num_tasks or costs.num_places < least:
             raise ValueError(
                 f"problem: must be one request of {num_tasks} tasks on at least {least} places, as"
-                f" the schedule is, got {problem!r:.200}"
+                f" the schedule is, got {costs.num_tasks} tasks on {costs.num_places} places in a"
+                f" batch {costs.batch_shape}"
             )
         least = costs.num_places
     names = as_names("names", range_names(num_tasks) if names is None else names)
