@@ -244,7 +244,11 @@
     });
     clearTimeout(later); // Browsers refuse more than some changes a second.
     later = setTimeout(() => remember(task), 250);
-    if (!task) return;
+    if (!task) {
+      answer.textContent = "";
+      for (const part of [bars, right]) part.replaceChildren();
+      return;
+    }
     const taken = secondsOf(task, amounts);
     const decision = decide(taken);
     const { computing, moving } = spent(taken, decision);
