@@ -34,7 +34,7 @@ NETWORKS = {
 _NAME = "explorer"
 _OPTIONS = (
     *("-std=c99", "-O3", "-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all"),
-    *(f"-Wl,--export={_NAME}_{function}" for function in ("decide", "cost")),
+    f"-Wl,--export={_NAME}_table",
 )
 
 
@@ -45,7 +45,7 @@ def compile_program(compiler: Sequence[str]) -> bytes:
       compiler: the command of a clang for wasm32 that has its linker.
 
     Returns:
-      The module; it exports `memory`, `explorer_decide` and `explorer_cost`.
+      The module; it exports `memory` and `explorer_table`.
 
     Raises:
       RuntimeError: the compiler fails (with what it says).

@@ -35,6 +35,7 @@ EXTRAS = {
     "split": "models",
     "check": "models-run",
     "measure": "models-run",
+    "plot": "plot",
 }
 
 # A Python in which importing them fails, as where they are not installed.

@@ -16,11 +16,11 @@ import offload_jax as oj
 ROOT = Path(__file__).parent.parent
 LIBRARY, EXPERIMENTS, BENCHMARKS = "offload_jax", "experiments", "benchmarks"
 CHAINS, GRAPHS = f"{LIBRARY}.chains", f"{LIBRARY}.graphs"
-LEARNING, DATASETS, EXPORT, MODELS, PLANS = (
-    f"{LIBRARY}.{name}" for name in ("learning", "datasets", "export", "models", "plans")
+LEARNING, DATASETS, EXPORT, MODELS, PLANS, PLOT = (
+    f"{LIBRARY}.{name}" for name in ("learning", "datasets", "export", "models", "plans", "plot")
 )
 # Nobody in the library builds on what people see of it.
-FACES = (PLANS, f"{LIBRARY}.cli")
+FACES = (PLANS, PLOT, f"{LIBRARY}.cli")
 
 
 def module_name(path: Path) -> str:
@@ -149,8 +149,8 @@ def test_imports_form_no_circle() -> None:
     assert set(order) == FILES.keys()
 
 
-def test_flags_and_plots_are_for_scripts() -> None:
-    assert not members(LIBRARY) & importers("absl.flags", "absl.app", "absl.logging", "matplotlib")
+def test_flags_are_for_scripts() -> None:
+    assert not members(LIBRARY) & importers("absl.flags", "absl.app", "absl.logging")
 
 
 # Who may know of a back end besides the concepts of its own family.
@@ -185,6 +185,7 @@ def test_back_ends_are_known_inside_their_family(family: str) -> None:
         ("orbax", {f"{LEARNING}.checkpoints"}),
         ("onnx", {module for module in FILES if inside(module, EXPORT, MODELS)}),
         ("numba", {f"{LIBRARY}.compiled"}),
+        ("matplotlib", {module for module in FILES if inside(module, PLOT)}),
     ],
 )
 def test_heavy_packages_have_their_files(package: str, modules: set[str]) -> None:

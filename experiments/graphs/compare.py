@@ -14,7 +14,7 @@ from experiments.graphs import contenders, test_sets, training
 from experiments.graphs import presets as training_presets
 from experiments.graphs.presets import PACKAGED, STUDENT, TEACHER
 from experiments.reporting import own_policies, statistics, tables
-from experiments.reporting.plots import MARKERS, PALETTE, figure, plain_numbers
+from experiments.reporting.plots import figure, plain_numbers
 from experiments.reporting.results import cached
 from experiments.reporting.stage import TRAINING, Settings, Stage, script
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
@@ -241,35 +241,27 @@ def draw_quality(path: Any, results: Mapping[str, Any]) -> None:
     left_out = ("random", *contenders.PLACES)
     sizes = [str(size) for size in test_sets.SIZES]
     lines = list(dict.fromkeys(family(n) for s in sizes for n in results[s] if n not in left_out))
-    look = {
-        name: {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)]}
-        for i, name in enumerate(lines)
-    }
     with figure(path, size=(11, 4.6), ncols=len(sizes), sharey=True) as (fig, axes):
         axes = np.atleast_1d(axes)
         for panel, size in zip(axes, sizes, strict=True):
-            for line in lines:
-                points = sorted(
+            series = {
+                line: [
                     (row["seconds"], row["ratio"], row["interval"] or 0.0)
                     for name, row in results[size].items()
                     if family(name) == line
-                )
-                if points:
-                    seconds, ratio, interval = zip(*points, strict=True)
-                    panel.errorbar(seconds, ratio, interval, capsize=2, label=line, **look[line])
-            panel.set_xscale("log")
+                ]
+                for line in lines
+            }
+            oj.plot.quality_against_time(series, ylabel="", ax=panel)
+            panel.get_legend().remove()
             panel.set_title(f"{size} tasks")
-            panel.set_xlabel("seconds a decision")
-            panel.grid(which="minor", visible=False)
         top = max(r["ratio"] for s in sizes for n, r in results[s].items() if n not in left_out)
         axes[0].set_yscale("log")
         axes[0].set_ylim(0.95, min(top, 2.5) * 1.05)
         plain_numbers(axes[0].yaxis, ticks=[1, 1.05, 1.1, 1.2, 1.4, 1.7, 2, 2.5])
         axes[0].set_ylabel("makespan / best known")
-        handles: dict[str, Any] = {}
-        for panel in axes:
-            handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
-        fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
+        handles = axes[0].get_legend_handles_labels()
+        fig.legend(*handles, loc="outside lower center", ncols=6)
 
 
 STAGE = Stage(

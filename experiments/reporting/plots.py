@@ -1,4 +1,4 @@
-"""One look for all figures."""
+"""Figures of experiments, in the look of `oj.plot`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,40 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 from cycler import cycler
+
+from offload_jax.plot.style import MARKERS, PALETTE, STYLE, plain_numbers
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-# Okabe-Ito: distinguishable for colour-blind readers and in grey.
-PALETTE = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#F0E442",
-    "#999999",
-    "#000000",
-)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
+__all__ = ["MARKERS", "PALETTE", "figure", "plain_numbers"]
 
-_STYLE: Any = {
-    "figure.dpi": 150,
-    "savefig.dpi": 150,
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.alpha": 0.3,
-    "axes.prop_cycle": cycler(color=PALETTE),
-    "lines.markersize": 4,
-    "legend.frameon": False,
-}
+_STYLE: Any = {**STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
 
 
 @contextmanager
@@ -61,16 +38,3 @@ def figure(
             fig.savefig(path)
         finally:
             plt.close(fig)
-
-
-def plain_numbers(axis: Any, *, ticks: Any = None) -> None:
-    """Numbers instead of powers of ten on a logarithmic axis.
-
-    Args:
-      axis: `axes.xaxis` or `axes.yaxis`.
-      ticks: where; None leaves that to matplotlib.
-    """
-    if ticks is not None:
-        axis.set_ticks(np.asarray(ticks))
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_minor_formatter(matplotlib.ticker.NullFormatter())

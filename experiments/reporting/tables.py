@@ -1,11 +1,8 @@
 """Tables of reports and of the terminal."""
 
-import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
-
-import offload_jax as oj
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, digits: int = 3) -> str:
@@ -31,12 +28,6 @@ def plain(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, digits: int 
     names, cells, widths, _ = _laid_out(headers, rows, digits)
     rule = ["-" * width for width in widths]
     return "\n".join("  ".join(line).rstrip() for line in (names, rule, *cells))
-
-
-def describe(decision: Iterable[int]) -> str:
-    """A decision as runs of places: `3D 17E` is three subtasks on the device, 17 on the edge."""
-    runs = [(place, len(list(group))) for place, group in itertools.groupby(decision)]
-    return " ".join(f"{length}{oj.Place(place).name[0]}" for place, length in runs)
 
 
 def _laid_out(

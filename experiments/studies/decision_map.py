@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import matplotlib
 import numpy as np
-from matplotlib.colors import BoundaryNorm, ListedColormap
 
 import offload_jax as oj
 from experiments.paper import presets
@@ -23,6 +21,8 @@ from experiments.reporting import plots, tables
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
 from offload_jax import workloads
+from offload_jax.plot.decision_map import Region, labels, regions
+from offload_jax.plot.decision_map import draw as draw_regions
 
 NETWORKS = {"MobileNetV2": workloads.mobilenet_v2, "AlexNet": workloads.alexnet}
 # The network gets its image as the float32 tensor that it computes on.
@@ -33,8 +33,7 @@ _BANDWIDTHS = (0.1, 300.0)
 _RANDOM_BANDWIDTHS = (1.0, 300.0)
 _SPEEDS = (1e8, 4e9)
 _BEST = {"latency": "Fastest", "energy": "Most economical"}
-# Distinct decisions that get a colour of their own; rarer ones share one.
-_MOST_COLOURS = 15
+_PLACES = tuple(place.name.lower() for place in oj.Place)
 # Rows of the plane solved at once: few enough that a long chain's table stays in cache.
 _ROWS = 4
 
@@ -132,43 +131,6 @@ def solve_plane(
     return decisions, seconds[0], float(np.median(seconds[1:]))
 
 
-def regions(decisions: np.ndarray) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Numbers `[size, size]` of the distinct decisions, and what they are, most frequent first.
-
-    All that rank behind the colours there are get the last number.
-    """
-    flat = decisions.reshape(-1, decisions.shape[-1])
-    # A row as one integer sorts far faster than rows do.
-    code = np.zeros(len(flat), np.int64)
-    for column in flat.T:
-        code = code * 3 + column
-    _, first, inverse, count = np.unique(
-        code, return_index=True, return_inverse=True, return_counts=True
-    )
-    order = np.argsort(-count, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    most = _MOST_COLOURS if len(order) <= _MOST_COLOURS else _MOST_COLOURS - 1
-    rows = [
-        {"decision": flat[first[i]].tolist(), "share": float(count[i] / len(flat))}
-        for i in order[:most]
-    ]
-    if len(order) > most:
-        rest = float(count[order[most:]].sum() / len(flat))
-        rows.append({"decision": None, "number": len(order) - most, "share": rest})
-    return np.minimum(rank[inverse], most).reshape(decisions.shape[:-1]), rows
-
-
-def describe(region: Mapping[str, Any]) -> str:
-    """What a legend calls a region: `3D 17E`, `all edge`, `4 others`."""
-    decision: Sequence[int] | None = region["decision"]
-    if decision is None:
-        return f"{region['number']} others"
-    if len(set(decision)) == 1:
-        return f"all {oj.Place(decision[0]).name.lower()}"
-    return tables.describe(decision)
-
-
 def pack(number: np.ndarray) -> str:
     """A map of small numbers as text; neighbours are alike, so it is short."""
     return base64.b64encode(zlib.compress(number.astype(np.uint8).tobytes())).decode()
@@ -201,12 +163,12 @@ def compute(
         maps = {}
         for name, (problem_of, values, axes) in planes(size, networks).items():
             decisions, first, again = solve_plane(problem_of, values, settings.objective)
-            number, rows = regions(decisions)
+            number, found = regions(decisions)
             maps[name] = {
                 "solves": number.size,
                 "seconds_with_compilation": first,
                 "seconds": again,
-                "regions": rows,
+                "regions": [region._asdict() for region in found],
                 "axes": axes,
                 "map": pack(number),
             }
@@ -226,25 +188,6 @@ def figure_name(name: str) -> str:
     return f"decision_map_{plain}"
 
 
-def _colours(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Blue where the device does most, orange for the edge, green for the cloud; grey for others.
-
-    Decisions that are alike get neighbouring shades.
-    """
-    colours: list[Any] = [(0.6, 0.6, 0.6)] * len(rows)
-    hues = {0: "Blues_r", 1: "YlOrBr_r", 2: "Greens_r"}
-    groups: dict[int, list[int]] = {0: [], 1: [], 2: []}
-    for i, row in enumerate(rows):
-        if row["decision"] is not None:
-            groups[int(np.bincount(row["decision"], minlength=3).argmax())].append(i)
-    for place, members in groups.items():
-        members.sort(key=lambda i: -rows[i]["decision"].count(place))
-        shades = np.linspace(0.22, 0.78, max(len(members), 2))
-        for shade, i in zip(shades, members, strict=False):
-            colours[i] = matplotlib.colormaps[hues[place]](shade)
-    return colours
-
-
 def draw(results: Mapping[str, Any], settings: Settings) -> None:
     """Every map: a colour and a legend entry for each distinct decision."""
     best = _BEST.get(settings.quantity, "Cheapest")
@@ -254,64 +197,22 @@ def draw(results: Mapping[str, Any], settings: Settings) -> None:
 
 
 def _draw_map(result: Mapping[str, Any], heading: str, path: Path) -> None:
-    rows, axes_of, number = result["regions"], result["axes"], unpack(result["map"])
-    colours = _colours(rows)
-    x, y = (
-        np.geomspace(axes_of[key][0], axes_of[key][1], n + 1)
-        for key, n in zip(("x_range", "y_range"), number.shape[::-1], strict=True)
-    )
+    axes_of, number = result["axes"], unpack(result["map"])
+    (low, high), (bottom, top) = axes_of["x_range"], axes_of["y_range"]
+    x, y = np.geomspace(low, high, number.shape[1]), np.geomspace(bottom, top, number.shape[0])
     with plots.figure(path, size=(7.4, 4.8)) as (_, axes):
-        axes.pcolormesh(
-            x,
-            y,
-            number,
-            cmap=ListedColormap(colours),
-            norm=BoundaryNorm(np.arange(len(rows) + 1) - 0.5, len(rows)),
-            rasterized=True,
-        )
-        _label_regions(axes, number, rows, colours, x, y)
-        axes.set(xscale="log", yscale="log", xlabel=axes_of["x"], ylabel=axes_of["y"])
-        axes.grid(False)
-        plots.plain_numbers(axes.xaxis)
-        plots.plain_numbers(axes.yaxis)
+        draw_regions(axes, number, _regions(result), x, y, _PLACES)
+        axes.set(xlabel=axes_of["x"], ylabel=axes_of["y"])
         axes.set_title(heading, loc="left")
-        patches = [matplotlib.patches.Patch(facecolor=c, edgecolor="0.3", lw=0.5) for c in colours]
-        axes.legend(
-            patches,
-            [describe(row) for row in rows],
-            loc="upper left",
-            bbox_to_anchor=(1.01, 1.0),
-            title="subtasks on\nDevice, Edge, Cloud",
-            alignment="left",
-        )
 
 
-def _label_regions(
-    axes: Any,
-    number: np.ndarray,
-    rows: Sequence[Mapping[str, Any]],
-    colours: Sequence[Any],
-    x: np.ndarray,
-    y: np.ndarray,
-) -> None:
-    """Writes the decision on regions that are wide enough for it, at their centre of mass."""
-    for i, row in enumerate(rows):
-        inside_y, inside_x = np.nonzero(number == i)
-        centre = int(inside_y.mean()), int(inside_x.mean())
-        label = describe(row)
-        width = np.ptp(inside_x[inside_y == centre[0]]) if number[centre] == i else 0
-        if width < 0.016 * len(label) * number.shape[1] or row["share"] < 0.012:
-            continue
-        dark = np.dot(colours[i][:3], (0.3, 0.59, 0.11)) < 0.5
-        axes.text(
-            x[centre[1]],
-            y[centre[0]],
-            label,
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if dark else "black",
+def _regions(result: Mapping[str, Any]) -> list[Region]:
+    return [
+        Region(
+            None if row["decision"] is None else tuple(row["decision"]), row["share"], row["number"]
         )
+        for row in result["regions"]
+    ]
 
 
 def section(results: Mapping[str, Any], settings: Settings) -> str:
@@ -322,8 +223,8 @@ def section(results: Mapping[str, Any], settings: Settings) -> str:
             result["solves"],
             f"{result['seconds']:.3f}",
             f"{1e9 * result['seconds'] / result['solves']:.0f}",
-            len(result["regions"]) - 1 + result["regions"][-1].get("number", 1),
-            describe(result["regions"][0]),
+            sum(region["number"] for region in result["regions"]),
+            labels(_regions(result), _PLACES)[0],
             f"{100 * result['regions'][0]['share']:.0f} %",
         ]
         for name, result in results["maps"].items()

@@ -16,7 +16,7 @@ import offload_jax as oj
 from experiments.paper import evaluation, presets
 from experiments.reporting import tables
 from experiments.reporting.comparison import title
-from experiments.reporting.plots import MARKERS, PALETTE, figure
+from experiments.reporting.plots import figure
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
 
@@ -118,38 +118,27 @@ def _one(problem: oj.ChainProblem) -> dict[str, Any]:
 
 def draw(results: Mapping[str, Any], settings: Settings) -> None:
     """Both fronts as steps (what a budget buys), the policies as points beside that of six."""
-    with figure(settings.figure("pareto"), size=(10.0, 4.8), ncols=2) as (fig, (left, right)):
-        six = results["six"]
-        least = np.min(six["latency"]), np.max(six["energy"])
-        far = []
-        for axis, name, heading in ((left, "six", "6 subtasks"), (right, "fifty", "50 subtasks")):
+    six = results["six"]
+    least = np.min(six["latency"]), np.max(six["energy"])
+    shown, far = {}, []
+    for name, (seconds, joules) in results["policies"].items():
+        if seconds > 8 * least[0] or joules > 3 * least[1]:
+            far.append(title(name))
+        else:
+            shown[title(name)] = seconds, joules
+    with figure(settings.figure("pareto"), size=(10.0, 5.4), ncols=2) as (fig, panels):
+        for axis, name, others in zip(panels, ("six", "fifty"), (shown, None), strict=True):
             front = results[name]
-            axis.step(front["latency"], front["energy"], where="post", color=PALETTE[0])
-            axis.plot(
-                front["latency"], front["energy"], "o", color=PALETTE[0], ms=5, label="exact front"
-            )
-            axis.set_title(f"{heading}: {len(front['latency'])} points", loc="left")
-            axis.set(xlabel="latency (s)", ylabel="energy of the device (J)")
-        for i, (name, (seconds, joules)) in enumerate(results["policies"].items()):
-            if seconds > 8 * least[0] or joules > 3 * least[1]:
-                far.append(name)
-                continue
-            left.plot(
-                seconds,
-                joules,
-                MARKERS[i % len(MARKERS)],
-                ms=8,
-                mfc="none",
-                mew=1.5,
-                color=PALETTE[1 + i % (len(PALETTE) - 1)],
-                label=title(name),
-            )
+            oj.plot.front(np.stack([front["latency"], front["energy"]], -1), others=others, ax=axis)
+            axis.set_title(f"{len(front['decision'][0])} subtasks: {len(front['latency'])} points")
+            if axis.get_legend():
+                axis.get_legend().remove()
         fig.legend(
-            *left.get_legend_handles_labels(),
+            *panels[0].get_legend_handles_labels(),
             loc="outside lower center",
             ncols=6,
             fontsize=8,
-            title=f"not shown: {', '.join(map(title, far))}" if far else None,
+            title=f"not shown: {', '.join(far)}" if far else None,
             title_fontsize=8,
         )
 

@@ -13,6 +13,7 @@ from experiments.reporting import plots, tables
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
 from offload_jax import workloads
+from offload_jax.plot.decision_map import runs
 
 NETWORKS = {
     "AlexNet": workloads.alexnet,
@@ -215,7 +216,7 @@ def section(results: Mapping[str, Any], settings: Settings) -> str:
             r["condition"],
             *(f"{cost:.3f}" for cost in r["single_cost"].values()),
             f"{r['optimal_cost']:.3f}",
-            tables.describe(r["decision"]),
+            runs(r["decision"]),
         ]
         for r in results["conditions"]
     ]

@@ -21,6 +21,7 @@ from experiments.reporting import plots, tables
 from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
 from experiments.studies import split_processes
+from offload_jax.plot.decision_map import runs
 
 NETWORKS = ("squeezenet", "shufflenet", "inception_v1", "densenet121")
 PLACES = ("device", "edge", "cloud")
@@ -238,7 +239,7 @@ def section(results: Mapping[str, Any], settings: Settings) -> str:
             row["network"],
             row["links"],
             row["objective"],
-            tables.describe(sorted(row["place"])),
+            runs(sorted(row["place"])),
             row["parts"],
             *(f"{1e3 * row[key]:.1f}" for key in ("predicted_latency", "latency")),
             f"{_ratio(row, 'latency'):.3f}",

@@ -30,24 +30,6 @@ def test_maps_are_packed_and_unpacked():
     np.testing.assert_array_equal(decision_map.unpack(decision_map.pack(number)), number)
 
 
-def test_regions_are_numbered_by_size():
-    decisions = np.array([[[0, 0], [1, 2]], [[1, 2], [1, 2]]], np.int8)
-    number, rows = decision_map.regions(decisions)
-    assert number.tolist() == [[1, 0], [0, 0]]
-    assert [(decision_map.describe(row), row["share"]) for row in rows] == [
-        ("1E 1C", 0.75),
-        ("all device", 0.25),
-    ]
-
-
-def test_rare_decisions_share_a_colour():
-    places = np.arange(16)
-    decisions = np.stack([places // 9, places // 3 % 3, places % 3], -1)[None]
-    number, rows = decision_map.regions(decisions)
-    assert number.max() == len(rows) - 1 == decision_map._MOST_COLOURS - 1
-    assert decision_map.describe(rows[-1]) == "2 others"
-
-
 def test_fronts(finished):
     results = finished.results["fronts"]
     latency = np.array(results["six"]["latency"])
@@ -127,8 +109,8 @@ def test_studies_take_an_objective(tmp_path):
     assert 1 - 1e-6 <= best <= results["merges"]["12"]["equal parts"]["4"]["mean"] + 1e-6
     maps = decision_map.compute(settings, size=8, networks=())["maps"]
     # By default the device pays nothing while others work, so the cloud costs what the edge does.
-    shown = {decision_map.describe(row) for row in maps["random task"]["regions"]}
-    assert not any("C" in name for name in shown)
+    shown = [row["decision"] or () for row in maps["random task"]["regions"]]
+    assert not any(oj.Place.CLOUD in decision for decision in shown)
 
 
 def test_policies_for_six_subtasks_take_chains_of_any_length():

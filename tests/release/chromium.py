@@ -40,9 +40,9 @@ class Page:
         assert "error" not in message, (method, message)
         return message["result"]
 
-    def open(self, path: Path) -> None:
-        """Opens a file and waits until it is loaded."""
-        self.call("Page.navigate", url=path.resolve().as_uri())
+    def open(self, path: Path, part: str = "") -> None:
+        """Opens a file, at a part of it such as `#head`, and waits until it is loaded."""
+        self.call("Page.navigate", url=path.resolve().as_uri() + part)
         while (message := self._next()).get("method") != "Page.loadEventFired":
             self._keep(message)
 

@@ -57,6 +57,7 @@ def main() -> None:
         "split": lambda: importlib.import_module("offload_jax.models.onnx_split"),
         "check": lambda: oj.models.check("folder"),
         "measure": lambda: oj.models.measure("model.onnx"),
+        "plot": lambda: oj.plot.front([(1.0, 2.0)]),
     }
     result = {
         "file": str(Path(oj.__file__).parent),

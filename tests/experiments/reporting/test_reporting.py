@@ -200,10 +200,6 @@ def test_tables_keep_text_and_round_floats():
     assert not cells[1][0].endswith(":")
 
 
-def test_decisions_are_described_as_runs():
-    assert tables.describe([0, 0, 1, 2, 2, 2, 0]) == "2D 1E 3C 1D"
-
-
 @pytest.mark.parametrize("progress", [True, False])
 def test_metrics_of_an_interrupted_training_are_replaced(tmp_path, progress, monkeypatch):
     settings = Settings(tmp_path, progress=progress)
