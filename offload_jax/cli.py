@@ -190,11 +190,10 @@ def plan_command(
     import offload_jax as oj
 
     task, network = _read(**request)
-    if objective != "latency":
-        raise ValueError("--objective: plans minimise latency")
     found = oj.plan(
         task,
         network,
+        objective=getattr(oj, objective.upper()),
         max_latency=max_latency,
         allowed={layer: places.split(",") for layer, places in allowed},
         time_limit=time_limit,

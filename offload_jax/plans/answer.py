@@ -1,7 +1,7 @@
 """Which solver a plan comes from."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,44 +37,76 @@ class Answer(NamedTuple):
     timetable: Timetable
     lower_bound: float
 
-    @property
-    def gap(self) -> float:
-        """How far it may be above the least possible, as a fraction of that."""
-        latency = self.timetable.makespan
-        if not 0 < self.lower_bound < math.inf:
-            return 0.0 if latency == self.lower_bound else math.inf
-        return latency / self.lower_bound - 1
+
+def gap(cost: float, lower_bound: float) -> float:
+    """How far a cost may be above the least possible, as a fraction of that."""
+    if not 0 < lower_bound < math.inf:
+        return 0.0 if cost == lower_bound else math.inf
+    return cost / lower_bound - 1
 
 
-def of_chain(request: Request) -> Answer:
-    """By the dynamic program for chains.
+def fastest(
+    request: Request, costs: GraphCosts, time_limit: float | None, *, is_chain: bool
+) -> Answer:
+    """The answer of least latency without limits.
 
     Args:
-      request: a graph in which each task needs the one before it.
+      request: the only row of `costs`.
+      costs: what is planned, allowed places only.
+      time_limit: seconds.
+      is_chain: whether each task needs the one before it, and no other.
     """
-    place = np.asarray(solve_chain(_chain_costs(request)).decision, np.int8)
-    order = np.arange(len(place), dtype=np.int32)
-    table = timetable(request, place, order)
-    return Answer(place, order, table, table.makespan)
-
-
-def of_graph(request: Request, costs: GraphCosts, time_limit: float | None) -> Answer:
-    """The cut and every single place; if they may be far from the best, what searches or proves."""
+    if is_chain:
+        return _of_chain(request)
     first = Answer(*at_once(costs))
-    few = len(first.place) <= _PROVABLE and is_installed("ortools")
+    few = _is_provable(first.place)
+    latency = first.timetable.makespan
     enough = _GOOD_ENOUGH if time_limit is None and not few else PROVEN
-    if first.gap <= enough or first.timetable.makespan == math.inf:
+    if latency == math.inf or gap(latency, first.lower_bound) <= enough:
         return first
+    found = cheapest(request, costs, time_limit, start=Decision(first.place, first.order))
+    bound = max(first.lower_bound, found.lower_bound)
+    better = min(first, found, key=lambda one: one.timetable.makespan)
+    return better._replace(lower_bound=min(bound, better.timetable.makespan))
+
+
+def cheapest(
+    request: Request, costs: GraphCosts, time_limit: float | None, **options: Any
+) -> Answer:
+    """The answer of `graphs.solve`, by CP-SAT if it may be proven soon.
+
+    Args:
+      request: the only row of `costs`.
+      costs: what is planned, allowed places only.
+      time_limit: seconds.
+      options: of `graphs.solve`.
+
+    Raises:
+      ValueError: no decision keeps to what is asked, or none was found.
+    """
+    few = _is_provable(request.home)
     solution = solve_graph(
         costs,
         method="cpsat" if few else "auto",
         time_limit=_PROOF_SECONDS if few and time_limit is None else time_limit,
-        start=Decision(first.place, first.order),
+        **options,
     )
-    found = _answer(request, solution)
-    bound = max(first.lower_bound, found.lower_bound)
-    better = min(first, found, key=lambda one: one.timetable.makespan)
-    return better._replace(lower_bound=min(bound, better.timetable.makespan))
+    if not float(solution.cost) < math.inf:
+        verb = "is possible" if bool(solution.optimal) else "was found"
+        raise ValueError(f"no plan within these limits {verb}")
+    return _answer(request, solution)
+
+
+def _is_provable(tasks: np.ndarray) -> bool:
+    return len(tasks) <= _PROVABLE and is_installed("ortools")
+
+
+def _of_chain(request: Request) -> Answer:
+    """By the dynamic program for chains."""
+    place = np.asarray(solve_chain(_chain_costs(request)).decision, np.int8)
+    order = np.arange(len(place), dtype=np.int32)
+    table = timetable(request, place, order)
+    return Answer(place, order, table, table.makespan)
 
 
 def _answer(request: Request, solution: GraphSolution) -> Answer:

@@ -11,6 +11,7 @@ import numpy as np
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.network import Network
 from offload_jax.plans.task import Task
+from offload_jax.side_constraints import SideConstraints
 from offload_jax.validation import as_names, check_class, check_known, check_positive
 
 
@@ -90,21 +91,20 @@ def _or_infinite(value: float | None) -> float:
     return math.inf if value is None else value
 
 
-def check_memory(task: Task, network: Network, place: np.ndarray, limits: np.ndarray) -> None:
-    """Refuses a decision that needs more memory than there is.
-
-    Raises:
-      ValueError: names the first such place.
-    """
+def fits(task: Task, place: np.ndarray, limits: np.ndarray) -> bool:
+    """Whether the weights of what runs at each place keep within its limit `[K]`."""
     if task.memory is None:
-        return
+        return True
     used = np.bincount(place, task.memory, len(limits))
-    for name, bytes_used, most in zip(network.place_names, used, limits, strict=True):
-        if bytes_used > most:
-            raise ValueError(
-                f"memory of {name!r}: the best plan needs {bytes_used:.4g} bytes of weights there,"
-                f" more than {most:.4g}, and no solver here searches within such a limit"
-            )
+    return bool((used <= limits).all())
+
+
+def side_constraints(task: Task, limits: np.ndarray) -> SideConstraints | None:
+    """The limits that there are, as solvers take them."""
+    limited = {place: most for place, most in enumerate(limits.tolist()) if most < math.inf}
+    if task.memory is None or not limited:
+        return None
+    return SideConstraints(memory=task.memory, max_memory=limited)
 
 
 def check_positive_or_none(name: str, value: float | None) -> None:

@@ -8,12 +8,13 @@ import numpy as np
 
 from offload_jax.graphs.at_once import steady_bandwidths
 from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.objectives import Prices
 from offload_jax.graphs.period import period_of
 from offload_jax.graphs.request import Request, unpack_rows
 from offload_jax.graphs.timetable import Timetable, longest_first, timetable
 from offload_jax.models.parts import groups_of_places
 from offload_jax.network import Network
-from offload_jax.objectives import LATENCY, Objective
+from offload_jax.objectives import ENERGY, LATENCY, PERIOD, Objective, Period
 from offload_jax.plans import answer, limits
 from offload_jax.plans.plan import Flip, Plan, Segment, Sent, Total
 from offload_jax.plans.task import Task, costs_of
@@ -23,7 +24,7 @@ def plan(
     what: Any,
     network: Network | None = None,
     *,
-    objective: Objective = LATENCY,
+    objective: Objective | Period = LATENCY,
     max_latency: float | None = None,
     max_memory: Mapping[str, float] | None = None,
     allowed: Mapping[str, Sequence[str]] | None = None,
@@ -36,9 +37,9 @@ def plan(
     places takes one route, see `graphs.network_costs`. A chain gets its least latency. Of anything
     else, the better of the minimum cut and every single place is taken, milliseconds for hundreds
     of layers, if it is proven or, without a time limit, at most a tenth above its lower bound.
-    Otherwise up to 20 layers are given to CP-SAT, for 10 s without a time limit, and more of them,
-    or all if CP-SAT is not installed, to the method "auto" of `graphs.solve`, for the time limit
-    or as long as it takes by itself.
+    Otherwise, for other objectives and within limits, up to 20 layers are given to CP-SAT, for 10 s
+    without a time limit, and more of them, or all if CP-SAT is not installed, to the method "auto"
+    of `graphs.solve`, for the time limit or as long as it takes by itself.
 
     Args:
       what: a `models.Model`, with its measured seconds if it has some, `graphs.TaskGraph`,
@@ -46,10 +47,11 @@ def plan(
         `models.ModelChain`.
       network: where it may run; the first place holds the inputs and takes the outputs. Left out,
         a `ChainProblem` has its own three places; otherwise its speeds and bandwidths are not used.
-      objective: `oj.LATENCY`.
+      objective: `oj.LATENCY`; `oj.PERIOD`, seconds from one request to the next in a stream; or
+        `oj.ENERGY`, joules of computing at the places whose `watts` are known.
       max_latency: seconds that a plan may take.
       max_memory: bytes for the weights of what runs at a place, by its name, besides `memory` of
-        the network's places. A plan that needs more is refused; none is searched for.
+        the network's places.
       allowed: names of the places where layers may run, by the name of a layer, or by a pattern of
         several in which * stands for any text and ? for any letter.
       time_limit: seconds for searching.
@@ -59,25 +61,34 @@ def plan(
 
     Raises:
       ValueError: what or network is none of the above, a limit is malformed, names something
-        unknown or cannot be kept, or no placement is possible.
+        unknown or cannot be kept, or no plan is possible, or none was found within the limits.
       ImportError: a package that the solver needs is not installed.
     """
-    if objective is not LATENCY:
-        raise ValueError(f"objective: plans minimise oj.LATENCY, got {objective!r:.60}")
     limits.check_positive_or_none("max_latency", max_latency)
     limits.check_positive_or_none("time_limit", time_limit)
     task, network, costs = costs_of(what, network)
+    goal = _goal(objective, network)
     memory = limits.memory_limits(task, network, max_memory)
     costs = limits.keep_to_allowed(task, network, costs, allowed or {})
     request = next(unpack_rows(costs))
-    found = (
-        answer.of_chain(request) if task.is_chain else answer.of_graph(request, costs, time_limit)
-    )
+    fastest = None
+    if goal == "latency":
+        fastest = answer.fastest(request, costs, time_limit, is_chain=task.is_chain)
+        if fastest.timetable.makespan == math.inf:
+            raise ValueError(f"{task.name}: no placement is possible")
+    if fastest is not None and limits.fits(task, fastest.place, memory):
+        found = fastest
+    else:
+        found = answer.cheapest(
+            request,
+            costs,
+            time_limit,
+            objective=_prices(network, costs) if goal == "energy" else objective,
+            max_latency=None if goal == "latency" else max_latency,
+            side_constraints=limits.side_constraints(task, memory),
+        )
     table = found.timetable
-    if table.makespan == math.inf:
-        raise ValueError(f"{task.name}: no placement is possible")
     limits.check_latency(table.makespan, max_latency)
-    limits.check_memory(task, network, found.place, memory)
     own = _total(network, request, found.place, table)
     return Plan(
         name=task.name,
@@ -85,7 +96,7 @@ def plan(
         shapes=dict(task.shapes or {}),
         names=task.graph.names,
         network=network,
-        objective="latency",
+        objective=goal,
         place=found.place,
         order=found.order,
         start=table.start,
@@ -94,15 +105,44 @@ def plan(
         period=own.period,
         energy=own.energy,
         lower_bound=float(found.lower_bound),
-        optimal=bool(found.gap <= answer.PROVEN),
+        optimal=answer.gap(getattr(own, goal), float(found.lower_bound)) <= answer.PROVEN,
         inputs=_inputs(task, found.place),
         segments=_segments(task, request, found.place, found.order, table),
         totals={
             name: _single(network, request, place) for place, name in enumerate(network.place_names)
         },
-        flips=_flips(network, costs, found.place),
+        flips=_flips(network, costs, found.place) if found is fastest else None,
         source=what,
     )
+
+
+def _goal(objective: Any, network: Network) -> str:
+    """The name of what is minimised.
+
+    Raises:
+      ValueError: it is none of the three, or needs watts that are not known.
+    """
+    for name, known in (("latency", LATENCY), ("period", PERIOD), ("energy", ENERGY)):
+        if objective is known:
+            if name == "energy" and all(place.watts is None for place in network.places):
+                raise ValueError("objective: energy needs the watts of a place of the network")
+            return name
+    raise ValueError(
+        f"objective: plans take oj.LATENCY, oj.PERIOD or oj.ENERGY, got {objective!r:.60}"
+    )
+
+
+def _watts(network: Network) -> np.ndarray:
+    return np.array([place.watts or 0.0 for place in network.places])
+
+
+def _prices(network: Network, costs: GraphCosts) -> Prices:
+    """Joules of computing; what is impossible stays so."""
+    seconds = np.asarray(costs.seconds)
+    possible = seconds < math.inf
+    joules = np.where(possible, np.where(possible, seconds, 0.0) * _watts(network), math.inf)
+    down = np.isinf(costs.seconds_per_byte)
+    return Prices(joules, np.where(down, math.inf, 0.0))
 
 
 def _single(network: Network, request: Request, place: int) -> Total:
@@ -112,12 +152,11 @@ def _single(network: Network, request: Request, place: int) -> Total:
 
 
 def _total(network: Network, request: Request, place: np.ndarray, table: Timetable) -> Total:
-    watts = np.array([one.watts or 0.0 for one in network.places])
     known = any(one.watts is not None for one in network.places)
     if table.makespan == math.inf:
         return Total(math.inf, math.inf, None)
     seconds = request.seconds[np.arange(len(place)), place]
-    energy = float(watts[place] @ seconds) if known else None
+    energy = float(_watts(network)[place] @ seconds) if known else None
     return Total(float(table.makespan), period_of(request, place.astype(np.int64)), energy)
 
 

@@ -1,6 +1,7 @@
 """Plans against brute force, and what they say of a task on a network."""
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -247,6 +248,67 @@ def test_layers_stay_where_they_are_allowed() -> None:
         assert found.latency == pytest.approx(least, rel=1e-6)
 
 
+def every_placement(graph: oj.graphs.TaskGraph) -> list[np.ndarray]:
+    return [np.array(place) for place in itertools.product(range(3), repeat=graph.num_tasks)]
+
+
+def test_no_placement_has_a_shorter_period() -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(3):
+        graph = random_graph(rng, 4)
+        known = as_oracle(graph, NETWORK)
+        found = oj.plan(graph, NETWORK, objective=oj.PERIOD)
+        least = min(oj_period(known, place.tolist()) for place in every_placement(graph))
+        assert found.objective == "period" and found.flips is None
+        assert found.cost == found.period == pytest.approx(least, rel=1e-6)
+        assert found.lower_bound <= least * (1 + 1e-6)
+
+
+def test_least_energy_before_a_deadline() -> None:
+    rng = np.random.default_rng(10)
+    watts, speeds = np.array([2.0, 50.0, 0.0]), np.array([1e9, 4e9, 2e10])
+    for _ in range(3):
+        graph = random_graph(rng, 4)
+        known = as_oracle(graph, NETWORK)
+        # So soon that the cloud alone is too late, if it can be.
+        soon = 1.1 * oracle.joint_optimum(known)
+        found = oj.plan(graph, NETWORK, objective=oj.ENERGY, max_latency=soon)
+        assert found.latency <= soon * (1 + 1e-6)
+        joules = {
+            tuple(place): float(watts[place] @ (graph.cycles / speeds[place]))
+            for place in every_placement(graph)
+        }
+        in_time = []
+        for place in joules:
+            seconds = [
+                [s if k == at else math.inf for k, s in enumerate(row)]
+                for row, at in zip(known.seconds, place, strict=True)
+            ]
+            forced = known._replace(seconds=tuple(map(tuple, seconds)))
+            if min(in_time, default=math.inf) <= joules[place]:
+                continue
+            if oracle.joint_optimum(forced) <= soon:
+                in_time.append(joules[place])
+        assert found.energy == pytest.approx(min(in_time), rel=1e-6)
+
+
+def test_weights_have_to_fit() -> None:
+    """Three stages of 0.6 MB where each place holds 1 MB: each is somewhere else."""
+    limits = {"edge": 1e6, "cloud": 1e6}
+    costs = oj.network_costs(WEIGHTS, NETWORK)
+    latency = {
+        place: oracle.table_cost(costs.execution, costs.transfer, place)
+        for place in itertools.permutations(range(3))
+    }
+    found = oj.plan(WEIGHTS, NETWORK, max_memory=limits)
+    assert found.latency == pytest.approx(min(latency.values()), rel=1e-6)
+    assert latency[tuple(found.place.tolist())] == pytest.approx(found.latency)
+    # Without limits but that of the phone, 1 MB, not all of them are there.
+    free = oj.plan(WEIGHTS, NETWORK)
+    assert free.latency < found.latency
+    assert np.bincount(free.place, WEIGHTS.memory)[0] <= 1e6
+
+
 MODEL_LIKE = chain(np.random.default_rng(8), 3)
 WEIGHTS = oj.models.ModelChain(
     "net",
@@ -295,8 +357,14 @@ BAD: dict[str, Callable[[], Any]] = {
     r"memory: the weights of net, 1.8e\+06 bytes, fit nowhere": lambda: oj.plan(
         WEIGHTS, NETWORK, max_memory=dict.fromkeys(NETWORK.place_names, 5e5)
     ),
-    "memory of '(edge|cloud)': the best plan needs": lambda: oj.plan(
-        WEIGHTS, NETWORK, max_memory={"edge": 1e6, "cloud": 1e6}
+    "no plan within these limits is possible": lambda: oj.plan(
+        MODEL_LIKE, NETWORK, objective=oj.PERIOD, max_latency=1e-3
+    ),
+    "objective: plans take oj.LATENCY, oj.PERIOD or oj.ENERGY, got": lambda: oj.plan(
+        MODEL_LIKE, NETWORK, objective=oj.Objective(1.0, 1.0)
+    ),
+    "objective: energy needs the watts of a place": lambda: oj.plan(
+        oj.ChainProblem([1e9], [1e6, 1e6], 1e9, 1e9, 1e6, 1e6), objective=oj.ENERGY
     ),
     "no placement is possible": lambda: oj.plan(
         oj.MeasuredTask(
