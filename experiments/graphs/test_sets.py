@@ -181,9 +181,9 @@ def _solve(
     makespan, decision = long_search(costs, student(*fields), rounds, simulations)
     if time_limit:
         found = cpsat.solve_batch(costs, decision, time_limit=time_limit, progress=False)
-        return BestKnown(found.cost, found.optimal, found.lower_bound)
+        return BestKnown(*map(np.asarray, (found.cost, found.optimal, found.lower_bound)))
     bound = lower_bounds(costs, np.float64(makespan))
-    return BestKnown(np.float64(makespan), bound >= makespan, bound)
+    return BestKnown(np.asarray(makespan), bound >= makespan, bound)
 
 
 def long_search(
