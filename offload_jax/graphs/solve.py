@@ -79,11 +79,13 @@ greedy, with HEFT and annealing left out and no clock; while tracing "greedy" | 
     express.
 
     "cut" is one maximum flow, OR-Tools' where it is installed and otherwise SciPy's: milliseconds
-    for a thousand tasks. It needs places in a row, so that what goes from one to another passes
-    those between them. Where little can run side by side, as in most neural networks, its places
-    are the best ones nearly always. Its `lower_bound` weighs loads of processors and links, too;
-    so do those of "search" and of "cpsat" without a proof, if 10 ms and 50 µs a task are at most a
-    tenth of their time: of the time limit, or of 1 ms a task.
+    for a thousand tasks. It is exact for places in a row, so that what goes from one to another
+    passes those between them. Others are moved to two at a time from the best single place on,
+    which proves nothing and needs results that each reader gets apart. Where little can run side
+    by side, as in most neural networks, its places are the best ones nearly always. Its
+    `lower_bound` weighs loads of processors and links, too; so do those of "search" and of "cpsat"
+    without a proof, if 10 ms and 50 µs a task are at most a tenth of their time: of the time limit,
+    or of 1 ms a task.
     With `SERIAL_LATENCY`, which "cut" and so "auto" take, `cost` is the serial latency and proven,
     but for a rounding of at most 2^-51 of that of the best single place for each task and transfer
     (2^-45 at 10 000 tasks; 2^-28 by SciPy).
@@ -336,8 +338,8 @@ def _with_loads(costs: GraphCosts, found: GraphSolution, seconds: float) -> Grap
 
 
 def _least_serial_latency(costs: GraphCosts) -> GraphSolution:
-    decision, cost, bound = flow.cut(costs)
-    return GraphSolution(*decision, cost, bound, jax.device_put(np.ones(cost.shape, bool)))
+    decision, cost, bound, optimal = flow.cut(costs)
+    return GraphSolution(*decision, cost, bound, optimal)
 
 
 _SEARCH = ("time_limit", "start", "seed", "on_solution")

@@ -9,7 +9,8 @@ from jax import Array
 
 from offload_jax.graphs._flow.bound import lower_bound
 from offload_jax.graphs._flow.cut import Bytes, Cut, Layers, Prices
-from offload_jax.graphs._flow.row import Row, find_row
+from offload_jax.graphs._flow.row import Row, find_row, row_or_none
+from offload_jax.graphs._flow.swaps import least_by_swaps
 from offload_jax.graphs._jax import rules
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
@@ -23,24 +24,30 @@ class Cuts(NamedTuple):
       decision: places and order.
       cost: `[...]` their serial latency.
       lower_bound: `[...]` no placement has less.
+      optimal: bool `[...]` whether no placement has less than these: where places are in a row.
     """
 
     decision: Decision
     cost: Array
     lower_bound: Array
+    optimal: Array
 
 
 def cut(costs: GraphCosts) -> Cuts:
-    """Minimises the serial latency of each row.
+    """Minimises the serial latency of each row; by moves of two places if they are in no row.
 
     Args:
       costs: concrete, leading dimensions free.
 
     Raises:
-      ValueError: the places are not in a row.
+      ValueError: the places are not in a row, and results are sent once.
     """
-    row = find_row(costs.routes)
-    found = [least_serial(request, row) for request in unpack_rows(costs)]
+    row = find_row(costs.routes) if costs.send_once else row_or_none(costs.routes)
+    requests = unpack_rows(costs)
+    if row is None:
+        found = [least_by_swaps(request, costs.routes) for request in requests]
+    else:
+        found = [least_serial(request, row) for request in requests]
     shape = (*costs.batch_shape, costs.num_tasks)
     place = np.array([one.place for one in found], np.int8).reshape(shape)
     cost, least = (
@@ -49,7 +56,8 @@ def cut(costs: GraphCosts) -> Cuts:
     )
     decision = rules.filled(costs, place)
     bounds = (value.astype(jnp.result_type(float)) for value in (cost, np.minimum(least, cost)))
-    return Cuts(decision, *map(jax.device_put, bounds))
+    optimal = np.full(cost.shape, row is not None)
+    return Cuts(decision, *map(jax.device_put, (*bounds, optimal)))
 
 
 def least_serial(request: Request, row: Row) -> Cut:
