@@ -3,7 +3,7 @@
 Chains of subtasks are here; task graphs, whose tasks share processors and links, are in `graphs`.
 """
 
-from offload_jax import datasets, export, graphs, models, single, workloads
+from offload_jax import datasets, envs, export, graphs, models, single, workloads
 from offload_jax.chains import metrics, policies, scenarios
 from offload_jax.chains.constraints import SideConstraints
 from offload_jax.chains.costs import ChainCosts, chain_costs
@@ -44,6 +44,7 @@ __all__ = [
     "chain_costs",
     "datasets",
     "energy",
+    "envs",
     "evaluate",
     "export",
     "graphs",

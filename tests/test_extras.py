@@ -32,6 +32,7 @@ EXTRAS = {
     "write": "data",
     "read": "data",
     "read onnx": "models",
+    "gymnasium": "gym",
 }
 
 # A Python in which importing them fails, as where they are not installed.

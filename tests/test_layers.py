@@ -142,7 +142,7 @@ def test_flags_and_plots_are_for_scripts() -> None:
 
 
 # Who may know of a back end besides the concepts of its own family.
-_FACADES = tuple(f"{LIBRARY}.{name}" for name in ("single", "export", "datasets"))
+_FACADES = tuple(f"{LIBRARY}.{name}" for name in ("single", "export", "datasets", "envs"))
 
 
 @pytest.mark.parametrize("family", [CHAINS, GRAPHS])
@@ -172,6 +172,7 @@ def test_back_ends_are_known_inside_their_family(family: str) -> None:
         ("orbax", {f"{LEARNING}.checkpoints"}),
         ("onnx", {module for module in FILES if inside(module, EXPORT, MODELS)}),
         ("numba", {f"{LIBRARY}.compiled"}),
+        ("gymnasium", {f"{LIBRARY}.envs", f"{LIBRARY}.envs.wrapper"}),
     ],
 )
 def test_heavy_packages_have_their_files(package: str, modules: set[str]) -> None:
@@ -205,5 +206,5 @@ print(json.dumps([changed, sorted(sys.modules)]))
     changed, loaded = json.loads(done.stdout)
     assert changed == []
     optional = {"absl.flags", "flax", "matplotlib", "numba", "optax", "orbax", "ortools"}
-    optional |= {"onnx", "pandas", "pyarrow"}
+    optional |= {"gymnasium", "onnx", "pandas", "pyarrow"}
     assert not optional & set(loaded)
