@@ -66,7 +66,7 @@ release-check: $(STAMP) $(RELEASE_STAMP) site
 # Python from 3.11.
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header
 pins: $(STAMP)
-	$(COMPILE) --constraint constraints.txt --extra experiments --extra export --group dev \
+	$(COMPILE) --constraint constraints.txt --extra experiments --extra export --extra gym --group dev \
 	  --output-file requirements.txt pyproject.toml
 	$(COMPILE) --group release --output-file requirements-release.txt
 

@@ -3,7 +3,7 @@
 Chains of subtasks are here; task graphs, whose tasks share processors and links, are in `graphs`.
 """
 
-from offload_jax import datasets, export, graphs, models, plot, single, workloads
+from offload_jax import datasets, envs, export, graphs, models, plot, single, workloads
 from offload_jax.chains import metrics, policies, scenarios
 from offload_jax.chains.costs import ChainCosts, chain_costs
 from offload_jax.chains.evaluation import energy, evaluate, latency, period
@@ -52,6 +52,7 @@ __all__ = [
     "chain_costs",
     "datasets",
     "energy",
+    "envs",
     "evaluate",
     "export",
     "graphs",

@@ -36,6 +36,7 @@ EXTRAS = {
     "check": "models-run",
     "measure": "models-run",
     "plot": "plot",
+    "gymnasium": "gym",
 }
 
 # A Python in which importing them fails, as where they are not installed.

@@ -154,7 +154,7 @@ def test_flags_are_for_scripts() -> None:
 
 
 # Who may know of a back end besides the concepts of its own family.
-_FACADES = tuple(f"{LIBRARY}.{name}" for name in ("single", "export", "datasets"))
+_FACADES = tuple(f"{LIBRARY}.{name}" for name in ("single", "export", "datasets", "envs"))
 
 
 @pytest.mark.parametrize("family", [CHAINS, GRAPHS])
@@ -186,6 +186,7 @@ def test_back_ends_are_known_inside_their_family(family: str) -> None:
         ("onnx", {module for module in FILES if inside(module, EXPORT, MODELS)}),
         ("numba", {f"{LIBRARY}.compiled"}),
         ("matplotlib", {module for module in FILES if inside(module, PLOT)}),
+        ("gymnasium", {f"{LIBRARY}.envs", f"{LIBRARY}.envs.wrapper"}),
     ],
 )
 def test_heavy_packages_have_their_files(package: str, modules: set[str]) -> None:
@@ -219,5 +220,5 @@ print(json.dumps([changed, sorted(sys.modules)]))
     changed, loaded = json.loads(done.stdout)
     assert changed == []
     optional = {"absl.flags", "flax", "matplotlib", "numba", "optax", "orbax", "ortools"}
-    optional |= {"click", "onnx", "pandas", "pyarrow"}
+    optional |= {"click", "gymnasium", "onnx", "pandas", "pyarrow"}
     assert not optional & set(loaded)

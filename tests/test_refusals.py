@@ -31,6 +31,10 @@ CASES = {
     "oj.solve(graph)": "problem: must be a ChainProblem or ChainCosts, got GraphProblem (taken by"
     " the functions of oj.graphs)",
     "oj.solve(chain, objective='energy')": "objective: must be an Objective or Period, got str",
+    "oj.envs.ChainEnv(layered)": "source: must be a Scenario or ChainProblem or ChainCosts, got",
+    "oj.envs.GraphEnv(chain)": "source: must be a Scenario or GraphProblem or GraphCosts, got",
+    "oj.envs.ChainEnv(objective='energy')": "objective: must be an Objective, got str",
+    "oj.envs.to_gymnasium(wide)": "env: must be an Environment, got Scenario",
     "oj.chain_costs(chain, 'energy')": "objective: must be an Objective, got str",
     "oj.policies.greedy(chain, 'energy')": "objective: must be an Objective, got str",
     "oj.resize(chain, 2, objective='energy')": "objective: must be an Objective, got str",

@@ -53,6 +53,7 @@ def main() -> None:
         "network": lambda: workloads.alexnet,
         "write": lambda: oj.datasets.write("data", oj.datasets.DatasetConfig(1, oj.scenarios.WIDE)),
         "read": lambda: oj.datasets.scenario_from_data({}),
+        "gymnasium": lambda: oj.envs.to_gymnasium(oj.envs.ChainEnv()),
         "read onnx": lambda: oj.models.read_onnx("model.onnx"),
         "split": lambda: importlib.import_module("offload_jax.models.onnx_split"),
         "check": lambda: oj.models.check("folder"),

@@ -34,10 +34,11 @@ def lower_bound(costs: GraphCosts) -> Float[Array, "*batch"]:
 
 @functools.partial(jax.jit, static_argnames="platform")
 def _lower_bound(costs: GraphCosts, *, platform: Platform) -> Array:
-    return over_rows(functools.partial(_bound, platform), costs)
+    return over_rows(functools.partial(bound_of_rows, platform), costs)
 
 
-def _bound(platform: Platform, rows: int, costs: GraphCosts) -> Float[Array, " rows"]:
+def bound_of_rows(platform: Platform, rows: int, costs: GraphCosts) -> Float[Array, " rows"]:
+    """`lower_bound` of costs whose fields have one leading axis, of `rows` or of 1."""
     paths = paths_of(ways_of(platform, costs), rows, costs)
     longest = jnp.max(jnp.min(paths.head + paths.tail, axis=1), axis=0)
     return longest * (1 - 8 * costs.num_tasks * jnp.finfo(longest.dtype).eps)

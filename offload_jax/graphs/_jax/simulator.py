@@ -145,13 +145,35 @@ def run(
       The last memory, the last state, what `choose` gave to stack, and the hops `[N, ...]` by the
       position of the task that they are for.
     """
+    state, num_tasks = first_state(platform, tasks), len(tasks.seconds)
+
+    def step(carry: tuple[Any, State], inputs: tuple) -> tuple[tuple[Any, State], Any]:
+        memory, state = carry
+        index, task, x, place = inputs
+        if told is None:
+            targets = everywhere(platform)
+        else:
+            targets = [[place == k for k in range(platform.num_places)]]
+        candidates, crossed, logs = try_task(platform, tasks, state, task, targets, with_log)
+        memory, place, stacked = choose(memory, state, candidates, x)
+        log = jax.tree.map(lambda *entries: chosen(place, entries), *logs) if with_log else None
+        state = commit(state, candidates, crossed, index, task, place)
+        return (memory, state), (stacked, log)
+
+    (memory, state), (stacked, log) = jax.lax.scan(
+        step, (memory, state), (jnp.arange(num_tasks), by_position(tasks), xs, told)
+    )
+    return memory, state, stacked, log
+
+
+def first_state(platform: Platform, tasks: Tasks) -> State:
+    """Nothing is booked."""
     num_tasks, _, batch = tasks.seconds.shape
     num_links, dtype = len(platform.serial), tasks.seconds.dtype
-    zero = jnp.zeros(batch, dtype)
-    state = State(
+    return State(
         place=jnp.zeros((num_tasks, batch), jnp.int32),
         finish=jnp.zeros((num_tasks, batch), dtype),
-        free=(zero,) * num_links,
+        free=(jnp.zeros(batch, dtype),) * num_links,
         busy=tuple(
             # More servers than tasks are never all in use.
             jnp.zeros((min(number or 0, num_tasks), batch), dtype)
@@ -159,27 +181,17 @@ def run(
         ),
         crossed=(jnp.full((num_tasks, batch), -1, dtype),) * (num_links * platform.send_once),
     )
+
+
+def by_position(tasks: Tasks) -> Tasks:
+    """What has a row for each task; rates of links have none, and steps read them from `tasks`."""
+    return tasks._replace(seconds_per_byte=(), startup=())  # type: ignore[arg-type]
+
+
+def everywhere(platform: Platform) -> list[list["Mask"]]:
+    """The targets of `try_task` that are every place, for all rows."""
     places = range(platform.num_places)
-
-    def step(carry: tuple[Any, State], inputs: tuple) -> tuple[tuple[Any, State], Any]:
-        memory, state = carry
-        index, task, x, place = inputs
-        if told is None:
-            targets = [[k == place for place in places] for k in places]
-        else:
-            targets = [[place == k for k in places]]
-        candidates, crossed, logs = _try(platform, tasks, state, task, targets, with_log)
-        memory, place, stacked = choose(memory, state, candidates, x)
-        log = jax.tree.map(lambda *entries: chosen(place, entries), *logs) if with_log else None
-        state = _commit(state, candidates, crossed, index, task, place)
-        return (memory, state), (stacked, log)
-
-    # Rates of links have no task axis to scan over; the steps read them from `tasks`.
-    per_task = tasks._replace(seconds_per_byte=(), startup=())  # type: ignore[arg-type]
-    (memory, state), (stacked, log) = jax.lax.scan(
-        step, (memory, state), (jnp.arange(num_tasks), per_task, xs, told)
-    )
-    return memory, state, stacked, log
+    return [[k == place for place in places] for k in places]
 
 
 Mask = Any
@@ -192,7 +204,7 @@ def _both(a: Mask, b: Mask) -> Mask:
     return a & b if not isinstance(b, bool) else b and a
 
 
-def _try(
+def try_task(
     platform: Platform,
     tasks: Tasks,
     state: State,
@@ -278,7 +290,7 @@ def gathered(values: Array, source: Array | None) -> Array:
     return values.at[source, jnp.arange(values.shape[1])].get(mode="clip")
 
 
-def _commit(
+def commit(
     state: State,
     candidates: Candidates,
     crossed: Sequence[Crossed],
