@@ -293,10 +293,7 @@ def test_amounts(value: float, unit: str, text: str) -> None:
 
 def test_names_are_shortened_in_the_middle() -> None:
     assert style.shortened("conv1", 5) == "conv1"
-    assert (
-        style.shortened("features.denseblock3.conv2", 12)
-        == "fea…k3.conv2"[:3] + "…" + "3.conv2"[-8:]
-    )
+    assert style.shortened("features.denseblock3.conv2", 12) == "fea…k3.conv2"
 
 
 BAD = {
