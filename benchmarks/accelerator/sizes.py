@@ -34,7 +34,7 @@ class Sizes:
       judged: test requests of a policy in training.
     """
 
-    copied: int = 1 << 28
+    copied: int = 1 << 26
     duration: float = 0.3
     lengths: tuple[int, ...] = (6, 16, 50, 17, 32, 100, 1000)
     batches: tuple[int, ...] = (10**3, 10**4, 10**5, 10**6, 10**7, 10**8)
