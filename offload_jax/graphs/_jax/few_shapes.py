@@ -22,7 +22,7 @@ from offload_jax.graphs.predecessors import next_size
 from offload_jax.validation import broadcast_shapes, is_for_host
 
 # Above, a batch pays for a program of its own, and for every task that is added.
-MOST_ROWS = 64
+_MOST_ROWS = 64
 _LEAST_TASKS, _LEAST_WIDTH = 8, 4
 
 
@@ -31,15 +31,9 @@ def power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def by_loops(*trees: Any, most_rows: int | None = None) -> bool:
-    """Whether a call about costs, and decisions, goes to the loops of `_numba`.
-
-    Args:
-      trees: costs first.
-      most_rows: of a batch for which they are faster than JAX; any number if None.
-    """
-    few = most_rows is None or math.prod(trees[0].batch_shape) <= most_rows
-    return few and is_for_host(*trees) and is_installed("numba")
+def by_loops(*trees: Any) -> bool:
+    """Whether a call about costs, decisions and the like goes to the loops of `_numba`."""
+    return is_for_host(*trees) and is_installed("numba")
 
 
 def in_few_shapes(function: Callable[..., Any], costs: GraphCosts, *decision: Any) -> Any:
@@ -53,7 +47,7 @@ def in_few_shapes(function: Callable[..., Any], costs: GraphCosts, *decision: An
     shapes = {f"decision[{i}]": np.shape(part)[:-1] for i, part in enumerate(decision)}
     batch = broadcast_shapes({"problem": costs.batch_shape, **shapes})
     rows, num_tasks = math.prod(batch), costs.num_tasks
-    if not is_for_host(costs, decision) or not 0 < rows <= MOST_ROWS:
+    if not is_for_host(costs, decision) or not 0 < rows <= _MOST_ROWS:
         return function(costs, *map(jnp.asarray, decision))
     costs = broadcast_batch(costs)
     width = costs.predecessors.shape[-1]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from offload_jax.graphs._jax.few_shapes import MOST_ROWS, by_loops, in_few_shapes, power_of_two
+from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes, power_of_two
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
 from offload_jax.graphs._jax.observation import Observation, deliver, observe, step_features
 from offload_jax.graphs._jax.platform import Platform, platform_of
@@ -34,6 +34,8 @@ STUDENT = Path(__file__).parents[1] / "student.npz"
 _WORD = 32
 # Less urgent than anything a network says.
 _LAST = -1e30
+# Of rows, tasks and samples together: what the loops need is drawn before them.
+_MOST_DRAWN = 1 << 20
 # So many samples are independent of each other; later ones are changes of the best one so far, each
 # task's place and urgency with this probability.
 _INDEPENDENT, _CHANGED = 16, 0.2
@@ -73,7 +75,7 @@ class LearnedGraphPolicy:
         """
         check_source(problem)
         costs = as_costs(problem)
-        if by_loops(costs, self.params, most_rows=MOST_ROWS):
+        if by_loops(costs, self.params):
             from offload_jax.graphs._numba import learned_rows, network
 
             return learned_rows.most_probable(network.pack(self.config, self.params), costs)
@@ -102,7 +104,8 @@ class LearnedGraphPolicy:
         def decide(problem: GraphProblem | GraphCosts, key: Array) -> Decision:
             check_source(problem)
             costs = as_costs(problem)
-            if by_loops(costs, self.params, key, most_rows=MOST_ROWS):
+            size = math.prod(costs.batch_shape) * costs.num_tasks * num
+            if size <= _MOST_DRAWN and by_loops(costs, self.params, key):
                 from offload_jax.graphs._numba import learned_rows, network
 
                 weights = network.pack(self.config, self.params)

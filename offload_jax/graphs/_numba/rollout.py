@@ -28,7 +28,7 @@ def _rollout(
       net: weights and where parts of them begin.
       state, before, observation, work: written.
       of_task: of `task_layer`.
-      noise: `[N, K + 1]` added to the scores of places.
+      noise: `[N, K + 1]` added to the scores of places, by position.
 
     Returns:
       The makespan.
@@ -47,7 +47,7 @@ def _rollout(
             place_logits(weights, first, work, of_task, task, observation.step, observation.places)
             best = -math.inf
             for k in range(num_places):
-                total = work.logits[k, 0] + noise[task, k]
+                total = work.logits[k, 0] + noise[i, k]
                 if features.live[task, k] and total > best:
                     best, chosen = total, k
         done = place_task(request, features, state, observation, task, chosen)
@@ -62,7 +62,7 @@ def best_schedule(request, weights, first, widths, noise, changed, with_rule):
 
     Args:
       weights, first, widths: as `network.pack` gives them.
-      noise: `[n, N, K + 1]` of samples, for the places of tasks and their priorities.
+      noise: `[n, N, K + 1]` of samples, for places by position and for priorities by task.
       changed: bool `[n, N, K + 1]`: where a sample takes it, and not that of the best one so far.
       with_rule: whether the rule `greedy` decides where no sample is better.
     """
