@@ -12,7 +12,7 @@ from offload_jax import validation
 if TYPE_CHECKING:
     from offload_jax.graphs.problem import GraphProblem
 
-# Dense [N, N] arrays of this many tasks take 144 MiB; a solver makes several of them.
+# Dense [N, N] arrays of this many tasks take 144 MiB.
 MAX_DENSE_TASKS = 4096
 _LONGEST_CYCLE_SHOWN = 8
 
@@ -203,7 +203,8 @@ class TaskGraph:
         if n > MAX_DENSE_TASKS:
             raise ValueError(
                 f"{n} tasks: data and depends as [N, N] arrays would take {n * n * 9 / 2**30:.1f}"
-                f" GiB; solvers take at most {MAX_DENSE_TASKS} tasks, and fuse makes fewer"
+                f" GiB; at most {MAX_DENSE_TASKS} tasks become a GraphProblem, while network_costs"
+                " takes any number, and fuse makes fewer"
             )
         u, v = self.edges.T
         depends = np.zeros((n, n), bool)
