@@ -57,6 +57,22 @@ GV = """digraph {
 }
 """
 STG = "2\n0 0 0\n1 5 1 0\n2 6 1 1\n3 0 1 2\n"
+WORKFLOW = {
+    "name": "flow",
+    "schemaVersion": "1.5",
+    "workflow": {
+        "specification": {
+            "tasks": [
+                {"name": "a", "id": "a", "parents": [], "children": ["b"], "outputFiles": ["f"]},
+                {"name": "b", "id": "b", "parents": ["a"], "children": [], "inputFiles": ["f"]},
+            ],
+            "files": [{"id": "f", "sizeInBytes": 1000}],
+        },
+        "execution": {
+            "tasks": [{"id": "a", "runtimeInSeconds": 2.0}, {"id": "b", "runtimeInSeconds": 3.0}]
+        },
+    },
+}
 DOT = "digraph {\na [Weight=1.5]\nb [Weight=2]\na -> b [Weight=1000]\n}\n"
 
 
@@ -88,6 +104,7 @@ FILES = {
     "task.gv": GV,
     "task.stg": STG,
     "task.dot": DOT,
+    "task.json": json.dumps(WORKFLOW),
     "text.onnx": "# no model\n",
     "other.txt": "what is this\n",
     "broken.json": '{"cycles": [1',
@@ -219,6 +236,7 @@ def test_one_sentence_and_nothing_half_written(
         ("task.gv", 2),
         ("task.stg", 2),
         ("task.dot", 2),
+        ("task.json", 2),
     ],
 )
 def test_every_kind_of_file_is_planned(
@@ -259,6 +277,43 @@ def test_a_model_is_planned_split_and_checked(
     # Pinned to the phone, nothing is left to send.
     _, out, _ = run(capsys, f"{MODEL} --allow c*=phone --allow pool=phone")
     assert "phone to edge, now 20 Mbit/s: the plan stays at every bandwidth" in out
+
+
+def test_a_stored_plan_is_split_and_checked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, f"{MODEL} --save plan.json")[0] == 0
+    found = oj.Plan.load("plan.json")
+    assert len(found.split("parts")) == len(found.segments) == 2
+    assert str(found.check({"image": np.ones((1, 3, 64, 64), np.float32)})).endswith("last bit")
+    other = model()
+    other.graph.node[0].name = "first"
+    Path("model.onnx").write_bytes(other.SerializeToString())
+    with pytest.raises(ValueError, match="model.onnx: has other layers than when it was planned"):
+        found.split("more")
+    assert not Path("more").exists()
+
+
+def test_a_first_plan_compiles_nothing(folder: Path) -> None:
+    """Seconds would go into numba and XLA, which hundreds of layers do not need."""
+    code = """
+import sys
+import jax.monitoring
+from offload_jax.cli import main
+events = []
+jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: events.append(event))
+assert main(sys.argv[1:]) == 0
+assert not [event for event in events if "compile" in event]
+assert not {"numba", "matplotlib", "onnxruntime"} & sys.modules.keys()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *MODEL.split()],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_differences_of_parts_are_status_1(

@@ -22,9 +22,9 @@ def of_plan(plan: Any) -> str:
 
 
 def _title(plan: Any) -> str:
-    quality = "nothing is better"
-    if not plan.optimal:
-        most = plan.cost / plan.lower_bound - 1 if plan.lower_bound > 0 else math.inf
+    quality = "nothing is better" if plan.optimal else "nothing is known of better ones"
+    if not plan.optimal and plan.lower_bound > 0:
+        most = plan.cost / plan.lower_bound - 1
         quality = f"at most {100 * most:.2g} % above the least possible"
     cost = f"{plan.cost:.4g} J" if plan.objective == "energy" else seconds(plan.cost)
     return f"{plan.name}: {plan.objective} {cost}, {quality}"

@@ -55,8 +55,9 @@ def costs_of(what: Any, network: Any) -> tuple[Task, Network, GraphCosts]:
       ValueError: what or network is nothing of the kind, or a batch; or the one does not fit the
         other.
     """
+    if network is None and not isinstance(what, ChainProblem):
+        raise ValueError("network: needed, for only a ChainProblem has one of its own")
     if network is None:
-        check_class("network", what, ChainProblem)
         network = _network_of(what)
     check_class("network", network, Network)
     task = _as_task(what, network)

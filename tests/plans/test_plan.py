@@ -321,7 +321,7 @@ WEIGHTS = oj.models.ModelChain(
 )
 BAD: dict[str, Callable[[], Any]] = {
     "plan: takes a Model, TaskGraph, .* got int": lambda: unchecked(oj.plan)(3, NETWORK),
-    "network: must be a ChainProblem, got TaskProfile": lambda: oj.plan(MODEL_LIKE),
+    "network: needed, for only a ChainProblem has one": lambda: oj.plan(MODEL_LIKE),
     "network: must be a Network, got str": lambda: unchecked(oj.plan)(MODEL_LIKE, "net.toml"),
     "one request at a time, got a batch": lambda: oj.plan(
         oj.ChainProblem([[1e9]] * 2, [1e6, 1e6], 1e9, 1e9, 1e6, 1e6)
