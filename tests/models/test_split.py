@@ -249,15 +249,15 @@ def test_refusals(tmp_path: Path) -> None:
     found = read(tmp_path, heads())
     folder = tmp_path / "parts"
     for place, message in (
-        ([0] * 5, r"place: must have shape \(6,\), got \(5,\)"),
+        ([0] * 5, "place: last axis must be N = 6"),
         ([0, 0, 0, 0, 0, 3], r"place.* = 3: places are 0..2"),
-        ([[0] * 6], r"place: must have shape \(6,\), got \(1, 6\)"),
+        ([[0] * 6], "must be one decision"),
     ):
         with pytest.raises(ValueError, match=message):
             oj.models.split(found, place, PLACES, folder)
     with pytest.raises(ValueError, match="order: task 1 stands before task 0"):
         oj.models.split(found, [0] * 6, PLACES, folder, order=[1, 0, 2, 3, 4, 5])
-    with pytest.raises(ValueError, match="order: must be a permutation of the tasks"):
+    with pytest.raises(ValueError, match="order: task 5 is missing, another one is there twice"):
         oj.models.split(found, [0] * 6, PLACES, folder, order=[0, 1, 2, 3, 4, 4])
     with pytest.raises(ValueError, match="model: must be a Model, got str"):
         unchecked(oj.models.split)("m", [0], PLACES, folder)
