@@ -70,7 +70,7 @@ def test_its_optimum_is_that_of_enumeration(queue: bool) -> None:
 def test_table(graph: oj.graphs.TaskGraph) -> None:
     policies = oj.graphs.policies
     decide = dict(zip(mrlco.PLACES, (policies.local, policies.edge), strict=True))
-    row = mrlco.compared(graph, decide, 10.0)
+    row = mrlco.compared(graph, decide, 10.0, 10.0)
     # On the server: 24 s for the inputs, 2.1 s after the second upload's 1.4, 8 s back.
     makespans = [row["decisions"][name]["makespan"] for name in mrlco.PLACES]
     assert makespans == pytest.approx([42, 24 + 1.4 + 2.1 + 8])
