@@ -42,7 +42,8 @@ def network_costs(
 ) -> ChainCosts:
     """Writes a task on a network as a table of additive costs.
 
-    Energy is the device's, by `objective.power`: computing draws kappa * speed^3 watts, sending
+    Energy is the device's, by `objective.power`: computing draws the `watts` of its processor, or
+    kappa * speed^3 where they are not known, sending
     `transmit_watts` while data leaves the device, receiving `receive_watts`, everything else
     `idle_watts`. Data takes the fastest route whatever the objective, so that tables of latency
     and energy describe the same decisions.
@@ -146,7 +147,8 @@ def _execution(
     measured = task if isinstance(task, MeasuredTask) else None
     if measured is None:
         check_positive("flops_per_cycle", flops_per_cycle)
-    if measured is None or not is_zero(objective.energy_weight):
+    device = network.places[0]
+    if measured is None or not (is_zero(objective.energy_weight) or device.watts is not None):
         why = "a task without measured times" if measured is None else "energy"
         network.require_device_speed(why)
     seconds, joules = [], []
@@ -157,7 +159,9 @@ def _execution(
         else:
             run = chain(task.flops) / flops_per_cycle / speed
         watts: Any = objective.power.idle_watts
-        if number == 0 and not is_zero(objective.energy_weight):
+        if number == 0 and device.watts is not None:
+            watts = device.watts
+        elif number == 0 and not is_zero(objective.energy_weight):
             watts = objective.power.switched_capacitance * speed * speed * speed
         library: Any = jnp if isinstance(run, jax.Array) else np
         possible = run < math.inf

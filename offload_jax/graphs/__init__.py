@@ -17,7 +17,8 @@ from offload_jax.graphs.files.measured import MeasuredGraph, read_measured
 from offload_jax.graphs.files.read import read
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.network_costs import network_costs
-from offload_jax.graphs.objectives import SERIAL_LATENCY, Prices, energy_prices
+from offload_jax.graphs.objectives import SERIAL_LATENCY, Prices, energy_prices, network_prices
+from offload_jax.graphs.pareto import GraphFront, pareto_front
 from offload_jax.graphs.period import period
 from offload_jax.graphs.predecessors import predecessor_lists
 from offload_jax.graphs.problem import GraphProblem, validate
@@ -28,6 +29,7 @@ __all__ = [
     "SERIAL_LATENCY",
     "Decision",
     "GraphCosts",
+    "GraphFront",
     "GraphProblem",
     "GraphSolution",
     "MeasuredGraph",
@@ -42,6 +44,8 @@ __all__ = [
     "lower_bound",
     "metrics",
     "network_costs",
+    "network_prices",
+    "pareto_front",
     "period",
     "policies",
     "predecessor_lists",

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.problem import GraphProblem, validate
-from offload_jax.network import Place
+from offload_jax.network import Network, Place
 from offload_jax.objectives import PowerModel
 from offload_jax.validation import (
     COST,
@@ -74,12 +75,7 @@ def energy_prices(problem: GraphProblem, power: PowerModel | None = None) -> Pri
     if is_traced(problem, power):
         raise ValueError("problem: prices are made on the host and cannot be traced")
     validate(problem)
-    power = power or PowerModel()
-    if np.any(np.asarray(power.idle_watts) != 0):
-        raise ValueError(
-            f"power.idle_watts = {power.idle_watts}: must be 0, for idle seconds depend on the"
-            " schedule and do not add up over tasks; oj.graphs.energy counts them"
-        )
+    power = _without_idling(power)
     cycles, speed, bandwidth = (
         np.asarray(value, np.float64)
         for value in (problem.cycles, problem.device_speed, problem.device_edge_bandwidth)
@@ -93,3 +89,55 @@ def energy_prices(problem: GraphProblem, power: PowerModel | None = None) -> Pri
     for link, watts in enumerate((power.transmit_watts, power.receive_watts)):
         per_byte[..., link] = np.where(alive, radio * watts, np.inf)
     return Prices(execution, per_byte)
+
+
+def network_prices(costs: GraphCosts, network: Network, power: PowerModel | None = None) -> Prices:
+    """The joules of the device as prices, for a task graph on a network.
+
+    Computing draws the `watts` of the first place's processor, so that measured times need no
+    speed, or `switched_capacitance` * speed³ where they are not known; sending draws
+    `transmit_watts`, receiving `receive_watts`.
+
+    Args:
+      costs: of `network_costs` for the same network; concrete.
+      network: places and links.
+      power: the device's power model; the default one if None.
+
+    Returns:
+      `execution` `[..., N, K]` joules and `per_byte` `[..., L]` joules per byte.
+
+    Raises:
+      ValueError: costs and network do not fit, the device has neither watts nor a finite speed, or
+        it draws power while it idles.
+    """
+    check_class("costs", costs, GraphCosts)
+    check_class("network", network, Network)
+    power = _without_idling(power)
+    hops = list(network.hops())
+    if costs.num_places != len(network.places) or len(costs.serial) != len(hops):
+        raise ValueError("network: must be the one that the costs were made of")
+    device = network.places[0]
+    if device.watts is None:
+        network.require_device_speed("energy without watts")
+    speed = np.asarray(device.speed, np.float64)[..., None]
+    watts = device.watts if device.watts is not None else power.switched_capacitance * speed**3
+    seconds = np.asarray(costs.seconds, np.float64)
+    joules = np.where(seconds[..., 0] < np.inf, seconds[..., 0], 0.0) * watts
+    execution = np.zeros((*joules.shape, costs.num_places))
+    execution[..., 0] = joules
+    rate = np.asarray(costs.seconds_per_byte, np.float64)
+    radio = [
+        power.transmit_watts if h.source == 0 else power.receive_watts if h.target == 0 else 0.0
+        for h in hops
+    ]
+    return Prices(execution, np.where(rate < np.inf, rate, 0.0) * np.array(radio))
+
+
+def _without_idling(power: PowerModel | None) -> PowerModel:
+    power = power or PowerModel()
+    if np.any(np.asarray(power.idle_watts) != 0):
+        raise ValueError(
+            f"power.idle_watts = {power.idle_watts}: must be 0, for idle seconds depend on the"
+            " schedule and do not add up over tasks; oj.graphs.energy counts them"
+        )
+    return power

@@ -74,12 +74,19 @@ def period_of(request: Request, place: np.ndarray) -> float:
     return float(max(shares.max(initial=0.0), busy[request.serial[crossed]].max(initial=0.0)))
 
 
+def links_crossed(request: Request) -> np.ndarray:
+    """bool `[K K, L]` which links the way from place j to place k, row j K + k, takes."""
+    num_pairs = request.seconds.shape[1] ** 2
+    crosses = np.zeros((num_pairs, len(request.serial)), bool)
+    crosses[np.repeat(np.arange(num_pairs), np.diff(request.first_hop)), request.hops] = True
+    return crosses
+
+
 def bytes_over_links(request: Request, place: np.ndarray) -> tuple[np.ndarray, bool]:
     """Bytes `[L]` that cross each link for one request, and whether some have no way at all."""
     num_places, num_links = request.seconds.shape[1], len(request.serial)
     pair, first = np.arange(num_places * num_places), request.first_hop
-    crosses = np.zeros((len(pair), num_links), bool)
-    crosses[np.repeat(pair, np.diff(first)), request.hops] = True
+    crosses = links_crossed(request)
     apart = pair // num_places != pair % num_places
     no_way = apart & (np.diff(first) == 0)
     reader = np.repeat(np.arange(len(place)), np.diff(request.first_edge))

@@ -12,6 +12,7 @@ import numpy as np
 from offload_jax.extras import is_installed
 from offload_jax.graphs._flow.bound import least_period
 from offload_jax.graphs._flow.priced import cheapest, hull
+from offload_jax.graphs._flow.relaxation import relaxed_period
 from offload_jax.graphs._flow.row import Row, find_row, row_or_none
 from offload_jax.graphs._jax import rules
 from offload_jax.graphs._jax.simulate import simulate_costs
@@ -98,7 +99,7 @@ def solve(
     """
     run = _METHODS[method]
     requests = list(unpack_rows(costs))
-    orders = _rank_orders(costs, requests)
+    orders = rank_orders(costs, requests)
     given = [part.reshape(-1, costs.num_tasks) for decision in start for part in decision]
     found = []
     for i, (request, goal) in enumerate(zip(requests, goals, strict=True)):
@@ -123,7 +124,8 @@ def _stacked(schedules: list[Schedule | None], batch: tuple[int, ...]) -> Schedu
     return jax.tree.map(lambda *v: np.stack(v).reshape(batch + np.shape(v[0])), *schedules)
 
 
-def _rank_orders(costs: GraphCosts, requests: list[Request]) -> np.ndarray:
+def rank_orders(costs: GraphCosts, requests: list[Request]) -> np.ndarray:
+    """int `[R, N]` orders of the rows by upward rank."""
     if is_installed("numba"):
         from offload_jax.graphs._numba.rules import rank_order
 
@@ -173,15 +175,17 @@ def _starts(task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _lower_bound(task: Task) -> float:
     """Weighted bounds on what counts, each by itself."""
-    goal, bound = task.goal, 0.0
-    if task.row:
-        if goal.price_weight:
-            cut = cheapest(task.request, task.row, goal.execution, goal.per_byte)
-            bound += goal.price_weight * cut.lower_bound
-        if goal.period_weight or goal.latency_weight:
-            # No makespan is below the period of its own places either.
-            weight = goal.period_weight + goal.latency_weight
-            bound += weight * least_period(task.request, task.costs)
+    request, goal, bound = task.request, task.goal, 0.0
+    if task.row and goal.price_weight:
+        cut = cheapest(request, task.row, goal.execution, goal.per_byte)
+        bound += goal.price_weight * cut.lower_bound
+    # No makespan is below the period of its own places either.
+    weight = goal.period_weight + goal.latency_weight
+    if weight:
+        period = relaxed_period(request, goal.memory, goal.max_memory)
+        if task.row:
+            period = max(period, least_period(request, task.costs))
+        bound += weight * period
     return bound
 
 

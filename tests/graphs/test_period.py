@@ -1,12 +1,13 @@
 """Loads of processors and links, and the period that they allow."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 import offload_jax as oj
-from tests import period_oracle
+from tests import oracle, period_oracle
 from tests.graphs import cases
 
 
@@ -46,3 +47,49 @@ def test_bad_places_are_refused(place: list, message: str) -> None:
     problem = cases.as_problem(cases.random_request(np.random.default_rng(2)))
     with pytest.raises(ValueError, match=message):
         oj.graphs.period(problem, place)
+
+
+def _stages(graph: oracle.Graph, place: list[int]) -> list[int]:
+    """Periods after the begin of a request in which each task runs: one more for every hop."""
+    stages: list[int] = []
+    for v in graph.tasks:
+        hops = len(graph.routes[graph.home[v]][place[v]] or ())
+        before = [2 * hops] + [
+            stages[u] + 2 * len(graph.routes[place[u]][place[v]] or ()) for u in graph.needs(v)
+        ]
+        stages.append(max(before))
+    return stages
+
+
+def _stream(costs: oj.graphs.GraphCosts, num: int) -> oj.graphs.GraphCosts:
+    """So many equal requests at once as one graph."""
+    size = costs.num_tasks
+    offset = np.repeat(np.arange(num) * size, size)[:, None]
+    needed = np.tile(costs.predecessors, (num, 1))
+    fields = {name: np.tile(getattr(costs, name), num) for name in ("input", "output", "release")}
+    return dataclasses.replace(
+        costs,
+        seconds=np.tile(costs.seconds, (num, 1)),
+        predecessors=np.where(needed >= 0, needed + offset, -1),
+        data=np.tile(costs.data, (num, 1)),
+        home=np.tile(costs.home, num),
+        **fields,
+    )
+
+
+@pytest.mark.parametrize("send_once", [False, True])
+def test_a_stream_reaches_the_promised_period(send_once: bool) -> None:
+    """Request after request, each task some periods later; no rules but the machine's."""
+    rng = np.random.default_rng(int(send_once))
+    layout = cases.PAPER._replace(send_once=send_once)
+    for _ in range(3):
+        graph = cases.random_graph(rng, layout, alive=True, exact=False)
+        graph = graph._replace(release=(0.0,) * len(graph.tasks))
+        costs, num = cases.as_costs(graph), 1000
+        found = oj.graphs.solve(costs, method="cpsat", objective=oj.PERIOD)
+        stages, size = _stages(graph, found.place.tolist()), len(graph.tasks)
+        steps = sorted((r + stages[v], r, v) for r in range(num) for v in graph.tasks)
+        order = [v + r * size for _, r, v in steps]
+        stream = _stream(costs, num)
+        makespan = oj.graphs.simulate(stream, np.tile(found.place, num), order).makespan
+        assert 1 - 1e-5 <= makespan / num / found.cost <= 1.01

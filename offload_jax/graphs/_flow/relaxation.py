@@ -1,0 +1,68 @@
+"""A bound on the period where tasks may be split: a linear program, for places joined in any way.
+
+With x[v, k] for the share of task v at place k, the least T with
+
+    sum over k of x[v, k] = 1,   sum over v of seconds[v, k] x[v, k] <= servers[k] T,
+    sum over v of memory[v] x[v, k] <= max_memory[k].
+
+Links carry inputs and outputs likewise. What passes between tasks is left out; where places are in
+a row, cuts count it (`bound.least_period`).
+"""
+
+import math
+
+import numpy as np
+
+from offload_jax.graphs.period import links_crossed
+from offload_jax.graphs.request import Request
+from offload_jax.side_constraints import RELATIVE_TOLERANCE
+
+# The solver meets its constraints up to 1e-7.
+_ROUNDING = 1e-6
+
+
+def relaxed_period(request: Request, memory: np.ndarray, max_memory: np.ndarray) -> float:
+    """Seconds that no placement's period is below.
+
+    Args:
+      request: one row.
+      memory: `[N]` bytes of tasks.
+      max_memory: `[K]` bytes of places, `inf` where they have no limit.
+
+    Returns:
+      The bound; `inf` where tasks have no place even in parts.
+    """
+    from scipy import sparse
+    from scipy.optimize import linprog
+
+    num_tasks, num_places = request.seconds.shape
+    task, place = np.nonzero(request.seconds < math.inf)
+    seconds, servers = request.seconds[task, place], np.diff(request.first_server)
+    pair, alone = request.home[task] * num_places + place, np.ones(len(task))
+    back = place * num_places + request.home[task]
+    crosses = links_crossed(request)
+    rate = np.where(request.seconds_per_byte < math.inf, request.seconds_per_byte, 0.0)
+    # Load of each limited place and serial link by each task at each place.
+    loads = [np.where(place == k, seconds / servers[k], 0.0) for k in np.flatnonzero(servers)]
+    moved = request.input[task, None] * crosses[pair] + request.output[task, None] * crosses[back]
+    loads += list((moved * rate).T[request.serial])
+    unit = max((float(load.max(initial=0.0)) for load in loads), default=0.0)
+    if unit == 0.0:
+        return 0.0
+    rows, bounds = [np.append(load / unit, -1.0) for load in loads], [0.0] * len(loads)
+    size = max(float(memory.max(initial=0.0)), 1.0)
+    for k in np.flatnonzero(np.isfinite(max_memory)):
+        rows.append(np.append(np.where(place == k, memory[task] / size, 0.0), 0.0))
+        bounds.append(max_memory[k] * (1 + RELATIVE_TOLERANCE) / size)
+    whole = (num_tasks, len(task) + 1)
+    found = linprog(
+        np.append(0.0 * alone, 1.0),
+        A_ub=sparse.csr_array(np.array(rows)),
+        b_ub=bounds,
+        A_eq=sparse.csr_array((alone, (task, np.arange(len(task)))), whole),
+        b_eq=np.ones(num_tasks),
+        bounds=(0, None),
+    )
+    if found.status == 2:
+        return math.inf
+    return max(0.0, float(found.fun) * unit * (1 - _ROUNDING)) if found.x is not None else 0.0
