@@ -3,7 +3,7 @@
 Machines on a switch, each with a link of 1 Gbit/s up and down and memory for some of the weights,
 all together for one and a half times what there is. Two splits that people use stand beside search:
 layers in a row, weights by shares of the memory (exo, llama.cpp), or work by shares of the speed;
-where a machine is full, the next one takes over. `inf` is a split that does not fit.
+where a machine is full, the one with most room takes the layer. `inf` is a split that does not fit.
 """
 
 import math
@@ -49,16 +49,16 @@ def cluster(model: oj.models.Model, num: int) -> Cluster:
 
 
 def in_shares(amount: np.ndarray, share: np.ndarray, rules: oj.SideConstraints) -> np.ndarray:
-    """Layers in a row by shares of an amount `[N]`; a machine that is full is left."""
+    """Layers in a row by shares of an amount `[N]`; a full machine leaves a layer to another."""
+    # A layer belongs where its middle lies.
+    middle = np.cumsum(amount) - amount / 2
     ends = amount.sum() * np.cumsum(share / share.sum())
-    place, machine, held, done = np.zeros(len(amount), int), 0, 0.0, 0.0
+    place = np.minimum(np.searchsorted(ends, middle), len(share) - 1)
+    room = np.array([*rules.max_memory.values()])
     for v, size in enumerate(rules.memory):
-        # A layer belongs where its middle lies.
-        while machine < len(share) - 1 and (
-            done + amount[v] / 2 > ends[machine] or held + size > rules.max_memory[machine]
-        ):
-            machine, held = machine + 1, 0.0
-        place[v], held, done = machine, held + size, done + amount[v]
+        if room[place[v]] < size:
+            place[v] = room.argmax()
+        room[place[v]] -= size
     return place
 
 

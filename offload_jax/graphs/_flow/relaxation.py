@@ -3,7 +3,7 @@
 With x[v, k] for the share of task v at place k, the least T with
 
     sum over k of x[v, k] = 1,   sum over v of seconds[v, k] x[v, k] <= servers[k] T,
-    sum over v of memory[v] x[v, k] <= max_memory[k].
+    sum over v of memory[v] x[v, k] <= max_memory[k],   x[v, k] = 0 where v alone does not fit.
 
 Links carry inputs and outputs likewise. What passes between tasks is left out; where places are in
 a row, cuts count it (`bound.least_period`).
@@ -36,8 +36,18 @@ def relaxed_period(request: Request, memory: np.ndarray, max_memory: np.ndarray)
     from scipy.optimize import linprog
 
     num_tasks, num_places = request.seconds.shape
-    task, place = np.nonzero(request.seconds < math.inf)
-    seconds, servers = request.seconds[task, place], np.diff(request.first_server)
+    servers = np.diff(request.first_server)
+    too_large = memory[:, None] > max_memory * (1 + RELATIVE_TOLERANCE)
+    whole_at = np.where(too_large, math.inf, request.seconds)
+    task, place = np.nonzero(whole_at < math.inf)
+    seconds = whole_at[task, place]
+    if len(np.unique(task)) < num_tasks:
+        return math.inf
+    # One task alone, which is not split.
+    shares = seconds / np.maximum(servers, 1)[place] * (servers > 0)[place]
+    least = np.full(num_tasks, math.inf)
+    np.minimum.at(least, task, shares)
+    largest = float(least.max())
     pair, alone = request.home[task] * num_places + place, np.ones(len(task))
     back = place * num_places + request.home[task]
     crosses = links_crossed(request)
@@ -65,4 +75,5 @@ def relaxed_period(request: Request, memory: np.ndarray, max_memory: np.ndarray)
     )
     if found.status == 2:
         return math.inf
-    return max(0.0, float(found.fun) * unit * (1 - _ROUNDING)) if found.x is not None else 0.0
+    split = float(found.fun) * unit * (1 - _ROUNDING) if found.x is not None else 0.0
+    return max(largest, split)
