@@ -21,6 +21,7 @@ from offload_jax.learning import checkpoints
 
 NUM = {"default": 100, "paper": 1000}
 SIMULATIONS = 20_000
+RULES = ["greedy", "cut"]
 SAMPLES = 64
 _KEY = 12
 # Graphs are filled up to such a size: fewer programs to compile.
@@ -61,6 +62,7 @@ def compute(settings: Settings) -> dict[str, Any]:
         "student": student["digest"],
         "packaged": checkpoints.digest(packaged.params),
         "num": NUM[settings.preset],
+        "rules": RULES,
         "scenarios": {name: dataclasses.asdict(each) for name, each in SCENARIOS.items()},
         "graphs": {name: [len(g.names), float(g.cycles.sum())] for name, g in graphs.items()},
     }
@@ -70,7 +72,7 @@ def compute(settings: Settings) -> dict[str, Any]:
             "student": oj.graphs.policies.load(training.checkpoint(STUDENT, settings)),
             PACKAGED: packaged,
         }
-        ways = {"greedy": contenders.one_at_a_time(oj.single.graph(method="greedy"))}
+        ways = {name: contenders.one_at_a_time(oj.single.graph(method=name)) for name in RULES}
         for name, policy in policies.items():
             for way, num in ((name, None), (f"{name}, best of {SAMPLES}", SAMPLES)):
                 ways[way] = contenders.one_at_a_time(oj.single.learned(policy, best_of=num))

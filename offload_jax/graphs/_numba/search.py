@@ -18,6 +18,9 @@ NUM_PERTURBED = 64
 # A move of one task changes the makespan by about 1 / N. Hotter than that a good start is lost
 # before annealing has found one as good; of graphs of a few tasks it would be all the same.
 _HOTTEST, _COLDEST = 0.15, 0.1
+_HEAT = 0.6
+# Of a time limit: what greedy about noisy copies may take; annealing makes more of it.
+_NOISY_SHARE = 0.1
 # Steps between looks at the clock: this many, with a time limit fewer if they take this long.
 _SLICE, _SLICE_SECONDS = 1000, 1e-3
 
@@ -89,7 +92,8 @@ def search_request(
     """Place and order int `[N]` for one request, never worse than what it begins with.
 
     It begins with the best of what is given, every single place and, as long as there is time, the
-    cut (if there is a row), greedy, HEFT and greedy about noisy copies; for the rest see `search`.
+    cut (if there is a row), greedy and HEFT, and greedy about noisy copies for a tenth of the time;
+    for the rest see `search`.
     """
     from offload_jax.graphs._numba import annealing
     from offload_jax.graphs._numba.lower_bound import score
@@ -105,14 +109,18 @@ def search_request(
     starts = [*given, *_single_places(request)]
     costs = [makespan_of(request, *start) for start in starts]
     num_perturbed = max(1, int(min(num_simulations, 4 * NUM_PERTURBED)) // 4)
-    more = _better_starts(request, row, num_perturbed)
-    while share_of_time() < 1 and (start := next(more, None)):
-        starts.append(start)
-        costs.append(makespan_of(request, *start))
+    noisy = (
+        annealing.perturbed(request, copy, RANK_NOISE, RATE_NOISE)[1:]
+        for copy in range(1, num_perturbed)
+    )
+    for more, most in ((_rules(request, row), 1.0), (noisy, _NOISY_SHARE)):
+        while share_of_time() < most and (start := next(more, None)):
+            starts.append(start)
+            costs.append(makespan_of(request, *start))
     best = starts[int(np.argmin(costs))]
     walker, told = annealing.new_walker(request, *best), math.inf
     bound = score(request, *best)[1] if on_solution else 0.0
-    hottest = min(_HOTTEST, 1 / len(request.home))
+    hottest = min(_HOTTEST, _HEAT / len(request.home))
     temperature, done, steps = hottest, len(starts), _SLICE if time_limit is None else 1
     while True:
         cost = float(walker.makespan[1])
@@ -147,14 +155,12 @@ def _single_places(request: Request) -> Iterator[_Arrays]:
         yield np.where(allowed[:, place], place, instead), order
 
 
-def _better_starts(request: Request, row: Row | None, num_perturbed: int) -> Iterator[_Arrays]:
-    """The cut, if places are in a row, greedy, HEFT, and greedy about noisy copies."""
+def _rules(request: Request, row: Row | None) -> Iterator[_Arrays]:
+    """The cut, if places are in a row, greedy and HEFT."""
     from offload_jax.graphs._numba import annealing, list_scheduling
     from offload_jax.graphs._numba.rules import rank_order
 
     if row is not None:
         yield least_serial(request, row).place.astype(np.int64), rank_order(request)
-    for copy in range(num_perturbed):
-        yield annealing.perturbed(request, copy, RANK_NOISE, RATE_NOISE)[1:]
-        if copy == 0:
-            yield list_scheduling.plan(request, list_scheduling.HEFT)[:2]
+    yield annealing.perturbed(request, 0, RANK_NOISE, RATE_NOISE)[1:]
+    yield list_scheduling.plan(request, list_scheduling.HEFT)[:2]
