@@ -23,7 +23,6 @@ from offload_jax.graphs._jax.simulator import Candidates, State, chosen, run
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
-from offload_jax.graphs.predecessors import next_size
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.learning import policies
 from offload_jax.validation import ArrayLike
@@ -36,6 +35,8 @@ _WORD = 32
 _LAST = -1e30
 # Of rows, tasks and samples together: what the loops need is drawn before them.
 _MOST_DRAWN = 1 << 20
+# Tasks: fewer are drawn as so many, since draws of some do not depend on how many there are.
+_LEAST_DRAWN = 64
 # So many samples are independent of each other; later ones are changes of the best one so far, each
 # task's place and urgency with this probability.
 _INDEPENDENT, _CHANGED = 16, 0.2
@@ -204,7 +205,7 @@ def _draw_sample(
 def draws(key: Array, num: int, costs: GraphCosts) -> tuple[np.ndarray, np.ndarray]:
     """The same of samples 0 to n - 1, `[B, n, N, K + 1]`, drawn for one of a few sizes."""
     rows, num_tasks = math.prod(costs.batch_shape), costs.num_tasks
-    size = power_of_two(rows), next_size(num_tasks), costs.num_places + 1
+    size = power_of_two(rows), power_of_two(max(_LEAST_DRAWN, num_tasks)), costs.num_places + 1
     noise, changed = _draw_samples(key, power_of_two(max(1, num)), *size)
     cut = slice(rows), slice(num), slice(num_tasks)
     return np.asarray(noise).swapaxes(0, 1)[cut], np.asarray(changed).swapaxes(0, 1)[cut]
