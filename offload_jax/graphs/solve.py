@@ -106,10 +106,10 @@ them where it finds how | proven, or a bound | "search" |
     methods minimise the makespan alone and refuse the rest by name. With these objectives answers
     are NumPy arrays in float64.
 
-    A first decision is made whatever the time limit. The clock is looked at every millisecond of
-    annealing, between greedy decisions and while a model is built, and CP-SAT looks at it itself;
-    requests of 2 000 tasks come back some tenths of a second late, smaller ones sooner. Compiling
-    or loading compiled loops, once a process, comes on top.
+    Single places and the cut are tried whatever the time limit. The clock is looked at every
+    millisecond of annealing, between greedy decisions and while a model is built, and CP-SAT looks
+    at it itself; requests of 2 000 tasks come back some tenths of a second late, smaller ones
+    sooner. Compiling or loading compiled loops, once a process, comes on top.
 
     Args:
       problem: problem or costs, leading dimensions free.

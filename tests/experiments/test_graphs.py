@@ -90,7 +90,7 @@ def test_makespans_are_those_of_simulate() -> None:
 def test_a_search_improves_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_sets, "_FOLDER", tmp_path)
     monkeypatch.setattr(test_sets, "NUM", 3)
-    path = test_sets.improve(12, simulations=100, time_limit=0.0, progress=False)
+    path = test_sets.improve(12, rounds=3, simulations=100, time_limit=0.0, progress=False)
     stored = json.loads(path.read_text())
     assert stored["status"] == ["SEARCH"] * 3
     assert (np.array(stored["lower_bound"]) <= np.array(stored["makespan"]) * (1 + 1e-6)).all()

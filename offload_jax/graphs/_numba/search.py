@@ -91,9 +91,9 @@ def search_request(
 ) -> _Arrays:
     """Place and order int `[N]` for one request, never worse than what it begins with.
 
-    It begins with the best of what is given, every single place and, as long as there is time, the
-    cut (if there is a row), greedy and HEFT, and greedy about noisy copies for a tenth of the time;
-    for the rest see `search`.
+    It begins with the best of what is given, every single place, the cut (if there is a row) and,
+    as long as there is time, greedy and HEFT, and greedy about noisy copies for a tenth of it; for
+    the rest see `search`.
     """
     from offload_jax.graphs._numba import annealing
     from offload_jax.graphs._numba.lower_bound import score
@@ -106,14 +106,14 @@ def search_request(
         return 0.0 if time_limit is None else (time.perf_counter() - began) / time_limit
 
     annealing.seed(seed)
-    starts = [*given, *_single_places(request)]
+    starts = [*given, *_single_places(request), *_cut(request, row)]
     costs = [makespan_of(request, *start) for start in starts]
     num_perturbed = max(1, int(min(num_simulations, 4 * NUM_PERTURBED)) // 4)
     noisy = (
         annealing.perturbed(request, copy, RANK_NOISE, RATE_NOISE)[1:]
         for copy in range(1, num_perturbed)
     )
-    for more, most in ((_rules(request, row), 1.0), (noisy, _NOISY_SHARE)):
+    for more, most in ((_rules(request), 1.0), (noisy, _NOISY_SHARE)):
         while share_of_time() < most and (start := next(more, None)):
             starts.append(start)
             costs.append(makespan_of(request, *start))
@@ -155,12 +155,17 @@ def _single_places(request: Request) -> Iterator[_Arrays]:
         yield np.where(allowed[:, place], place, instead), order
 
 
-def _rules(request: Request, row: Row | None) -> Iterator[_Arrays]:
-    """The cut, if places are in a row, greedy and HEFT."""
-    from offload_jax.graphs._numba import annealing, list_scheduling
+def _cut(request: Request, row: Row | None) -> Iterator[_Arrays]:
+    """The cut, if places are in a row."""
     from offload_jax.graphs._numba.rules import rank_order
 
     if row is not None:
         yield least_serial(request, row).place.astype(np.int64), rank_order(request)
+
+
+def _rules(request: Request) -> Iterator[_Arrays]:
+    """Greedy and HEFT."""
+    from offload_jax.graphs._numba import annealing, list_scheduling
+
     yield annealing.perturbed(request, 0, RANK_NOISE, RATE_NOISE)[1:]
     yield list_scheduling.plan(request, list_scheduling.HEFT)[:2]
