@@ -55,9 +55,12 @@ def test_rules_decide_alike_in_both_engines() -> None:
     costs = oj.graphs.graph_costs(problem, library=np)
     policies = oj.graphs.policies
     student = policies.student()
-    for policy in (policies.greedy, policies.edge, student, lambda c: student.best_of(3)(c, KEY)):
+    for policy, sources in (
+        (policies.greedy, (costs[:40], problem[:40])),
+        (lambda source: student.best_of(2)(source, KEY), (costs[:40],)),
+    ):
         plain = policy(costs[:40])
-        for traced in (jax.jit(policy)(costs[:40]), jax.jit(policy)(problem[:40])):
+        for traced in map(jax.jit(policy), sources):
             same = (plain.place == traced.place).all(-1) & (plain.order == traced.order).all(-1)
             assert same.mean() > 0.9
             assert plain.place.dtype == traced.place.dtype

@@ -27,7 +27,8 @@ COMMANDS = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for folder in ("experiments", "benchmarks")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if is_command(path)
+    # A place of a split network is a process that its study starts.
+    if is_command(path) and path.stem != "split_place"
 ]
 
 
