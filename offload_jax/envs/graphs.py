@@ -13,7 +13,13 @@ from offload_jax.envs.environment import Environment, Params, bounded_log, one_o
 from offload_jax.graphs import scenarios
 from offload_jax.graphs._jax import simulator
 from offload_jax.graphs._jax.lower_bound import bound_of_rows
-from offload_jax.graphs._jax.observation import StepFeatures, deliver, observe, step_features
+from offload_jax.graphs._jax.observation import (
+    StepFeatures,
+    by_reader,
+    deliver,
+    observe,
+    step_features,
+)
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.ranks import by_decreasing, mean_costs, upward_ranks
 from offload_jax.graphs._jax.rows import tasks_by_position
@@ -140,7 +146,7 @@ class GraphEnv(Environment[GraphState]):
             place=state.place.at[task].set(place[0]),
             cost=cost,
             machine=machine,
-            resident=deliver(state.features, state.resident, now.task, place),
+            resident=deliver(state.resident, by_reader(state.features, now.task), place),
         )
         state = self._try(state)
         regret = jnp.maximum(cost - state.lower_bound, 0.0)
@@ -172,7 +178,13 @@ class GraphEnv(Environment[GraphState]):
     def _observe(self, state: GraphState) -> Array:
         now = self._at(state.steps, state.time)
         seen = observe(
-            self.platform, state.features, state.resident, state.machine, state.candidates, now
+            self.platform,
+            state.features,
+            state.resident,
+            by_reader(state.features, now.task),
+            state.machine,
+            state.candidates,
+            now,
         )
         task = state.features.task[:, now.task[0], 0]
         left = jnp.stack([1 - state.time / self.length, bounded_log(state.features.scale[0])])

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from offload_jax.graphs._jax.observation import Observation
 from offload_jax.graphs._jax.task_features import TaskFeatures
+from offload_jax.graphs._jax.ways import by_writer
 from offload_jax.validation import check_integer
 
 
@@ -64,21 +65,20 @@ def embed_tasks(params: Any, features: TaskFeatures) -> Float[Array, "F N R"]:
     task = features.task
     if "message_in" not in params:
         return task
-    lists, columns = features.predecessors, jnp.arange(task.shape[-1])
+    num_tasks = task.shape[1]
 
     def exchange(messages: Array) -> tuple[Array, Array]:
         """A quarter of the sums `[M, N, R]` of those of readers and of those of needed tasks."""
 
-        def along(d: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        def task_by_task(v: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
             readers, needed = sums
-            at = jnp.arange(len(messages))[:, None, None], lists[:, d], columns
-            return (
-                readers.at[at].add(messages / 4.0, mode="drop"),
-                needed + messages.at[at].get(mode="fill", fill_value=0.0) / 4.0,
-            )
+            found = by_writer(features.predecessors[v], features.data[v], num_tasks)
+            quarter = jnp.where(found >= 0, 0.25, 0.0).astype(messages.dtype)[None]
+            own = jnp.sum(quarter * messages, axis=1)
+            return readers + quarter * messages[:, v][:, None], needed.at[:, v].set(own)
 
         zero = jnp.zeros_like(messages)
-        return jax.lax.fori_loop(0, lists.shape[1], along, (zero, zero))
+        return jax.lax.fori_loop(0, num_tasks, task_by_task, (zero, zero))
 
     messages = jax.nn.relu(_layer(params["message_in"], task))
     for i in range(sum(name.startswith("message_") for name in params) - 1):

@@ -1,7 +1,6 @@
 """What a learned policy sees at every step of the simulator; see `task_features`."""
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -90,6 +89,7 @@ def observe(
     platform: Platform,
     features: TaskFeatures,
     resident_bytes: Array,
+    reads: Array,
     state: State,
     candidates: Candidates,
     now: StepFeatures,
@@ -99,19 +99,14 @@ def observe(
     Args:
       platform, features: of B rows.
       resident_bytes: `[N, K, B]` bytes for each task that lie at each place.
+      reads: what `by_reader` gives of it.
       state, candidates: of the machine.
       now: the row of `StepFeatures`.
     """
     places = range(platform.num_places)
     number, columns = jnp.arange(platform.num_places)[:, None], jnp.arange(now.task.shape[0])
-
-    def at_reader(beside: Array, edge: Array) -> Array:
-        reader = edge // features.predecessors.shape[1]
-        resident = resident_bytes[reader, number, columns]
-        return beside + jnp.where(edge >= 0, resident, 0.0)
-
     # What else the readers of this task need, and how long it takes to get it to a place.
-    beside = over_readers(features, now.task, at_reader, jnp.zeros_like(resident_bytes[0]))
+    beside = jnp.sum(jnp.where((reads >= 0)[:, None], resident_bytes, 0.0), axis=0)
     finish, back = jnp.stack(candidates.finish), jnp.stack(candidates.back)
     ready, start = jnp.stack(candidates.ready), jnp.stack(candidates.start)
     first = jnp.min(jnp.where(now.live, finish, jnp.inf), axis=0)
@@ -195,33 +190,18 @@ def _far(rates: Array, k: int) -> Array:
     return jnp.sum(jnp.where(alive, others, 0.0), 0) / jnp.maximum(jnp.sum(alive, 0), 1)
 
 
-def deliver(features: TaskFeatures, resident_bytes: Array, task: Array, place: Array) -> Array:
-    """`resident_bytes` once the tasks `[B]` have been placed."""
-    columns = jnp.arange(task.shape[0])
-    data = features.data.reshape(-1, task.shape[0])
-
-    def to_reader(resident_bytes: Array, edge: Array) -> Array:
-        reader = edge // features.predecessors.shape[1]
-        sent = jnp.where(edge >= 0, data[edge, columns], 0.0)
-        return resident_bytes.at[reader, place, columns].add(sent)
-
-    return over_readers(features, task, to_reader, resident_bytes)
+def deliver(resident_bytes: Array, reads: Array, place: Array) -> Array:
+    """`resident_bytes` once a task has been placed that hands on the bytes `reads` `[N, B]`."""
+    there = jnp.arange(resident_bytes.shape[1])[:, None] == place[None]
+    return resident_bytes + jnp.where(there[None], jnp.maximum(reads, 0.0)[:, None], 0.0)
 
 
-def over_readers(
-    features: TaskFeatures, task: Array, function: Callable[[Array, Array], Array], carry: Array
-) -> Array:
-    """Follows the edges to the readers of the tasks `[B]`, in each row until there are no more.
+def by_reader(features: TaskFeatures, task: Array) -> Array:
+    """What each of all gets from the tasks `[B]`, in bytes `[N, B]`, -1 where it needs nothing."""
+    lists = features.predecessors
 
-    Args:
-      function: from the carry and the next edge of each row, -1 where there is none, to the carry.
-    """
-    columns = jnp.arange(task.shape[0])
+    def put(d: Array, found: Array) -> Array:
+        return jnp.where(lists[:, d] == task[None], features.data[:, d], found)
 
-    def follow(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        value, edge = carry
-        following = features.next_reader[edge, columns]
-        return function(value, edge), jnp.where(edge < 0, -1, following)
-
-    first = features.first_reader[task, columns]
-    return jax.lax.while_loop(lambda carry: jnp.any(carry[1] >= 0), follow, (carry, first))[0]
+    none = jnp.full((len(lists), len(task)), -1, features.data.dtype)
+    return jax.lax.fori_loop(0, lists.shape[1], put, none)

@@ -14,7 +14,13 @@ from jax import Array
 
 from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes, power_of_two
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
-from offload_jax.graphs._jax.observation import Observation, deliver, observe, step_features
+from offload_jax.graphs._jax.observation import (
+    Observation,
+    by_reader,
+    deliver,
+    observe,
+    step_features,
+)
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.rules import greedy, typed
@@ -333,10 +339,11 @@ def rollout(
     def place_one(memory: tuple, state: State, candidates: Candidates, x: tuple) -> tuple:
         last, resident_bytes = memory
         now, extra = x
-        observation = observe(platform, features, resident_bytes, state, candidates, now)
+        reads = by_reader(features, now.task)
+        observation = observe(platform, features, resident_bytes, reads, state, candidates, now)
         place = jnp.where(now.empty, 0, choose(observation, extra)).astype(jnp.int32)
         done = jnp.maximum(chosen(place, candidates.back), chosen(place, candidates.finish))
-        resident_bytes = deliver(features, resident_bytes, now.task, place)
+        resident_bytes = deliver(resident_bytes, reads, place)
         return (jnp.maximum(last, done), resident_bytes), place, observation if keep else None
 
     (makespan, _), state, stacked, _ = run(platform, tasks, place_one, memory, (steps, xs))

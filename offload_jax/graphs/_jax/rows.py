@@ -89,7 +89,8 @@ def tasks_by_position(costs: GraphCosts, order: Int[Array, "rows N"], rows: int)
     task = number[:, None, None]
     if 2 * width > num_tasks:
         positions: Array | None = None
-        shape, column, most = (num_tasks, num_tasks, rows), source, number
+        column, most = source, number
+        shape: tuple[int, ...] = (num_tasks, num_tasks, rows)
     else:
         shape, column = source.shape, _rank(source)
         column = jnp.where(needed < 0, width, column)

@@ -9,7 +9,6 @@ how tasks are numbered. The batch is the last axis, as in `machine`.
 import functools
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -29,9 +28,6 @@ class TaskFeatures(NamedTuple):
       rank: `[N, R]` upward rank as a share of the scale; -1 for empty tasks.
       predecessors: int `[N, D, R]` the tasks that each needs; N where there is none.
       data: `[N, D, R]` bytes from them; 0 where there is none.
-      first_reader: int `[N, R]` the first of a chain of edges to the tasks that need it, edge v D +
-        d being entry d of task v; -1 ends a chain.
-      next_reader: int `[N D, R]` the edge that follows another one.
       sent: `[N, R]` mean seconds of moving what others need of a task.
       tail: `[N, K, R]` least seconds from a task's end at a place until all that follows is home.
       empty: bool `[N, R]`.
@@ -48,8 +44,6 @@ class TaskFeatures(NamedTuple):
     rank: Array
     predecessors: Array
     data: Array
-    first_reader: Array
-    next_reader: Array
     sent: Array
     tail: Array
     empty: Array
@@ -159,7 +153,6 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         jnp.broadcast_to(rank / scale[None], (num_tasks, rows)),
         lists,
         data,
-        *_reader_chains(lists),
         summed(data) * jnp.broadcast_to(unit, (1, rows)),
         tail,
         empty,
@@ -171,19 +164,3 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         output_seconds,
         full(single_place_seconds),
     )
-
-
-def _reader_chains(predecessors: Array) -> tuple[Array, Array]:
-    """`first_reader` and `next_reader` of `TaskFeatures`."""
-    num_tasks, width, rows = predecessors.shape
-    columns = jnp.arange(rows)
-
-    def link(first: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        edges, needed = inputs
-        following = first.at[needed, columns].get(mode="fill", fill_value=-1)
-        return first.at[needed, columns].set(edges[:, None], mode="drop"), following
-
-    edges = jnp.arange(num_tasks * width, dtype=jnp.int32).reshape(num_tasks, width)
-    first = jnp.full((num_tasks, rows), -1, jnp.int32)
-    first, following = jax.lax.scan(link, first, (edges, predecessors))
-    return first, following.reshape(num_tasks * width, rows)

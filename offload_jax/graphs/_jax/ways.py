@@ -57,6 +57,18 @@ def ways_of(platform: Platform, costs: GraphCosts) -> Ways:
     return Ways(table(rates, jnp.inf), table(delays, 0.0))
 
 
+def by_writer(lists: Array, num_bytes: Array, num_tasks: int) -> Array:
+    """What a task gets from each of all `[N, R]`, -1 from those that it does not need.
+
+    Args:
+      lists: int `[D, R]` the tasks that it needs; N where there is none.
+      num_bytes: `[D, R]` from them.
+      num_tasks: N.
+    """
+    none = jnp.full((num_tasks, lists.shape[1]), -1, num_bytes.dtype)
+    return none.at[lists, jnp.arange(lists.shape[1])].set(num_bytes, mode="drop")
+
+
 class Paths(NamedTuple):
     """Least seconds of tasks and transfers alone, each task where that suits the path best.
 
@@ -76,9 +88,10 @@ class Paths(NamedTuple):
 def paths_of(ways: Ways, rows: int, costs: GraphCosts) -> Paths:
     """The paths of rows of costs."""
     num_tasks, num_places = costs.num_tasks, costs.num_places
-    places, columns = range(num_places), jnp.arange(rows)
+    places = range(num_places)
     seconds, home = batch_last(costs.seconds), batch_last(costs.home)
     lists, data = batch_last(costs.predecessors), batch_last(costs.data)
+    lists = jnp.where(lists < 0, num_tasks, lists)
     lists, data = (jnp.broadcast_to(v, (*v.shape[:2], rows)) for v in (lists, data))
     inputs, outputs = (
         jnp.stack(
@@ -94,22 +107,19 @@ def paths_of(ways: Ways, rows: int, costs: GraphCosts) -> Paths:
     def backwards(i: Array, tail: Array) -> Array:
         """A task tells those that it needs how long it takes from their end on."""
         v = num_tasks - 1 - i
-        after = seconds[v] + tail[v]
+        after, num_bytes = seconds[v] + tail[v], by_writer(lists[v], data[v], num_tasks)
         onwards = [
-            least([ways.seconds(data[v], k, q) + after[None, q] for q in places]) for k in places
+            least([ways.seconds(num_bytes, k, q) + after[None, q] for q in places]) for k in places
         ]
-        needed = jnp.where(lists[v] < 0, num_tasks, lists[v])
-        return tail.at[needed[:, None], jnp.arange(num_places)[:, None], columns].max(
-            jnp.stack(onwards, axis=1), mode="drop"
-        )
+        needed = (num_bytes >= 0)[:, None]
+        return jnp.maximum(tail, jnp.where(needed, jnp.stack(onwards, axis=1), 0.0))
 
     def forwards(v: Array, head: Array) -> Array:
-        needed = lists[v]
-        done = head[needed[:, None], jnp.arange(num_places)[:, None], columns]
+        num_bytes = by_writer(lists[v], data[v], num_tasks)
         arrivals = [
-            least([done[:, q] + ways.seconds(data[v], q, k) for q in places]) for k in places
+            least([head[:, q] + ways.seconds(num_bytes, q, k) for q in places]) for k in places
         ]
-        longest = [jnp.max(jnp.where(needed < 0, 0.0, each), axis=0) for each in arrivals]
+        longest = [jnp.max(jnp.where(num_bytes < 0, 0.0, each), axis=0) for each in arrivals]
         return head.at[v].set(jnp.maximum(begin[v], jnp.stack(longest)) + seconds[v])
 
     shape = (num_tasks, num_places, rows)
