@@ -7,15 +7,16 @@ how tasks are numbered. The batch is the last axis, as in `machine`.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from offload_jax.batching import lift
 from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs._jax.ranks import mean_costs, upward_ranks
-from offload_jax.graphs._jax.ways import batch_last, paths_of, ways_of
+from offload_jax.graphs._jax.ways import batch_last, by_writer, paths_of, ways_of
 from offload_jax.graphs.columns import LIMIT, TASK
 from offload_jax.graphs.costs import GraphCosts
 
@@ -77,15 +78,6 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     there, lists = lists >= 0, jnp.where(lists < 0, num_tasks, lists)
     data = jnp.where(there, data, 0.0)
 
-    def by_writer(values: Array) -> Any:
-        """Where values `[N, D, R]` of edges go to the tasks `[N, R]` that they come from."""
-        zero = jnp.zeros((num_tasks, rows), values.dtype)
-        return zero.at[lists, jnp.arange(rows)]
-
-    def summed(values: Array) -> Array:
-        """Over the readers of each task."""
-        return by_writer(values).add(values, mode="drop")
-
     live = jnp.stack([batch_last(usable) for usable in means.live], 1)
     through = jnp.min(head + tail, axis=1)
     bound = jnp.max(through, axis=0)
@@ -115,11 +107,30 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     highest = jnp.max(rank, axis=0)
     highest = jnp.where(highest > 0, highest, 1.0)
     slack = bound[None] - through
-    readers, needed = summed(there.astype(tail.dtype)), jnp.sum(there, axis=1)
+    needed, rank_share = jnp.sum(there, axis=1), rank / highest[None]
+
+    def add_reader(v: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
+        """What reader v adds to the sums and the maximum over the readers of each task."""
+        readers, ranks, handed_on, total, most = sums
+        num_bytes = by_writer(lists[v], data[v], num_tasks)
+        seconds = jnp.maximum(by_writer(lists[v], moved[v], num_tasks), 0.0)
+        reads = num_bytes >= 0
+        return (
+            readers + reads,
+            ranks + jnp.where(reads, rank_share[v][None], 0.0),
+            handed_on + jnp.maximum(num_bytes, 0.0),
+            total + seconds,
+            jnp.maximum(most, seconds),
+        )
+
+    zero = jnp.zeros((num_tasks, rows), tail.dtype)
+    readers, ranks, handed_on, total, most = jax.lax.fori_loop(
+        0, num_tasks, add_reader, (zero,) * 5
+    )
     usable = jnp.where(live, seconds, jnp.inf)
     task = {
         "rank": share(rank),
-        "rank_share": bounded(rank / highest[None]),
+        "rank_share": bounded(rank_share),
         "mean_seconds": share(mean_seconds),
         "least_seconds": share(jnp.min(usable, axis=1)),
         "most_seconds": share(
@@ -128,16 +139,14 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         "head": share(jnp.min(head, axis=1)),
         "tail": share(jnp.min(tail, axis=1)),
         "slack": share(slack),
-        "moved_on": share(summed(moved) + returning),
-        "most_moved": share(by_writer(moved).max(moved, mode="drop")),
+        "moved_on": share(total + returning),
+        "most_moved": share(most),
         "moved_in": share(jnp.sum(moved, axis=1)),
         "input": share(jnp.max(jnp.where(live, input_seconds, 0.0), axis=1)),
         "num_readers": jnp.minimum(readers / 4.0, LIMIT),
         "num_needed": jnp.minimum(needed / 4.0, LIMIT),
         "returning": share(returning),
-        "reader_ranks": bounded(
-            summed(jnp.broadcast_to((rank / highest[None])[:, None], lists.shape)) / 4.0
-        ),
+        "reader_ranks": bounded(ranks / 4.0),
         "bound": lift(share(bound), 2),
         "highest_rank": lift(share(highest), 2),
         "total_seconds": lift(share(jnp.sum(mean_seconds, axis=0) / 4.0), 2),
@@ -153,7 +162,7 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         jnp.broadcast_to(rank / scale[None], (num_tasks, rows)),
         lists,
         data,
-        summed(data) * jnp.broadcast_to(unit, (1, rows)),
+        handed_on * jnp.broadcast_to(unit, (1, rows)),
         tail,
         empty,
         jnp.broadcast_to(live, tail.shape),
