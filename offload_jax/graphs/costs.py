@@ -179,11 +179,11 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
         alive = bandwidth > 0
         rates += [library.where(alive, 1.0 / library.where(alive, bandwidth, 1.0), math.inf)] * 2
     release = array(problem.release)
-    predecessors, data = predecessor_lists(problem.depends, problem.data)
+    predecessors, data = predecessor_lists(problem.depends, array(problem.data))
     return GraphCosts(
         seconds=library.stack(places, -1),
         predecessors=predecessors,
-        data=array(data),
+        data=data,
         input=array(problem.input),
         output=array(problem.output),
         release=library.broadcast_to(release, (*release.shape[:-1], problem.num_tasks)),

@@ -338,6 +338,15 @@ def test_thousands_of_schedules_of_one_problem_and_axes_that_broadcast() -> None
         assert float(makespan[row]) == pytest.approx(expected.makespan, rel=1e-5)
 
 
+def test_a_known_problem_inside_jit() -> None:
+    graphs = oj.graphs
+    problem = graphs.scenarios.sample(jax.random.key(0), graphs.scenarios.layered(8), 1)[0]
+    decide = jax.jit(lambda key: graphs.policies.random(problem, key=key))
+    decision = decide(jax.random.key(1))
+    inside = jax.jit(lambda *decision: graphs.simulate(problem, *decision).makespan)(*decision)
+    np.testing.assert_allclose(inside, graphs.simulate(problem, *decision).makespan, rtol=1e-5)
+
+
 def test_jit_and_vmap(case: Any) -> None:
     graphs, place, order, makespan = case
     costs = cases.as_costs(graphs)
