@@ -203,5 +203,5 @@ def by_reader(features: TaskFeatures, task: Array) -> Array:
     def put(d: Array, found: Array) -> Array:
         return jnp.where(lists[:, d] == task[None], features.data[:, d], found)
 
-    none = jnp.full((len(lists), len(task)), -1, features.data.dtype)
+    none = jnp.full((len(lists), *task.shape), -1, features.data.dtype)
     return jax.lax.fori_loop(0, lists.shape[1], put, none)
