@@ -7,7 +7,7 @@ is the shortest of these, of HEFT, and of what search finds in more time from wh
 
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -15,10 +15,6 @@ from absl import flags
 
 import offload_jax as oj
 from experiments.reporting import command_line, tables
-from offload_jax.graphs._numba.lower_bound import score
-from offload_jax.graphs._numba.rules import greedy
-from offload_jax.graphs._numba.simulator import compiled
-from offload_jax.graphs.request import unpack_rows
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 # Bytes per second between device and edge, edge and cloud.
@@ -52,12 +48,6 @@ class Row(NamedTuple):
     seconds: float
 
 
-@compiled
-def by_rule(request: Any) -> Any:
-    """Places and order by the rule "greedy", which compiled code alone can call."""
-    return greedy(request)
-
-
 def costs_of(model: oj.models.Model, bandwidths: tuple[float, float]) -> oj.graphs.GraphCosts:
     """The costs of a network on the three places of the paper."""
     device, edge = (rate * 1e9 / 2 for rate in GIGAFLOPS)
@@ -73,20 +63,14 @@ def costs_of(model: oj.models.Model, bandwidths: tuple[float, float]) -> oj.grap
     return oj.graphs.network_costs(model.graph, oj.Network(places=places, links=links))
 
 
-def makespan(costs: oj.graphs.GraphCosts, place: Any, order: Any) -> float:
-    """Of one decision, by the compiled loop: a program of JAX would be compiled for each size."""
-    (row,) = unpack_rows(costs)
-    return float(score(row, np.asarray(place, np.int64), np.asarray(order, np.int64))[0])
-
-
 def compared(model: oj.models.Model, link: str, limit: float, more: float) -> Row:
     """What each method finds for a network; the best known is that of all and of `more` seconds."""
     costs = costs_of(model, LINKS[link])
-    (row,) = unpack_rows(costs)
-    order = np.arange(costs.num_tasks)
-    single = min(makespan(costs, np.full(costs.num_tasks, place), order) for place in range(3))
-    rule = makespan(costs, *by_rule(row))
-    heft, cut = (float(oj.graphs.solve(costs, method=name).cost) for name in ("heft", "cut"))
+    places = np.repeat(np.arange(3)[:, None], costs.num_tasks, axis=1)
+    single = float(oj.graphs.simulate(costs, places, np.arange(costs.num_tasks)).makespan.min())
+    rule, heft, cut = (
+        float(oj.graphs.solve(costs, method=name).cost) for name in ("greedy", "heft", "cut")
+    )
     begin = time.perf_counter()
     auto = oj.graphs.solve(costs, time_limit=limit)
     seconds = time.perf_counter() - begin

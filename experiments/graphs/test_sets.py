@@ -87,11 +87,7 @@ def best_known(num_tasks: int, num: int = NUM) -> BestKnown:
 
 
 def makespans(costs: oj.graphs.GraphCosts, place: Any, order: Any) -> np.ndarray:
-    """Seconds of decisions about a batch, in float64.
-
-    By the compiled loop: JAX would take seconds to compile `simulate` for each number of graphs and
-    of tasks.
-    """
+    """Seconds of decisions about a batch, in float64; `simulate` rounds to JAX's precision."""
     from offload_jax.graphs._numba.simulator import makespan_of
     from offload_jax.graphs.request import unpack_rows
 

@@ -2,11 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from offload_jax.extras import is_installed
@@ -15,11 +14,11 @@ from offload_jax.graphs._flow.priced import cheapest, hull
 from offload_jax.graphs._flow.relaxation import relaxed_period
 from offload_jax.graphs._flow.row import Row, find_row, row_or_none
 from offload_jax.graphs._jax import rules
-from offload_jax.graphs._jax.simulate import simulate_costs
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule
 from offload_jax.graphs.goals import Goal
 from offload_jax.graphs.request import Request, unpack_rows
+from offload_jax.graphs.timetable import timetable
 
 # Steps of annealing without a time limit, and between looks at the clock with one.
 _STEPS, _SLICE = 20_000, 2_000
@@ -46,7 +45,6 @@ class Task(NamedTuple):
       costs: the whole batch, for what is the same for all rows.
       order: `[N]` by upward rank.
       starts: decisions to begin with.
-      makespan: of places and an order.
       time_limit: seconds.
       seed: of random numbers.
     """
@@ -56,7 +54,6 @@ class Task(NamedTuple):
     costs: GraphCosts
     order: np.ndarray
     starts: list[tuple[np.ndarray, np.ndarray]]
-    makespan: Callable[[np.ndarray, np.ndarray], float]
     time_limit: float | None
     seed: int
 
@@ -67,7 +64,7 @@ class Task(NamedTuple):
 
     def found(self, place: np.ndarray, order: np.ndarray) -> Found:
         """A decision with its cost, of which nothing is proven."""
-        makespan = self.makespan(place, order) if self.goal.needs_schedule else 0.0
+        makespan = _makespan(self.request, place, order) if self.goal.needs_schedule else 0.0
         return Found(place, order, self.goal.cost(self.request, place, makespan), 0.0, False)
 
 
@@ -104,8 +101,7 @@ def solve(
     found = []
     for i, (request, goal) in enumerate(zip(requests, goals, strict=True)):
         starts: Any = [(p[i], o[i]) for p, o in zip(given[::2], given[1::2], strict=True)]
-        makespan = _simulator(costs, request, i)
-        found.append(run(Task(request, goal, costs, orders[i], starts, makespan, time_limit, seed)))
+        found.append(run(Task(request, goal, costs, orders[i], starts, time_limit, seed)))
     batch, shape = costs.batch_shape, (*costs.batch_shape, costs.num_tasks)
     return GraphSolution(
         np.array([one.place for one in found], np.int8).reshape(shape),
@@ -133,19 +129,12 @@ def rank_orders(costs: GraphCosts, requests: list[Request]) -> np.ndarray:
     return np.asarray(rules.rank_order(costs), np.int64).reshape(-1, costs.num_tasks)
 
 
-def _simulator(
-    costs: GraphCosts, request: Request, row: int
-) -> Callable[[np.ndarray, np.ndarray], float]:
+def _makespan(request: Request, place: np.ndarray, order: np.ndarray) -> float:
     if is_installed("numba"):
         from offload_jax.graphs._numba.simulator import makespan_of
 
-        return lambda place, order: float(makespan_of(request, place, order))
-    one = costs[np.unravel_index(row, costs.batch_shape)] if costs.batch_shape else costs
-
-    def simulated(place: np.ndarray, order: np.ndarray) -> float:
-        return float(simulate_costs(one, jnp.asarray(place), jnp.asarray(order)).makespan)
-
-    return simulated
+        return float(makespan_of(request, place, order))
+    return timetable(request, place, order).makespan
 
 
 def _cut(task: Task) -> Found:

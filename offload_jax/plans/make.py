@@ -137,12 +137,10 @@ def _watts(network: Network) -> np.ndarray:
 
 
 def _prices(network: Network, costs: GraphCosts) -> Prices:
-    """Joules of computing; what is impossible stays so."""
+    """Joules of computing; links cost none."""
     seconds = np.asarray(costs.seconds)
-    possible = seconds < math.inf
-    joules = np.where(possible, np.where(possible, seconds, 0.0) * _watts(network), math.inf)
-    down = np.isinf(costs.seconds_per_byte)
-    return Prices(joules, np.where(down, math.inf, 0.0))
+    joules = np.where(seconds < math.inf, seconds, 0.0) * _watts(network)
+    return Prices(joules, np.zeros(len(costs.serial)))
 
 
 def _single(network: Network, request: Request, place: int) -> Total:

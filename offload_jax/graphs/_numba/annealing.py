@@ -201,19 +201,19 @@ def _simulate_from(request, state, place, order, first, before, after, limit):
 
 @plain
 @typing.no_type_check
-def _window(request, walker, task):
+def window(request, first_reader, reader, position, task):
     """The first and the last position that a task can move to, all others staying in order."""
-    first, last = 0, walker.order.size - 1
+    first, last = 0, position.size - 1
     for e in range(request.first_edge[task], request.first_edge[task + 1]):
-        first = max(first, walker.position[request.source[e]] + 1)
-    for r in range(walker.first_reader[task], walker.first_reader[task + 1]):
-        last = min(last, walker.position[walker.reader[r]] - 1)
+        first = max(first, position[request.source[e]] + 1)
+    for r in range(first_reader[task], first_reader[task + 1]):
+        last = min(last, position[reader[r]] - 1)
     return first, last
 
 
 @plain
 @typing.no_type_check
-def _shift(order, origin, target):
+def shift(order, origin, target):
     """Moves what stands at `origin` to `target`."""
     task = order[origin]
     step = 1 if target > origin else -1
@@ -286,12 +286,14 @@ def anneal(request, walker, num_steps, hottest, coldest):
         if num_places > 1 and kind < _PLACE_ALONE + _BOTH + _RUN:
             place = (place + 1 + np.random.randint(num_places - 1)) % num_places
         if kind >= _PLACE_ALONE and not is_run:
-            earliest, latest = _window(request, walker, task)
+            earliest, latest = window(
+                request, walker.first_reader, walker.reader, walker.position, task
+            )
             target = earliest + np.random.randint(latest - earliest + 1)
         if target == origin and place == walker.place[task]:
             continue
         first = np.int64(0) if request.send_once else min(origin, target)
-        _shift(walker.tried_order, origin, target)
+        shift(walker.tried_order, origin, target)
         last = target
         if is_run:
             last = min(num_tasks - 1, target + np.int64(num_tasks ** np.random.random()))

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from offload_jax.graphs._numba.annealing import shift, window
 from offload_jax.graphs._numba.simulator import compiled, inner, new_state, readers, simulate
 from offload_jax.graphs._numba.spending import new_scratch, spend
 from offload_jax.side_constraints import RELATIVE_TOLERANCE
@@ -87,11 +88,7 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
         task, kind = np.random.randint(num_tasks), np.random.random()
         origin = target = position[task]
         if timed and kind < 0.35:
-            first, last = 0, num_tasks - 1
-            for e in range(request.first_edge[task], request.first_edge[task + 1]):
-                first = max(first, position[request.source[e]] + 1)
-            for r in range(first_reader[task], first_reader[task + 1]):
-                last = min(last, position[reader[r]] - 1)
+            first, last = window(request, first_reader, reader, position, task)
             target = first + np.random.randint(last - first + 1)
             _shift(order, position, origin, target)
         if num_places > 1 and (not timed or kind > 0.25):
@@ -126,11 +123,7 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
 
 @inner
 def _shift(order, position, origin, target):
-    """Moves what stands at `origin` to `target`."""
-    task = order[origin]
-    step = 1 if target > origin else -1
-    for i in range(origin, target, step):
-        order[i] = order[i + step]
+    """Moves what stands at `origin` to `target`, and says so in `position`."""
+    shift(order, origin, target)
+    for i in range(min(origin, target), max(origin, target) + 1):
         position[order[i]] = i
-    order[target] = task
-    position[task] = target
