@@ -72,7 +72,8 @@ def test_they_are_one_more_row_for_task_graphs(tiny: None, monkeypatch: pytest.M
     settings = Settings(Path(), graph_policies=("mine:edge_of_graphs",))
     (policy,) = contenders.own_policies(settings).values()
     preset = compare.Preset(4, 4, {12: 0}, (), (), (), ())
-    monkeypatch.setattr(contenders, "rules", lambda: dict.fromkeys(contenders.PLACES, LOCAL))
+    names = *contenders.PLACES, "cut", "greedy"
+    monkeypatch.setattr(contenders, "rules", lambda: dict.fromkeys(names, LOCAL))
     rows = compare._compute_all(preset, {}, {"mine:edge_of_graphs": policy})["12"]
     problem, best = test_sets.problems(12, 4), test_sets.best_known(12, 4).makespan
     makespan = oj.graphs.simulate(problem, *oj.graphs.policies.edge(problem)).makespan
