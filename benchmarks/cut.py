@@ -57,10 +57,9 @@ def layered(rng: np.random.Generator, num_tasks: int) -> Request:
 def network(request: Request) -> tuple[Layers, np.ndarray]:
     """The layered network of a request, and the charges in it."""
     task = request.task
-    home = np.zeros(task.num_tasks, int)
     source, reader = task.edges.T
     sizes = task.data, task.input, task.output
-    moved = Bytes(source, reader, *sizes, home, task.send_once)
+    moved = Bytes(source, reader, *sizes, task.send_once)
     seconds = np.zeros((task.num_tasks, 3))
     np.divide(task.cycles[:, None], request.speeds, out=seconds[:, :2])
     layers = Layers(moved, PAPER)

@@ -57,7 +57,6 @@ def processor_costs(graph: oj.graphs.TaskGraph, num_processors: int) -> oj.graph
         input=np.zeros(number),
         output=np.zeros(number),
         release=np.zeros(number),
-        home=np.zeros(number, np.int32),
         seconds_per_byte=np.zeros(0),
         startup=np.zeros(0),
         routes=(((),),),

@@ -1,7 +1,7 @@
 """List scheduling of task graphs as published, as plain float64 loops over one `Graph`.
 
 Ranks, HEFT and CPOP: Topcuoglu, Hariri, Wu 2002. Optimistic cost table and PEFT: Arabnejad, Barbosa
-2014. A place without a live route from and to a task's home counts in no mean and is never chosen.
+2014. A place without a live route from and to the device counts in no mean and is never chosen.
 """
 
 import math
@@ -25,15 +25,14 @@ __all__ = [
 NEAR = 1e-9
 
 
-def _alive(graph, source, target):
+def _alive(graph, v, source, target):
     route = graph.routes[source][target]
-    return route is not None and all(graph.seconds_per_byte[link] < math.inf for link in route)
+    return route is not None and all(graph.rate(link, v) < math.inf for link in route)
 
 
 def live_places(graph, v):
-    """Places with a live route from and to the home of v."""
-    home = graph.home[v]
-    return [k for k in graph.places if _alive(graph, home, k) and _alive(graph, k, home)]
+    """Places with a live route from and to the device of v's user."""
+    return [k for k in graph.places if _alive(graph, v, 0, k) and _alive(graph, v, k, 0)]
 
 
 def _mean(values):
@@ -51,19 +50,16 @@ def mean_seconds(graph, v):
 def mean_transfer(graph, u, v):
     """Over pairs of different live places."""
     return _mean(
-        route_seconds(graph, graph.edges[u, v], j, k)
+        route_seconds(graph, v, graph.edges[u, v], j, k)
         for j in live_places(graph, u)
         for k in live_places(graph, v)
-        if j != k and _alive(graph, j, k)
+        if j != k and _alive(graph, v, j, k)
     )
 
 
 def mean_way_home(graph, v):
-    """Over live places other than home."""
-    home = graph.home[v]
-    return _mean(
-        route_seconds(graph, graph.output[v], k, home) for k in live_places(graph, v) if k != home
-    )
+    """Over live places other than the device."""
+    return _mean(route_seconds(graph, v, graph.output[v], k, 0) for k in live_places(graph, v) if k)
 
 
 def upward_ranks(graph):
@@ -134,17 +130,21 @@ class Plan:
 
     def __init__(self, graph):
         self.graph = graph
-        self.booked = [None if m is None else [[] for _ in range(m)] for m in graph.servers]
+        self.booked = {
+            graph.place_of(k, v): None if m is None else [[] for _ in range(m)]
+            for k, m in enumerate(graph.servers)
+            for v in graph.tasks
+        }
         self.start, self.finish, self.place = {}, {}, {}
 
     def slot(self, v, k):
         """Start of v at k with insertion, and the server's list to book it in."""
         graph = self.graph
-        ready = graph.release[v] + route_seconds(graph, graph.input[v], graph.home[v], k)
+        ready = graph.release[v] + route_seconds(graph, v, graph.input[v], 0, k)
         for u in graph.needs(v):
-            way = route_seconds(graph, graph.edges[u, v], self.place[u], k)
+            way = route_seconds(graph, v, graph.edges[u, v], self.place[u], k)
             ready = max(ready, self.finish[u] + way)
-        seconds, servers = graph.seconds[v][k], self.booked[k]
+        seconds, servers = graph.seconds[v][k], self.booked[graph.place_of(k, v)]
         if servers is None or seconds == 0:
             return ready, None
         slots = []

@@ -37,7 +37,9 @@ class Graph(NamedTuple):
 
     `seconds[v][k]`, `edges[u, v]` in bytes, `routes[j][k]` the links from j to k or None,
     `servers[k]` a number or None for any number, `serial[l]` whether link l carries one transfer at
-    a time.
+    a time. Inputs lie and outputs end at place 0. Of `users` users each has places `own_places` and
+    links `own_links` of its own; `seconds_per_byte` and `startup` list the links in turn, one that
+    every user has once for each user.
     """
 
     seconds: tuple
@@ -45,13 +47,35 @@ class Graph(NamedTuple):
     input: tuple
     output: tuple
     release: tuple
-    home: tuple
     seconds_per_byte: tuple
     startup: tuple
     routes: tuple
     servers: tuple
     serial: tuple
     send_once: bool = False
+    user: tuple = ()
+    users: int = 1
+    own_places: tuple = ()
+    own_links: tuple = ()
+
+    def user_of(self, v):
+        return self.user[v] if self.user else 0
+
+    def place_of(self, k, v):
+        """The processor that place k is for task v."""
+        return (k, self.user_of(v)) if self.own_places and self.own_places[k] else k
+
+    def link_of(self, link, v):
+        """The wire that a link is for task v: its number in the list of all wires."""
+        own = self.own_links or (False,) * len(self.serial)
+        first = sum(self.users if own[earlier] else 1 for earlier in range(link))
+        return first + (self.user_of(v) if own[link] else 0)
+
+    def rate(self, link, v):
+        return self.seconds_per_byte[self.link_of(link, v)]
+
+    def delay(self, link, v):
+        return self.startup[self.link_of(link, v)]
 
     @property
     def tasks(self):
@@ -107,7 +131,6 @@ def three_places(
         input=tuple(input),
         output=tuple(output),
         release=tuple(release or [0.0] * len(cycles)),
-        home=(0,) * len(cycles),
         seconds_per_byte=(rate_seconds(b1), rate_seconds(b1), rate_seconds(b2), rate_seconds(b2)),
         startup=(0.0,) * 4,
         routes=PAPER_ROUTES,
@@ -127,7 +150,6 @@ def table(seconds, edges):
         input=(0.0,) * number,
         output=(0.0,) * number,
         release=(0.0,) * number,
-        home=(0,) * number,
         seconds_per_byte=(1.0,) * len(pairs),
         startup=(0.0,) * len(pairs),
         routes=tuple(
@@ -143,8 +165,12 @@ class Machine:
 
     def __init__(self, graph):
         self.graph = graph
-        self.link_free = [0.0] * len(graph.serial)
-        self.server_free = [None if m is None else [0.0] * m for m in graph.servers]
+        self.link_free = [0.0] * len(graph.startup)
+        self.server_free = {
+            graph.place_of(k, v): None if m is None else [0.0] * m
+            for k, m in enumerate(graph.servers)
+            for v in graph.tasks
+        }
         self.start, self.finish, self.place, self.home_at = {}, {}, {}, {}
         self.crossed, self.transfers = {u: {} for u in graph.tasks}, {}
 
@@ -153,11 +179,11 @@ class Machine:
         for name in ("link_free", "start", "finish", "place", "home_at", "transfers"):
             setattr(other, name, getattr(self, name).copy())
         other.crossed = {u: links.copy() for u, links in self.crossed.items()}
-        other.server_free = [free and free.copy() for free in self.server_free]
+        other.server_free = {k: free and free.copy() for k, free in self.server_free.items()}
         return other
 
-    def move(self, num_bytes, source, target, begin, crossed=None):
-        """Books a transfer hop by hop; when it is there, and its hops.
+    def move(self, v, num_bytes, source, target, begin, crossed=None):
+        """Books a transfer for task v hop by hop; when it is there, and its hops.
 
         `crossed` says when a result that is sent once came out of links; it crosses none again.
         """
@@ -171,11 +197,12 @@ class Machine:
             if crossed and link in crossed:
                 here = crossed[link]
                 continue
-            start = max(here, self.link_free[link]) if self.graph.serial[link] else here
-            end = start + num_bytes * self.graph.seconds_per_byte[link]
-            self.link_free[link] = end
+            wire = self.graph.link_of(link, v)
+            start = max(here, self.link_free[wire]) if self.graph.serial[link] else here
+            end = start + num_bytes * self.graph.rate(link, v)
+            self.link_free[wire] = end
             hops.append((link, start, end))
-            here = end + self.graph.startup[link]
+            here = end + self.graph.delay(link, v)
             if crossed is not None:
                 crossed[link] = here
         return here, tuple(hops)
@@ -184,7 +211,7 @@ class Machine:
         """Brings u's result to v; one that is sent once goes on from where it has come to."""
         crossed = self.crossed[u] if self.graph.send_once else None
         num_bytes = self.graph.edges[u, v]
-        arrival, hops = self.move(num_bytes, self.place[u], place, self.finish[u], crossed)
+        arrival, hops = self.move(v, num_bytes, self.place[u], place, self.finish[u], crossed)
         if hops:
             self.transfers["data", u, v] = hops
         return arrival
@@ -192,21 +219,21 @@ class Machine:
     def run(self, v, place):
         """Takes one task: its input, its predecessors' data, itself, its output."""
         graph, release = self.graph, self.graph.release[v]
-        arrival, hops = self.move(graph.input[v], graph.home[v], place, release)
+        arrival, hops = self.move(v, graph.input[v], 0, place, release)
         if hops:
             self.transfers["input", v] = hops
         ready = max(release, arrival)
         for u in self.place:  # in the order in which tasks were taken
             if (u, v) in graph.edges:
                 ready = max(ready, self.fetch(u, v, place))
-        seconds, free = graph.seconds[v][place], self.server_free[place]
+        seconds, free = graph.seconds[v][place], self.server_free[graph.place_of(place, v)]
         start = ready
         if seconds > 0 and free is not None:
             first = min(range(len(free)), key=lambda s: free[s])
             start = max(ready, free[first])
             free[first] = start + seconds
         self.start[v], self.finish[v], self.place[v] = start, start + seconds, place
-        self.home_at[v], hops = self.move(graph.output[v], place, graph.home[v], start + seconds)
+        self.home_at[v], hops = self.move(v, graph.output[v], place, 0, start + seconds)
         if hops:
             self.transfers["output", v] = hops
 
@@ -245,24 +272,24 @@ def longest_path(graph, place):
     """Makespan of a placement if no one ever waits for a processor or a link."""
     finish, end = {}, 0.0
     for v in graph.tasks:
-        ready = graph.release[v] + route_seconds(graph, graph.input[v], graph.home[v], place[v])
+        ready = graph.release[v] + route_seconds(graph, v, graph.input[v], 0, place[v])
         for u in graph.needs(v):
-            way = route_seconds(graph, graph.edges[u, v], place[u], place[v])
+            way = route_seconds(graph, v, graph.edges[u, v], place[u], place[v])
             ready = max(ready, finish[u] + way)
         finish[v] = ready + graph.seconds[v][place[v]]
-        back = route_seconds(graph, graph.output[v], place[v], graph.home[v])
+        back = route_seconds(graph, v, graph.output[v], place[v], 0)
         end = max(end, finish[v] + back)
     return end
 
 
-def route_seconds(graph, num_bytes, source, target):
-    """Time of a transfer that waits for no one."""
+def route_seconds(graph, v, num_bytes, source, target):
+    """Time of a transfer for task v that waits for no one."""
     if num_bytes == 0 or source == target:
         return 0.0
     route = graph.routes[source][target]
     if route is None:
         return math.inf
-    return sum(num_bytes * graph.seconds_per_byte[link] + graph.startup[link] for link in route)
+    return sum(num_bytes * graph.rate(link, v) + graph.delay(link, v) for link in route)
 
 
 def serial_latency(graph, place):
@@ -273,16 +300,16 @@ def serial_latency(graph, place):
     total, crossed = 0.0, set()
     for v in graph.tasks:
         total += graph.seconds[v][place[v]]
-        total += route_seconds(graph, graph.input[v], graph.home[v], place[v])
-        total += route_seconds(graph, graph.output[v], place[v], graph.home[v])
+        total += route_seconds(graph, v, graph.input[v], 0, place[v])
+        total += route_seconds(graph, v, graph.output[v], place[v], 0)
     for (u, v), num_bytes in graph.edges.items():
         if not graph.send_once:
-            total += route_seconds(graph, num_bytes, place[u], place[v])
+            total += route_seconds(graph, v, num_bytes, place[u], place[v])
         elif num_bytes > 0:
             for link in graph.routes[place[u]][place[v]]:
                 if (u, link) not in crossed:
                     crossed.add((u, link))
-                    total += num_bytes * graph.seconds_per_byte[link] + graph.startup[link]
+                    total += num_bytes * graph.rate(link, u) + graph.delay(link, u)
     return total
 
 
@@ -306,7 +333,7 @@ def _operations(graph, place):
     """All operations of a placement by name, and what counts for the makespan."""
     listed = {}
 
-    def move(name, num_bytes, source, target, after, release=0.0, once=False):
+    def move(v, name, num_bytes, source, target, after, release=0.0, once=False):
         """Adds the hops, those of a result that is sent once by their links; names the last."""
         if num_bytes == 0 or source == target:
             return after
@@ -315,25 +342,25 @@ def _operations(graph, place):
             listed[(*name, 0)] = _Operation(None, math.inf, after)
             return ((*name, 0),)
         for i, link in enumerate(route):
-            resource = ("link", link) if graph.serial[link] else None
-            seconds = num_bytes * graph.seconds_per_byte[link]
+            resource = ("link", graph.link_of(link, v)) if graph.serial[link] else None
+            seconds = num_bytes * graph.rate(link, v)
             hop = (*name, link if once else i)
-            listed[hop] = _Operation(resource, seconds, after, graph.startup[link], release)
+            listed[hop] = _Operation(resource, seconds, after, graph.delay(link, v), release)
             after, release = (hop,), 0.0
         return after
 
     for v in graph.tasks:
-        after = move(("input", v), graph.input[v], graph.home[v], place[v], (), graph.release[v])
+        after = move(v, ("input", v), graph.input[v], 0, place[v], (), graph.release[v])
         for u in graph.needs(v):
             once = graph.send_once
             name = ("data", u) if once else ("data", u, v)
             ahead = (("task", u),)
-            after += move(name, graph.edges[u, v], place[u], place[v], ahead, once=once)
+            after += move(v, name, graph.edges[u, v], place[u], place[v], ahead, once=once)
         seconds = graph.seconds[v][place[v]]
         limited = seconds > 0 and graph.servers[place[v]] is not None
-        resource = ("place", place[v]) if limited else None
+        resource = ("place", graph.place_of(place[v], v)) if limited else None
         listed["task", v] = _Operation(resource, seconds, after, 0.0, graph.release[v])
-        move(("output", v), graph.output[v], place[v], graph.home[v], (("task", v),))
+        move(v, ("output", v), graph.output[v], place[v], 0, (("task", v),))
     return listed
 
 
@@ -354,8 +381,13 @@ def placement_optimum(graph, place, best=math.inf):
     operations = _operations(graph, place)
     if any(operation.seconds == math.inf for operation in operations.values()):
         return best
-    free = {("place", k): (0.0,) * m for k, m in enumerate(graph.servers) if m is not None}
-    free |= {("link", link): (0.0,) for link, _ in enumerate(graph.serial)}
+    free = {
+        ("place", graph.place_of(k, v)): (0.0,) * m
+        for k, m in enumerate(graph.servers)
+        if m is not None
+        for v in graph.tasks
+    }
+    free |= {("link", wire): (0.0,) for wire, _ in enumerate(graph.startup)}
     return _dispatch(operations, {}, free, 0.0, 0.0, best)
 
 
@@ -389,8 +421,8 @@ def faults(graph, timetable, tolerance=1e-9):
         if not true:
             found.append(what)
 
-    def follow(name, num_bytes, source, target, begin, crossed=None):
-        """Checks the hops of one transfer; when its data is there.
+    def follow(v, name, num_bytes, source, target, begin, crossed=None):
+        """Checks the hops of one transfer for task v; when its data is there.
 
         `crossed`: the hops by link of a result that is sent once, whoever they were booked for.
         """
@@ -407,10 +439,10 @@ def faults(graph, timetable, tolerance=1e-9):
             found.append(f"{name}: hops {hops} do not follow route {route}")
             return math.inf
         for link, left, arrived in hops:
-            seconds = num_bytes * graph.seconds_per_byte[link]
+            seconds = num_bytes * graph.rate(link, v)
             want(left >= begin - slack, f"{name}: link {link} at {left}, data there at {begin}")
             want(abs(arrived - left - seconds) <= slack, f"{name}: link {link} not {seconds} s")
-            begin = arrived + graph.startup[link]
+            begin = arrived + graph.delay(link, v)
         return begin
 
     sent = {u: {} for u in graph.tasks}
@@ -424,24 +456,29 @@ def faults(graph, timetable, tolerance=1e-9):
         seconds = graph.seconds[v][place[v]]
         want(abs(finish[v] - start[v] - seconds) <= slack, f"task {v}: runs not {seconds} s")
         want(start[v] >= graph.release[v] - slack, f"task {v}: starts before its release")
-        there = follow(("input", v), graph.input[v], graph.home[v], place[v], graph.release[v])
+        there = follow(v, ("input", v), graph.input[v], 0, place[v], graph.release[v])
         want(start[v] >= there - slack, f"task {v}: starts before its input")
         for u in graph.needs(v):
             crossed = sent[u] if graph.send_once else None
             name, num_bytes = ("data", u, v), graph.edges[u, v]
-            there = follow(name, num_bytes, place[u], place[v], finish[u], crossed)
+            there = follow(v, name, num_bytes, place[u], place[v], finish[u], crossed)
             want(start[v] >= there - slack, f"task {v}: starts before the data of {u}")
-        back = follow(("output", v), graph.output[v], place[v], graph.home[v], finish[v])
+        back = follow(v, ("output", v), graph.output[v], place[v], 0, finish[v])
         want(max(finish[v], back) <= timetable.makespan + slack, f"task {v}: after the makespan")
-    for link in range(len(graph.serial)):
-        if graph.serial[link]:
-            every = [hop for listed in timetable.transfers.values() for hop in listed]
-            spans = [hop[1:] for hop in every if hop[0] == link]
-            want(_most_at_once(spans, slack) <= 1, f"link {link}: two transfers at once")
-    for k in graph.places:
-        if graph.servers[k] is not None:
-            spans = [(start[v], finish[v]) for v in graph.tasks if place[v] == k]
-            want(_most_at_once(spans, slack) <= graph.servers[k], f"place {k}: too many at once")
+    wires = {}
+    for (_, *tasks), listed in timetable.transfers.items():
+        for link, *span in listed:
+            if graph.serial[link]:
+                wires.setdefault(graph.link_of(link, tasks[0]), []).append(span)
+    for wire, spans in wires.items():
+        want(_most_at_once(spans, slack) <= 1, f"link {wire}: two transfers at once")
+    runs = {}
+    for v in graph.tasks:
+        if graph.servers[place[v]] is not None:
+            runs.setdefault((graph.place_of(place[v], v), place[v]), []).append(v)
+    for (at, k), tasks in runs.items():
+        spans = [(start[v], finish[v]) for v in tasks]
+        want(_most_at_once(spans, slack) <= graph.servers[k], f"place {at}: too many at once")
     return found
 
 

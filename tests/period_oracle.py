@@ -48,27 +48,27 @@ def is_contiguous(decision):
 
 
 def link_bytes(graph, place):
-    """Bytes over each link under given places; None where some have no way."""
-    moved = dict.fromkeys(range(len(graph.serial)), 0.0)
+    """Bytes over each wire under given places; None where some have no way."""
+    moved = dict.fromkeys(range(len(graph.startup)), 0.0)
 
-    def cross(source, target, num_bytes, crossed=()):
+    def cross(v, source, target, num_bytes, crossed=()):
         route = graph.routes[source][target]
         for link in route or ():
-            moved[link] += num_bytes if link not in crossed else 0.0
+            moved[graph.link_of(link, v)] += num_bytes if link not in crossed else 0.0
         return route
 
     for v in graph.tasks:
         ways = [
-            (graph.home[v], place[v], graph.input[v]),
-            (place[v], graph.home[v], graph.output[v]),
+            (0, place[v], graph.input[v]),
+            (place[v], 0, graph.output[v]),
         ]
         for source, target, num_bytes in ways:
-            if num_bytes and cross(source, target, num_bytes) is None:
+            if num_bytes and cross(v, source, target, num_bytes) is None:
                 return None
         crossed = set()
         for w in graph.readers(v):
             if graph.edges[v, w]:
-                route = cross(place[v], place[w], graph.edges[v, w], crossed)
+                route = cross(v, place[v], place[w], graph.edges[v, w], crossed)
                 if route is None:
                     return None
                 if graph.send_once:
@@ -81,7 +81,7 @@ def is_possible(graph, place):
     moved = link_bytes(graph, place)
     return moved is not None and all(
         [graph.seconds[v][place[v]] < math.inf for v in graph.tasks]
-        + [not size or graph.seconds_per_byte[link] < math.inf for link, size in moved.items()]
+        + [not size or graph.seconds_per_byte[wire] < math.inf for wire, size in moved.items()]
     )
 
 
@@ -90,12 +90,20 @@ def graph_period(graph, place):
     if not is_possible(graph, place):
         return math.inf
     busy = [0.0]
-    for k, servers in enumerate(graph.servers):
+    at = [graph.place_of(place[v], v) for v in graph.tasks]
+    for v, servers in enumerate(graph.servers[k] for k in place):
         if servers is not None:
-            busy.append(sum(graph.seconds[v][k] for v in graph.tasks if place[v] == k) / servers)
-    for link, size in link_bytes(graph, place).items():
-        if size and graph.serial[link]:
-            busy.append(size * graph.seconds_per_byte[link])
+            tasks = [w for w in graph.tasks if at[w] == at[v]]
+            busy.append(sum(graph.seconds[w][place[w]] for w in tasks) / servers)
+    serial = {
+        graph.link_of(link, v)
+        for link in range(len(graph.serial))
+        for v in graph.tasks
+        if graph.serial[link]
+    }
+    for wire, size in link_bytes(graph, place).items():
+        if size and wire in serial:
+            busy.append(size * graph.seconds_per_byte[wire])
     return max(busy)
 
 

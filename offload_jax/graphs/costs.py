@@ -40,9 +40,9 @@ AXES: dict[str, tuple[str, ...]] = {
     "input": ("N",),
     "output": ("N",),
     "release": ("N",),
-    "home": ("N",),
-    "seconds_per_byte": ("L",),
-    "startup": ("L",),
+    "user": ("N",),
+    "seconds_per_byte": ("R",),
+    "startup": ("R",),
 }
 
 
@@ -54,7 +54,7 @@ def _as_integers(name: str, value: Any) -> Any:
     return value.astype(np.int32) if isinstance(value, np.ndarray) else value
 
 
-_INTEGERS = ("predecessors", "home")
+_INTEGERS = ("predecessors", "user")
 
 
 @jax.tree_util.register_dataclass
@@ -63,25 +63,30 @@ class GraphCosts(Batched):
     """A task graph on K places joined by L one-way links; what every solver works on.
 
     Leading dimensions are free and broadcast. Routes, servers and the kind of links are the same
-    for the whole batch.
+    for the whole batch. Place 0 is the device of the user that a task belongs to. Of several users
+    each has places and links of its own, alike but for their speeds, and shares the others.
 
     Attributes:
       seconds: `[..., N, K]` running time of each task at each place; `inf` forbids the place.
       predecessors: int `[..., N, D]` the tasks that each task needs, ascending and all of lower
         number; -1 where there is none. `predecessor_lists` makes them of square arrays.
       data: `[..., N, D]` bytes from each of them; 0 bytes still order the two.
-      input: `[..., N]` bytes that `home` holds and the task needs before it starts.
-      output: `[..., N]` bytes of the task's result that must reach `home`.
+      input: `[..., N]` bytes that place 0 holds and the task needs before it starts.
+      output: `[..., N]` bytes of the task's result that must reach place 0.
       release: `[..., N]` seconds before which the task and its input are not there.
-      home: int `[..., N]` the place that holds the input and takes the output.
-      seconds_per_byte: `[..., L]` of each link; `inf` is a link that is down.
-      startup: `[..., L]` seconds that follow a transfer without occupying the link; not paid for
+      user: int `[..., N]` whom each task belongs to; edges join tasks of one user.
+      seconds_per_byte: `[..., R]` of each link, link after link; a link in `own_links` has an entry
+        for each user, one after the other. `inf` is a link that is down.
+      startup: `[..., R]` seconds that follow a transfer without occupying the link; not paid for
         0 bytes.
       routes: `routes[j][k]`, the links from place j to place k; empty where j = k.
       servers: how many tasks each of the K places runs at a time; None is any number.
       serial: for each of the L links, whether it carries one transfer at a time.
       send_once: whether all bytes from a task are one result, equal for all that need it, that
         crosses each link at most once.
+      num_users: U, the same for the batch.
+      own_places: for each of the K places whether every user has one; by default place 0.
+      own_links: for each of the L links whether every user has one; by default none.
     """
 
     seconds: Array
@@ -90,13 +95,16 @@ class GraphCosts(Batched):
     input: Array
     output: Array
     release: Array
-    home: Array
+    user: Array
     seconds_per_byte: Array
     startup: Array
     routes: tuple[tuple[Route, ...], ...] = dataclasses.field(metadata={"static": True})
     servers: tuple[int | None, ...] = dataclasses.field(metadata={"static": True})
     serial: tuple[bool, ...] = dataclasses.field(metadata={"static": True})
     send_once: bool = dataclasses.field(metadata={"static": True})
+    num_users: int = dataclasses.field(metadata={"static": True})
+    own_places: tuple[bool, ...] = dataclasses.field(metadata={"static": True})
+    own_links: tuple[bool, ...] = dataclasses.field(metadata={"static": True})
 
     own_axes: ClassVar[dict[str, int]] = {name: len(tail) for name, tail in AXES.items()}
 
@@ -108,20 +116,30 @@ class GraphCosts(Batched):
         input: ArrayLike,
         output: ArrayLike,
         release: ArrayLike,
-        home: ArrayLike,
         seconds_per_byte: ArrayLike,
         startup: ArrayLike,
         routes: Sequence[Sequence[Route]],
         servers: Sequence[int | None],
         serial: Sequence[bool],
         send_once: bool = False,
+        user: ArrayLike = 0,
+        num_users: int = 1,
+        own_places: Sequence[bool] | None = None,
+        own_links: Sequence[bool] | None = None,
     ) -> None:
         given = locals()
         for name in AXES:
             convert = _as_integers if name in _INTEGERS else as_float_array
             object.__setattr__(self, name, convert(name, given[name]))
+        if isinstance(self.user, np.ndarray) and not self.user.ndim:
+            every = np.broadcast_to(self.user, np.shape(self.seconds)[-2:-1])
+            object.__setattr__(self, "user", every)
         for name in ("servers", "serial"):
             check_class(name, given[name], Iterable)
+        if own_places is None:
+            own_places = [place == 0 for place, _ in enumerate(servers)]
+        if own_links is None:
+            own_links = [False for _ in serial]
         try:
             fixed = tuple(tuple(None if r is None else tuple(r) for r in row) for row in routes)
         except TypeError:
@@ -130,6 +148,9 @@ class GraphCosts(Batched):
         object.__setattr__(self, "servers", tuple(servers))
         object.__setattr__(self, "serial", tuple(serial))
         object.__setattr__(self, "send_once", send_once)
+        object.__setattr__(self, "num_users", num_users)
+        object.__setattr__(self, "own_places", tuple(own_places))
+        object.__setattr__(self, "own_links", tuple(own_links))
 
     @property
     def num_tasks(self) -> int:
@@ -187,7 +208,6 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
         input=array(problem.input),
         output=array(problem.output),
         release=library.broadcast_to(release, (*release.shape[:-1], problem.num_tasks)),
-        home=np.zeros(problem.num_tasks, np.int32),
         seconds_per_byte=library.stack(library.broadcast_arrays(*rates), -1),
         startup=np.zeros(4, np.float32),
         routes=_ROUTES,
@@ -228,7 +248,9 @@ def validate_costs(costs: GraphCosts) -> None:
     for name in _INTEGERS:
         if not jnp.issubdtype(getattr(costs, name).dtype, jnp.integer):
             raise ValueError(f"{name}: must hold integers, got dtype {getattr(costs, name).dtype}")
-    check_axes(costs, AXES, {"L": len(costs.serial)})
+    _validate_users(costs)
+    entries = [costs.num_users if own else 1 for own in costs.own_links]
+    check_axes(costs, AXES, {"R": sum(entries)})
     num_places = costs.num_places
     if len(costs.servers) != num_places:
         raise ValueError(f"servers: needs {num_places} entries, got {len(costs.servers)}")
@@ -253,12 +275,33 @@ def validate_costs(costs: GraphCosts) -> None:
     fields = {name: getattr(costs, name) for name in AXES if name not in _INTEGERS}
     fields["data"] = data_on_edges(costs.predecessors >= 0, costs.data)
     check_values(fields, dict.fromkeys(fields, FINITE) | dict.fromkeys(_COSTS, COST))
-    if not is_traced(costs.home):
-        home = np.asarray(costs.home)
-        good = (home >= 0) & (home < num_places)
-        require("home", home, good, f"places are 0..{num_places - 1}")
+    if not is_traced(costs.user):
+        user = np.asarray(costs.user)
+        good = (user >= 0) & (user < costs.num_users)
+        require("user", user, good, f"users are 0..{costs.num_users - 1}")
+        if not is_traced(costs.predecessors) and costs.num_users > 1:
+            _require_one_user(np.asarray(costs.predecessors), user)
     if costs.send_once and not is_traced(costs.predecessors, costs.data):
         _require_one_result(np.asarray(costs.predecessors), np.asarray(costs.data))
+
+
+def _validate_users(costs: GraphCosts) -> None:
+    """Checks how many users there are, and what is said of places and links."""
+    check_integer("num_users", costs.num_users)
+    for name, of in (("own_places", costs.servers), ("own_links", costs.serial)):
+        flags = getattr(costs, name)
+        if len(flags) != len(of) or not all(isinstance(flag, (bool, np.bool_)) for flag in flags):
+            raise ValueError(f"{name}: needs {len(of)} booleans, got {flags}")
+
+
+def _require_one_user(lists: np.ndarray, user: np.ndarray) -> None:
+    """Refuses edges between tasks of different users."""
+    batch = np.broadcast_shapes(lists.shape[:-2], user.shape[:-1])
+    lists = np.broadcast_to(lists, (*batch, *lists.shape[-2:]))
+    user = np.broadcast_to(user, (*batch, *user.shape[-1:]))[..., None]
+    needed = np.take_along_axis(np.broadcast_to(user, lists.shape), np.maximum(lists, 0), -2)
+    good = (lists < 0) | (needed == user)
+    require("predecessors", lists, good, "edges must join tasks of one user")
 
 
 def _validate_lists(lists: Any, num_tasks: int) -> None:

@@ -26,7 +26,6 @@ def network_costs(
     *,
     seconds: Mapping[str, ArrayLike] | None = None,
     release: ArrayLike = 0.0,
-    home: ArrayLike = 0,
 ) -> GraphCosts:
     """Writes a task graph on a network as what solvers work on, in float64 on the host.
 
@@ -44,8 +43,6 @@ def network_costs(
       seconds: `[..., N]` measured seconds of each task by the name of a place, `inf` where it
         cannot run; at places that have none, tasks run their cycles at the place's speed.
       release: `[..., N]` seconds before which a task and its input are not there.
-      home: int `[..., N]` the place that holds a task's input and takes its output, so that tasks
-        of many users who share an edge are one graph.
 
     Returns:
       Costs with the batch shape of the network. Their `routes` say which way data takes: number 2i
@@ -84,8 +81,7 @@ def network_costs(
         data=data,
         input=task.input,
         output=task.output,
-        release=_of_each_task("release", release, task),
-        home=_of_each_task("home", home, task),
+        release=_of_each_task(release, task),
         seconds_per_byte=rate,
         startup=startup,
         routes=_routes(ends, mean * rate + startup, num_places),
@@ -114,13 +110,13 @@ def _measured(
     return checked
 
 
-def _of_each_task(name: str, value: ArrayLike, task: TaskGraph) -> np.ndarray:
+def _of_each_task(release: ArrayLike, task: TaskGraph) -> np.ndarray:
     """`[..., N]` of that or of one value for all tasks."""
-    value = as_array(name, value)
+    value = as_array("release", release)
     shape = value.shape
     if shape and shape[-1] not in (1, task.num_tasks):
         raise ValueError(
-            f"{name}: must be one value or one for each of {task.num_tasks} tasks,"
+            f"release: must be one value or one for each of {task.num_tasks} tasks,"
             f" got shape {shape}"
         )
     return np.broadcast_to(value, (*shape[:-1], task.num_tasks))

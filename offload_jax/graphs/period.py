@@ -69,7 +69,7 @@ def period_of(request: Request, place: np.ndarray) -> float:
     if lost or np.isinf(busy).any():
         return np.inf
     computing = np.bincount(place, request.seconds[tasks, place], request.seconds.shape[1])
-    servers = np.diff(request.first_server)
+    servers = request.servers
     shares = computing[servers > 0] / servers[servers > 0]
     return float(max(shares.max(initial=0.0), busy[request.serial[crossed]].max(initial=0.0)))
 
@@ -101,7 +101,7 @@ def bytes_over_links(request: Request, place: np.ndarray) -> tuple[np.ndarray, b
     else:
         total = request.data[moved] @ crosses[edge[moved]]
     lost = no_way[edge[moved]].any()
-    fetched, returned = request.home * num_places + place, place * num_places + request.home
+    fetched, returned = place, place * num_places
     for pairs, sizes in ((fetched, request.input), (returned, request.output)):
         total = total + sizes @ crosses[pairs]
         lost |= (no_way[pairs] & (sizes > 0)).any()

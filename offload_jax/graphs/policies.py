@@ -5,7 +5,7 @@ Rules, solvers and networks have this one signature, so experiments and benchmar
 `jit` and `vmap`, the others on the host.
 
 Where `local`, `edge`, `cloud` or `random` name a place that may not run a task (`inf` seconds), the
-task runs at its home, or where that may not either, at the first place that may.
+task runs at the first place that may.
 """
 
 import os
@@ -23,7 +23,6 @@ from offload_jax.graphs.objectives import SERIAL_LATENCY
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.solve import solve
 from offload_jax.network import Place
-from offload_jax.validation import is_traced
 
 if TYPE_CHECKING:
     import offload_jax.graphs._jax.policy
@@ -35,18 +34,16 @@ Policy = Callable[[GraphProblem], Decision]
 def _at(problem: Request, place: Place) -> Decision:
     check_source(problem)
     costs = as_costs(problem)
-    homes = [] if is_traced(costs.home) else np.unique(costs.home).tolist()
-    if place != Place.DEVICE and (costs.num_places != len(Place) or any(homes)):
+    if place != Place.DEVICE and costs.num_places != len(Place):
         raise ValueError(
-            f"problem: {place.name.lower()} needs the three places device, edge and cloud, and home"
-            f" 0 for every task; got {costs.num_places} places and homes {homes}"
+            f"problem: {place.name.lower()} needs the three places device, edge and cloud; got"
+            f" {costs.num_places} places"
         )
-    wanted = costs.home if place == Place.DEVICE else np.full(costs.num_tasks, place)
-    return rules.filled(costs, wanted)
+    return rules.filled(costs, np.full(costs.num_tasks, place))
 
 
 def local(problem: Request) -> Decision:
-    """Everything at its home, which is the device, by decreasing upward rank."""
+    """Everything on the device, by decreasing upward rank."""
     return _at(problem, Place.DEVICE)
 
 
@@ -54,7 +51,7 @@ def edge(problem: Request) -> Decision:
     """Everything on the edge, by decreasing upward rank.
 
     Raises:
-      ValueError: costs of other places than device, edge and cloud, or of several devices.
+      ValueError: costs of other places than device, edge and cloud.
     """
     return _at(problem, Place.EDGE)
 

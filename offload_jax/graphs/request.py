@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,13 +19,20 @@ class Request(NamedTuple):
       source: int `[M]` the task that each edge comes from, increasing for one reader.
       data: `[M]` bytes.
       input, output, release: `[N]`.
-      home: int `[N]`.
-      seconds_per_byte, startup: `[L]`.
+      user: int `[N]`.
+      seconds_per_byte, startup: `[R]`, entries of links.
       first_hop: int `[K K + 1]`; from place j to k lead `first_hop[j K + k]` and what follows.
       hops: int `[H]` links.
-      first_server: int `[K + 1]`; a place without limit has none here.
       serial: bool `[L]`.
       send_once: bool.
+      first_link: int `[L]` the entry of each link, for user 0 if every user has one.
+      link_step: int `[L]` 1 if every user has one, else 0: that of user i is i steps on.
+      servers: int `[K]` tasks at a time at each place; 0 is any number.
+      first_server: int `[K + 1]` among all servers of all places, likewise for user 0; the last
+        one is how many there are.
+      own_place: int `[K]` 1 if every user has one, else 0.
+      own_ways: int `[K]` 1 if every user has links of its own on the way there, else 0.
+      num_users: int.
     """
 
     seconds: np.ndarray
@@ -35,14 +42,20 @@ class Request(NamedTuple):
     input: np.ndarray
     output: np.ndarray
     release: np.ndarray
-    home: np.ndarray
+    user: np.ndarray
     seconds_per_byte: np.ndarray
     startup: np.ndarray
     first_hop: np.ndarray
     hops: np.ndarray
-    first_server: np.ndarray
     serial: np.ndarray
     send_once: bool
+    first_link: np.ndarray
+    link_step: np.ndarray
+    servers: np.ndarray
+    first_server: np.ndarray
+    own_place: np.ndarray
+    own_ways: np.ndarray
+    num_users: int
 
 
 def unpack_rows(costs: GraphCosts) -> Iterator[Request]:
@@ -65,22 +78,40 @@ def unpack_rows(costs: GraphCosts) -> Iterator[Request]:
             _float64(one["input"]),
             _float64(one["output"]),
             _float64(one["release"]),
-            np.array(one["home"], np.int64, order="C"),
+            np.array(one["user"], np.int64, order="C"),
             _float64(one["seconds_per_byte"]),
             _float64(one["startup"]),
             *static,
         )
 
 
-def static_arrays(costs: GraphCosts) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
+def static_arrays(costs: GraphCosts) -> tuple[Any, ...]:
     """What is the same for all rows: `first_hop` and the fields of `Request` that follow it."""
     routes = [list(route or ()) for row in costs.routes for route in row]
+    servers = np.array([number or 0 for number in costs.servers], np.int64)
+    several = costs.num_users > 1
+    own_link, own_place = (
+        np.array(own, np.int64) * several for own in (costs.own_links, costs.own_places)
+    )
+    others = costs.num_users - 1
     return (
         _starts([len(route) for route in routes]),
         np.array([link for route in routes for link in route], np.int64),
-        _starts([number or 0 for number in costs.servers]),
         np.array(costs.serial, bool),
         bool(costs.send_once),
+        _starts(1 + others * own_link)[:-1],
+        own_link,
+        servers,
+        _starts(servers * (1 + others * own_place)),
+        own_place,
+        np.array(
+            [
+                min((own_link[link] for link in route or ()), default=several)
+                for route in costs.routes[0]
+            ],
+            np.int64,
+        ),
+        int(costs.num_users),
     )
 
 

@@ -93,7 +93,7 @@ class _Machine:
         self.num_places = num_places
         self.seconds = request.seconds[np.arange(num_tasks), self.place].tolist()
         self.sizes = {name: getattr(request, name).tolist() for name in ("input", "output")}
-        self.release, self.home = request.release.tolist(), request.home.tolist()
+        self.release = request.release.tolist()
         self.rate = request.seconds_per_byte.tolist()
         self.startup, self.serial = request.startup.tolist(), request.serial.tolist()
         self.first_edge, self.source = request.first_edge.tolist(), request.source.tolist()
@@ -102,7 +102,7 @@ class _Machine:
         hops = request.hops.tolist()
         self.routes = [hops[first[i] : first[i + 1]] for i in range(num_places**2)]
         self.free = [0.0] * len(self.rate)
-        servers = np.diff(request.first_server).tolist()
+        servers = request.servers.tolist()
         self.busy = [[0.0] * number for number in servers]
         self.start, self.finish = [0.0] * num_tasks, [0.0] * num_tasks
         self.crossed: dict[tuple[int, int], float] = {}
@@ -122,16 +122,16 @@ class _Machine:
 
     def ways_home(self) -> list[float]:
         """Seconds that each output takes."""
-        ends = zip(self.sizes["output"], self.place, self.home, strict=True)
-        return [self.way(*end) for end in ends]
+        ends = zip(self.sizes["output"], self.place, strict=True)
+        return [self.way(num_bytes, place, 0) for num_bytes, place in ends]
 
     def run(self, task: int) -> float:
         """Books a task and all that has to move for it; gives when all of it is done."""
-        place, home = self.place[task], self.home[task]
+        place = self.place[task]
         self.position[task] = len(self.position)
         ready = self.release[task]
-        if home != place:
-            ready = self._move("input", task, self.sizes["input"][task], ready, home, place)
+        if place != 0:
+            ready = self._move("input", task, self.sizes["input"][task], ready, 0, place)
         # What it needs arrives in the order in which that was booked.
         edges = sorted(self.edges_into(task), key=lambda e: self.position[self.source[e]])
         for edge in edges:
@@ -146,10 +146,10 @@ class _Machine:
             ready = max(ready, servers[server])
             servers[server] = ready + seconds
         self.start[task], self.finish[task] = ready, ready + seconds
-        if home == place:
+        if place == 0:
             return ready + seconds
         output = self.sizes["output"][task]
-        return self._move("output", task, output, ready + seconds, place, home)
+        return self._move("output", task, output, ready + seconds, place, 0)
 
     def _move(
         self, kind: str, task: int, num_bytes: float, here: float, origin: int, target: int

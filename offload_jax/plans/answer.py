@@ -84,7 +84,7 @@ def cheapest(
     Raises:
       ValueError: no decision keeps to what is asked, or none was found.
     """
-    few = _is_provable(request.home)
+    few = _is_provable(request.user)
     solution = solve_graph(
         costs,
         method="cpsat" if few else "auto",

@@ -144,7 +144,7 @@ def _prices(network: Network, costs: GraphCosts) -> Prices:
 
 
 def _single(network: Network, request: Request, place: int) -> Total:
-    places = np.full(len(request.home), place, np.int8)
+    places = np.full(len(request.user), place, np.int8)
     table = timetable(request, places, longest_first(request, places))
     return _total(network, request, places, table)
 

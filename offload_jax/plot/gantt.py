@@ -158,14 +158,13 @@ def _hops(schedule: Schedule, costs: GraphCosts) -> Iterator[tuple[tuple[int, ..
     assert schedule.transfers is not None
     moves = Transfers(*map(np.asarray, schedule.transfers))
     place = np.asarray(schedule.place).tolist()
-    home = np.broadcast_to(costs.home, len(place)).tolist()
     found = [
         (u, place[u], place[v], moves.data_start[u, v], moves.data_finish[u, v])
         for u, v in np.argwhere(np.isfinite(moves.data_finish).any(axis=-1)).tolist()
     ]
     for task, at in enumerate(place):
-        found.append((task, home[task], at, moves.input_start[task], moves.input_finish[task]))
-        found.append((task, at, home[task], moves.output_start[task], moves.output_finish[task]))
+        found.append((task, 0, at, moves.input_start[task], moves.input_finish[task]))
+        found.append((task, at, 0, moves.output_start[task], moves.output_finish[task]))
     for task, origin, target, start, finish in found:
         times = zip(start.tolist(), finish.tolist(), strict=True)
         yield costs.routes[origin][target] or (), [_Bar(task, *hop) for hop in times]

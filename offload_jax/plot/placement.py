@@ -25,7 +25,7 @@ from offload_jax.plot.style import (
     size_in_points,
     tint,
 )
-from offload_jax.validation import as_array, check_class, check_integer, require
+from offload_jax.validation import as_array, check_class, require
 
 # Points: columns so wide that names fit below tasks, names beside each other, the widest line.
 _WIDE, _NAMES_APART, _THICKEST = 46.0, 1.35 * SMALL, 8.0
@@ -58,21 +58,19 @@ def placement(
     place: Any,
     *,
     places: Sequence[str] | None = None,
-    home: int = 0,
     ax: Axes | None = None,
 ) -> Axes:
     """Draws a graph in layers from left to right, each task in the lane of its place.
 
     A task stands right of all that it needs. Lines between lanes are as wide as many bytes cross,
-    input from home and output to it included; sums stand below. Every task and edge is drawn at any
-    size; names are left out where they would cover each other, those of tasks without crossing
+    input from place 0 and output to it included; sums stand below. Every task and edge is drawn at
+    any size; names are left out where they would cover each other, those of tasks without crossing
     bytes first.
 
     Args:
       task: a graph of N tasks, or a chain of N subtasks.
       place: int `[N]` the place of each task.
       places: K names of the places, such as `Network.place_names`; unused ones keep their lane.
-      home: the place that holds the input and takes the output.
       ax: where to draw; a new figure if None.
 
     Returns:
@@ -89,10 +87,9 @@ def placement(
             f"place: must be {graph.num_tasks} integers, one for each task, got shape"
             f" {place.shape} of {place.dtype}"
         )
-    check_integer("home", home, least=0)
     require("place", place, place >= 0, "places are numbered from 0")
-    place_of = place_names(places, max(int(place.max()), home) + 1)
-    edges = _edges(graph, np.append(place, [home, home]))
+    place_of = place_names(places, int(place.max()) + 1)
+    edges = _edges(graph, np.append(place, [0, 0]))
     crossing = edges.source != edges.target
     staying, moving = edges.where(~crossing), edges.where(crossing)
     ax = axes_or_new(ax, (10.0, 1.0 + 1.15 * len(place_of)))
@@ -105,7 +102,7 @@ def placement(
     ax.set_xlim(-1 - _WIDE / column / 2, last + _WIDE / column / 2)
     middle, band, most = _WIDE_BAND if column >= _WIDE else _BAND
     spots, apart = _spots(graph, place, layer, band, most)
-    spots = np.concatenate([spots, [[-1, home], [last, home]]])
+    spots = np.concatenate([spots, [[-1, 0], [last, 0]]])
     spots[:, 1] += middle
     _draw_lines(ax, staying, spots, lw=0.6, color=GREY, alpha=0.6)
     # Many lines are thinner, or they would cover each other.

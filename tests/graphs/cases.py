@@ -68,7 +68,7 @@ def random_graph(
     exact: bool = True,
     alive: bool = False,
 ) -> oracle.Graph:
-    """With releases, homes and empty tasks; exact ones, too, with dead links and forbidden places.
+    """With releases and empty tasks; exact ones, too, with dead links and forbidden places.
 
     Alive: no link is dead, no place forbidden.
     """
@@ -89,7 +89,6 @@ def random_graph(
         data[:] = sizes(num_tasks, 1)
     seconds = draw([0, 1, 2, 4, 8], 8, num_tasks, places)
     release = draw([0, 0, 0, 2, 5], 5, num_tasks) * (rng.random() < 0.5)
-    home = rng.integers(0, places, num_tasks) * (rng.random() < 0.5)
     inputs, outputs = sizes(num_tasks), sizes(num_tasks)
     per_byte, startup = draw([0.5, 1, 1, 2], 2, links), draw([0, 0, 0.5, 1], 1, links)
     if exact:
@@ -107,7 +106,6 @@ def random_graph(
         input=tuple(inputs.tolist()),
         output=tuple(outputs.tolist()),
         release=tuple(release.tolist()),
-        home=tuple(home.tolist()),
         seconds_per_byte=tuple(per_byte.tolist()),
         startup=tuple(startup.tolist()),
         routes=layout.routes,
@@ -123,7 +121,6 @@ def padded(graph: oracle.Graph, num_tasks: int = NUM_TASKS) -> oracle.Graph:
     return graph._replace(
         seconds=graph.seconds + ((0.0,) * len(graph.servers),) * more,
         **{name: getattr(graph, name) + (0.0,) * more for name in ("input", "output", "release")},
-        home=graph.home + tuple(i % len(graph.servers) for i in range(more)),
     )
 
 
@@ -150,7 +147,7 @@ def as_matrices(graph: oracle.Graph) -> tuple[np.ndarray, np.ndarray]:
     return depends, data
 
 
-_PLAIN = ("seconds", "input", "output", "release", "home", "seconds_per_byte", "startup")
+_PLAIN = ("seconds", "input", "output", "release", "seconds_per_byte", "startup")
 _ARRAYS = (*_PLAIN, "predecessors", "data")
 
 
@@ -264,8 +261,8 @@ def as_timetable(graph: oracle.Graph, schedule: Any, row: tuple = ()) -> oracle.
 
     transfers: dict[tuple, tuple] = {}
     for v in graph.tasks:
-        transfers["input", v] = hops("input", v, graph.home[v], place[v])
-        transfers["output", v] = hops("output", v, place[v], graph.home[v])
+        transfers["input", v] = hops("input", v, 0, place[v])
+        transfers["output", v] = hops("output", v, place[v], 0)
     for u, v in graph.edges:
         transfers["data", u, v] = hops("data", (u, v), place[u], place[v])
     return oracle.Timetable(

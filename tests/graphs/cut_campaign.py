@@ -14,7 +14,7 @@ from tests.graphs.test_cut import ORDERS, check_optimal
 
 @pytest.mark.parametrize("send_once", [False, True])
 def test_no_placement_costs_less(send_once: bool) -> None:
-    """With dead links, forbidden places, transfers of 0 bytes, start-up delays and any homes."""
+    """With dead links, forbidden places, transfers of 0 bytes, and start-up delays."""
     rng = np.random.default_rng(int(send_once))
     for case in range(5_000):
         layout = cases.in_a_row(ORDERS[case % len(ORDERS)], send_once=send_once)

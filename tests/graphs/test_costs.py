@@ -77,7 +77,6 @@ def test_what_goes_beyond_the_paper_by_hand() -> None:
         input=(2, 0, 0, 0),
         output=(0, 1, 0, 4),
         release=(0,) * 4,
-        home=(0,) * 4,
         seconds_per_byte=(0.25, 0.5, 0.25, 0.25, 1, 1),
         startup=(0.5, 0.5, 0, 0, 2, 2),
         routes=(
@@ -90,10 +89,9 @@ def test_what_goes_beyond_the_paper_by_hand() -> None:
         serial=(True,) * 6,
     )
     agree(oj.graphs.network_costs(TASK, network), graph)
-    # Two users: the second one's tasks have their input and output at b.
-    home, release = (0, 0, 2, 2), (0.0, 1.0, 2.0, 0.0)
-    shared = oj.graphs.network_costs(TASK, network, home=home, release=release)
-    agree(shared, graph._replace(home=home, release=release))
+    release = (0.0, 1.0, 2.0, 0.0)
+    later = oj.graphs.network_costs(TASK, network, release=release)
+    agree(later, graph._replace(release=release))
 
 
 def test_of_equally_fast_routes_the_one_of_fewest_hops() -> None:
@@ -135,10 +133,9 @@ def test_routes_are_the_fastest_for_the_mean_transfer() -> None:
 
 def test_values_of_the_wrong_length_are_refused() -> None:
     network = Network((Processor("device", 1.0),), ())
-    for name in ("home", "release"):
-        message = rf"{name}: must be one value or one for each of 4 tasks, got shape \(3,\)"
-        with pytest.raises(ValueError, match=message):
-            oj.graphs.network_costs(TASK, network, **{name: [0, 0, 0]})
+    message = r"release: must be one value or one for each of 4 tasks, got shape \(3,\)"
+    with pytest.raises(ValueError, match=message):
+        oj.graphs.network_costs(TASK, network, release=[0, 0, 0])
 
 
 def test_results_sent_once() -> None:

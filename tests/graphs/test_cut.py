@@ -50,7 +50,7 @@ def check_optimal(graph: oracle.Graph) -> None:
 @pytest.mark.parametrize("send_once", [False, True])
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 def test_no_placement_costs_less(order: tuple[int, ...], send_once: bool) -> None:
-    """With dead links, forbidden places, transfers of 0 bytes, start-up delays and any homes."""
+    """With dead links, forbidden places, transfers of 0 bytes, start-up delays."""
     rng = np.random.default_rng([len(order), order[0], send_once])
     layout = cases.in_a_row(order, send_once=send_once)
     for case in range(40):
@@ -106,13 +106,12 @@ def test_two_places_are_a_plain_flow_between_them() -> None:
         arcs = []
         for v in graph.tasks:
             here, there = graph.seconds[v]
-            ways = oracle.route_seconds(graph, graph.input[v], graph.home[v], 1 - graph.home[v])
-            ways += oracle.route_seconds(graph, graph.output[v], 1 - graph.home[v], graph.home[v])
-            arcs += [(10, v, there + ways * (graph.home[v] == 0))]
-            arcs += [(v, 11, here + ways * (graph.home[v] == 1))]
+            ways = oracle.route_seconds(graph, v, graph.input[v], 0, 1)
+            ways += oracle.route_seconds(graph, v, graph.output[v], 1, 0)
+            arcs += [(10, v, there + ways), (v, 11, here)]
         for (u, v), num_bytes in graph.edges.items():
-            arcs += [(u, v, oracle.route_seconds(graph, num_bytes, 0, 1))]
-            arcs += [(v, u, oracle.route_seconds(graph, num_bytes, 1, 0))]
+            arcs += [(u, v, oracle.route_seconds(graph, v, num_bytes, 0, 1))]
+            arcs += [(v, u, oracle.route_seconds(graph, v, num_bytes, 1, 0))]
         tails, heads, seconds = zip(*arcs, strict=True)
         network = coo_array((4 * np.array(seconds), (tails, heads)), (12, 12)).tocsr()
         flow = csgraph.maximum_flow(network.astype(np.int32), 10, 11).flow_value
@@ -133,7 +132,7 @@ def test_laws(send_once: bool) -> None:
 
         order = cases.random_order(rng, graph)
         number = {v: i for i, v in enumerate(order)}
-        fields = ("seconds", "input", "output", "release", "home")
+        fields = ("seconds", "input", "output", "release")
         renumbered = graph._replace(
             edges={(number[u], number[v]): size for (u, v), size in graph.edges.items()},
             **{name: tuple(getattr(graph, name)[v] for v in order) for name in fields},
@@ -202,7 +201,7 @@ def test_hops_of_several_links_and_places_apart_are_rows() -> None:
 
 @pytest.mark.parametrize("name", ["four places", "pairs apart"])
 def test_other_places_take_moves_of_two(name: str) -> None:
-    """With dead links, forbidden places and any homes: between the optimum and single places."""
+    """With dead links, forbidden places: between the optimum and single places."""
     rng = np.random.default_rng(78)
     graphs = [cases.random_graph(rng, cases.LAYOUTS[name]) for _ in range(cases.BATCH)]
     costs = cases.as_costs(graphs)
@@ -262,13 +261,17 @@ def test_no_schedule_is_faster_than_the_bound(layout: cases.Layout, send_once: b
 
 
 def test_the_bound_counts_what_one_processor_has_to_do() -> None:
-    """Tasks that only the device may run; the sensor's bytes come over a link at home."""
+    """Tasks that only one place may run."""
     graph = oracle.three_places([3.0, 4.0, 5.0], {}, [0.0] * 3, [0.0] * 3, 1.0, 1.0, 1.0, 1.0)
     graph = graph._replace(seconds=tuple((s, math.inf, math.inf) for s, *_ in graph.seconds))
     costs = cases.as_costs(graph)
     (request,) = unpack_rows(costs)
     assert lower_bound(request, math.inf, costs) == pytest.approx(12.0)
-    far = graph._replace(home=(1,) * 3, input=(2.0,) * 3, output=(1.0,) * 3)
+    far = graph._replace(
+        seconds=tuple((math.inf, s, math.inf) for s, *_ in graph.seconds),
+        input=(2.0,) * 3,
+        output=(1.0,) * 3,
+    )
     (request,) = unpack_rows(cases.as_costs(far))
     # The first input takes 2 s, and the last output 1 s.
     assert lower_bound(request, math.inf, cases.as_costs(far)) == pytest.approx(15.0)

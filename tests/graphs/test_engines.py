@@ -30,7 +30,7 @@ def sparse_graphs(rng: np.random.Generator, layout: cases.Layout) -> list[oracle
 
 @pytest.mark.parametrize("name", ["paper", "two servers, sent once", "pairs apart"])
 def test_graphs_of_few_edges_in_both_engines(name: str) -> None:
-    """Exact graphs: with releases, homes, dead links, forbidden places, 0 bytes, empty tasks."""
+    """Exact graphs: with releases, dead links, forbidden places, 0 bytes, empty tasks."""
     rng = np.random.default_rng(60)
     graphs = sparse_graphs(rng, cases.LAYOUTS[name])
     place, order = (
@@ -123,7 +123,7 @@ def test_any_number_of_tasks(num_tasks: int) -> None:
         edges=dict(zip(map(tuple, task.edges.tolist()), task.data.tolist(), strict=True)),
         **{
             name: tuple(getattr(costs, name).tolist())
-            for name in ("input", "output", "release", "home", "seconds_per_byte", "startup")
+            for name in ("input", "output", "release", "seconds_per_byte", "startup")
         },
         routes=costs.routes,
         servers=costs.servers,

@@ -116,7 +116,7 @@ def test_dead_links_leave_everything_at_home() -> None:
 def _relabelled(graph: oracle.Graph, new: list[int]) -> oracle.Graph:
     """Task v becomes task new[v]."""
     old = np.argsort(new)
-    lists = ("seconds", "input", "output", "release", "home")
+    lists = ("seconds", "input", "output", "release")
     moved = {name: tuple(getattr(graph, name)[v] for v in old) for name in lists}
     edges = {(new[u], new[v]): size for (u, v), size in graph.edges.items()}
     return graph._replace(edges=edges, **moved)

@@ -53,7 +53,7 @@ def _stages(graph: oracle.Graph, place: list[int]) -> list[int]:
     """Periods after the begin of a request in which each task runs: one more for every hop."""
     stages: list[int] = []
     for v in graph.tasks:
-        hops = len(graph.routes[graph.home[v]][place[v]] or ())
+        hops = len(graph.routes[0][place[v]] or ())
         before = [2 * hops] + [
             stages[u] + 2 * len(graph.routes[place[u]][place[v]] or ()) for u in graph.needs(v)
         ]
@@ -72,7 +72,7 @@ def _stream(costs: oj.graphs.GraphCosts, num: int) -> oj.graphs.GraphCosts:
         seconds=np.tile(costs.seconds, (num, 1)),
         predecessors=np.where(needed >= 0, needed + offset, -1),
         data=np.tile(costs.data, (num, 1)),
-        home=np.tile(costs.home, num),
+        user=np.tile(costs.user, num),
         **fields,
     )
 

@@ -167,7 +167,7 @@ def test_what_cannot_be_converted_is_refused_at_once(name: str, value: Any) -> N
         ({"servers": 3}, "servers: must be an Iterable, got int"),
         ({"servers": (1, 2.5, 1)}, r"servers\[1\] = 2.5: must be an integer"),
         ({"serial": None}, "serial: must be an Iterable, got NoneType"),
-        ({"home": [[0], [0, 0]]}, "home: cannot be converted"),
+        ({"user": [[0], [0, 0]]}, "user: cannot be converted"),
         ({"predecessors": [[0], [0, 0]]}, "predecessors: cannot be converted"),
     ],
 )
@@ -255,7 +255,7 @@ def entry(name: str, index: tuple[int, ...], value: float) -> oj.graphs.GraphCos
             dataclasses.replace(COSTS, predecessors=jnp.full((N, 1), -1.0)),
             "predecessors: must hold integers, got dtype float32",
         ),
-        (entry("home", (2,), 3), r"home\[2\] = 3: places are 0..2"),
+        (entry("user", (2,), 3), r"user\[2\] = 3: users are 0..0"),
         (dataclasses.replace(COSTS, servers=(1, 1)), "servers: needs 3 entries, got 2"),
         (
             dataclasses.replace(COSTS, servers=(1, 0, None)),

@@ -98,7 +98,6 @@ def hostile(draw: st.DrawFn) -> tuple[oracle.Graph, list[int], list[int]]:
         input=several(N),
         output=several(N),
         release=several(N),
-        home=tuple(draw(st.lists(st.integers(0, 3), min_size=N, max_size=N))),
         seconds_per_byte=several(7, math.inf),
         startup=several(7),
         **layout._asdict(),
@@ -202,7 +201,7 @@ def test_scaling_time_scales_it(case: Any) -> None:
 def renumber(graph: oracle.Graph, old: list[int]) -> oracle.Graph:
     """Task i becomes what was task `old[i]`."""
     new = {task: i for i, task in enumerate(old)}
-    lists = ("seconds", "input", "output", "release", "home")
+    lists = ("seconds", "input", "output", "release")
     return graph._replace(
         edges={(new[u], new[v]): num_bytes for (u, v), num_bytes in graph.edges.items()},
         **{name: tuple(getattr(graph, name)[task] for task in old) for name in lists},

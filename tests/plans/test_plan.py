@@ -57,7 +57,6 @@ def as_oracle(graph: oj.graphs.TaskGraph, network: oj.Network) -> oracle.Graph:
         input=tuple(graph.input.tolist()),
         output=tuple(graph.output.tolist()),
         release=(0.0,) * graph.num_tasks,
-        home=(0,) * graph.num_tasks,
         seconds_per_byte=tuple(np.asarray(costs.seconds_per_byte).tolist()),
         startup=tuple(np.asarray(costs.startup).tolist()),
         routes=costs.routes,

@@ -308,7 +308,6 @@ BAD = {
     "placement(GRAPH, [0, 1])": "place: must be 4 integers, one for each task, got shape (2,) of",
     "placement(GRAPH, [.5] * 4)": "place: must be 4 integers, one for each task, got shape (4,) of",
     "placement(GRAPH, [0, -1, 0, 0])": "place[1] = -1: places are numbered from 0",
-    "placement(GRAPH, [0] * 4, home=-1)": "home = -1: must be an integer of at least 0",
     "placement(chains, [0])": "task: must be one chain, got a batch (2,)",
     "decision_map('p', [1, 2], [1, 2])": "problem: must be a problem or costs of chains or graphs",
     "decision_map(PROBLEM, [1, 2], [1, 2])": "problem: must have the batch shape [Y, X] = (2, 2)",

@@ -73,7 +73,7 @@ class Placement(IntegerModel):
         return True
 
     def _add_transfers(self, u: int) -> None:
-        request, home = self.request, {int(self.request.home[u]): True}
+        request, home = self.request, {0: True}
         if request.sends_input[u]:
             self._cross(("input", u, u), request.input[u], home, [self.at[u]])
         if request.sends_output[u]:
@@ -296,7 +296,7 @@ def _prices(model: IntegerModel, request: Request, goal: Goal) -> Terms:
 def _loads(model: IntegerModel, request: Request) -> list[Terms]:
     """Seconds of each place over its servers, and of each serial link."""
     loads: list[Terms] = []
-    for k, servers in enumerate(np.diff(request.first_server).tolist()):
+    for k, servers in enumerate(request.servers.tolist()):
         if servers:
             loads.append(
                 [

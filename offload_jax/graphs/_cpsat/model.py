@@ -154,10 +154,9 @@ class IntegerModel:
     def _add_transfers(self, u: int) -> None:
         """Input and output of a task, and what it sends to others."""
         request, places = self.request, self.at[u]
-        home = int(request.home[u])
         released = float(request.release[u])
         if request.sends_input[u]:
-            source = _Source({home: True}, int(released), {home: released})
+            source = _Source({0: True}, int(released), {0: released})
             waiting = [(self.start["task", u, 0, 0], places)]
             target = _Target(places, waiting, self._tails([u], places))
             self._add_transfer(("input", u, u), request.input[u], source, target)
@@ -165,7 +164,7 @@ class IntegerModel:
             places, self.end[u], {k: self.head[u, k] + request.seconds[u, k] for k in places}
         )
         if request.sends_output[u]:
-            target = _Target({home: True}, [(self.makespan, {home: True})], {home: 0.0})
+            target = _Target({0: True}, [(self.makespan, {0: True})], {0: 0.0})
             self._add_transfer(("output", u, u), request.output[u], source, target)
         starts = {v: self.start["task", v, 0, 0] for v, _ in request.edges_from[u]}
         for start in starts.values():

@@ -32,7 +32,6 @@ class TimedRequest:
     Attributes:
       seconds: `[N, K]` of each task at each place.
       release: `[N]`.
-      home: int `[N]`.
       source, reader: int `[M]` the tasks of each edge, by reader and then by source.
       input, data, output: `[N, L]`, `[M, L]`, `[N, L]` seconds on each link, if sent over it; 0
         where there are no bytes.
@@ -43,7 +42,6 @@ class TimedRequest:
 
     seconds: np.ndarray
     release: np.ndarray
-    home: np.ndarray
     source: np.ndarray
     reader: np.ndarray
     input: np.ndarray
@@ -104,7 +102,7 @@ def timed_requests(costs: GraphCosts) -> list[TimedRequest]:
 def timed_request(request: Request, costs: GraphCosts) -> TimedRequest:
     """One row of costs as seconds."""
     _check_routes(costs)
-    as_they_are = ("seconds", "release", "home", "source", "startup")
+    as_they_are = ("seconds", "release", "source", "startup")
     fields = {name: getattr(request, name) for name in as_they_are}
     fields["reader"] = np.repeat(np.arange(len(request.release)), np.diff(request.first_edge))
     for name in ("input", "data", "output"):
@@ -184,10 +182,10 @@ def operations(
         return after
 
     for v in map(int, order):
-        here, home = int(place[v]), int(request.home[v])
+        here = int(place[v])
         after: list[tuple[Key, int | None]] = []
-        if request.sends_input[v] and here != home:
-            after += move("input", (v, v), v, request.routes[home][here], [], v)
+        if request.sends_input[v] and here != 0:
+            after += move("input", (v, v), v, request.routes[0][here], [], v)
         for u, edge in sorted(request.edges_into[v], key=lambda pair: position[pair[0]]):
             ready: list[tuple[Key, int | None]] = [(("task", u, 0, 0), None)]
             if request.sends_data[edge] and place[u] != here:
@@ -199,8 +197,8 @@ def operations(
         key = ("task", v, 0, 0)
         steps.append(Operation(key, here if waits else None, ("seconds", (v, here)), v, after))
         position[v] = len(position)
-        if request.sends_output[v] and here != home:
-            move("output", (v, v), v, request.routes[here][home], [(key, None)])
+        if request.sends_output[v] and here != 0:
+            move("output", (v, v), v, request.routes[here][0], [(key, None)])
     return steps
 
 
@@ -269,9 +267,9 @@ def schedule_of(request: TimedRequest, plan: Plan) -> Schedule:
     # first task, in the order, whose route has it.
     stands: dict[Key, tuple[int, ...]] = {}
     for v in map(int, order):
-        home, here = int(request.home[v]), place[v]
+        here = place[v]
         moves: list[tuple[str, int, int, int, int, tuple[int, ...]]]
-        moves = [("input", v, v, home, here, (v,)), ("output", v, v, here, home, (v,))]
+        moves = [("input", v, v, 0, here, (v,)), ("output", v, v, here, 0, (v,))]
         for u, _ in request.edges_into[v]:
             name = u if request.send_once else v
             moves.append(("data", u, name, place[u], here, (u, v)))
@@ -306,8 +304,8 @@ def heads_and_tails(request: TimedRequest) -> tuple[np.ndarray, np.ndarray]:
         return np.where(sends, request.ways(getattr(request, name)), 0.0)
 
     tasks = np.arange(len(request.release))
-    head = request.release[:, None] + ways("input")[tasks, request.home]
-    tail = ways("output")[tasks, :, request.home]
+    head = request.release[:, None] + ways("input")[:, 0]
+    tail = ways("output")[:, :, 0]
     data = ways("data")
     for v in tasks:
         for u, edge in request.edges_into[v]:

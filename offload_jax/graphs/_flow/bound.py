@@ -86,7 +86,7 @@ def least_period(request: Request, costs: GraphCosts) -> float:
         return 0.0
     prices = Prices(request.seconds, request.seconds_per_byte, np.zeros_like(request.startup))
     bound = _largest_mean(Layers(Bytes.of(request), find_row(costs.routes)), prices, found)
-    return bound * (1 - 8 * len(request.home) * np.finfo(float).eps)
+    return bound * (1 - 8 * len(request.user) * np.finfo(float).eps)
 
 
 def _largest_mean(layers: Layers, prices: Prices, resources: list[_Resource]) -> float:
@@ -141,7 +141,7 @@ class _Paths:
     """
 
     def __init__(self, request: Request, costs: GraphCosts) -> None:
-        source, seconds, tasks = request.source, request.seconds, np.arange(len(request.home))
+        source, seconds, tasks = request.source, request.seconds, np.arange(len(request.user))
         reader = np.repeat(tasks, np.diff(request.first_edge))
         sizes = np.concatenate([request.input, request.data, request.output])
         moves = sizes > 0
@@ -153,8 +153,8 @@ class _Paths:
         ways[moves] = sizes[moves, None, None] * rate + delay
         fetched, moved, returned = np.split(ways, [len(tasks), len(tasks) + len(source)])
         edges_into = [slice(*ends) for ends in itertools.pairwise(request.first_edge)]
-        head = request.release[:, None] + fetched[tasks, request.home]
-        rest = returned[tasks, :, request.home]
+        head = request.release[:, None] + fetched[:, 0]
+        rest = returned[:, :, 0]
         for v, edges in enumerate(edges_into):
             done = head[source[edges]] + seconds[source[edges]]
             arrived = (done[:, :, None] + moved[edges]).min(1)
@@ -163,7 +163,8 @@ class _Paths:
             onward = (moved[edges] + (seconds[v] + rest[v])).min(2)
             rest[source[edges]] = np.maximum(rest[source[edges]], onward)
         self.head, self.rest, self.ways, self.delay = head, rest, ways[moves], delay
-        home = np.where(np.arange(rate.shape[0]) == request.home[:, None], 0.0, math.inf)
+        home = np.where(np.arange(rate.shape[0]) == 0, 0.0, math.inf)
+        home = np.broadcast_to(home, seconds.shape)
         done, needed = head + seconds, seconds + rest
         self.begin = np.concatenate([request.release[:, None] + home, done[source], done])[moves]
         self.then = np.concatenate([needed, needed[reader], home])[moves]

@@ -9,7 +9,7 @@ position c or beyond (Ishikawa 2003). The arc from (v, c) to (v, c + 1), with th
 sink, carries the cost of v at c; an endless arc back keeps the two consistent. Bytes from u to v
 that cross from c - 1 to c are an arc from (v, c) to (u, c), those that cross back one from (u, c)
 to (v, c). A result that is sent once crosses if any of its readers is beyond, so its arc ends at a
-node of its own, joined to the readers by endless arcs. What is home is a task that has its place.
+node of its own, joined to the readers by endless arcs. The device is a task that has its place.
 
 Capacities are whole units, rounded down. A unit is 2^-b of the power of two above the cost of the
 best single place (or, where none is possible, above the sum of all finite costs); b is 52 or a
@@ -38,14 +38,13 @@ _LEAST_EXPONENT = -1000
 
 
 class Bytes(NamedTuple):
-    """What has to move between N tasks, and between them and their homes.
+    """What has to move between N tasks, and between them and the device.
 
     Attributes:
       source: int `[M]` the task that each edge comes from.
       reader: int `[M]` the task that it leads to.
       data: `[M]` bytes.
-      input, output: `[N]` bytes from and to `home`.
-      home: int `[N]` places.
+      input, output: `[N]` bytes from and to place 0.
       send_once: whether all edges out of a task carry one result, which crosses each link at most
         once in each direction.
     """
@@ -55,15 +54,14 @@ class Bytes(NamedTuple):
     data: np.ndarray
     input: np.ndarray
     output: np.ndarray
-    home: np.ndarray
     send_once: bool
 
     @classmethod
     def of(cls, request: Request) -> "Bytes":
         """Those of one row of `GraphCosts`."""
-        reader = np.repeat(np.arange(len(request.home)), np.diff(request.first_edge))
+        reader = np.repeat(np.arange(len(request.user)), np.diff(request.first_edge))
         sizes = request.data, request.input, request.output
-        return cls(request.source, reader, *sizes, request.home, request.send_once)
+        return cls(request.source, reader, *sizes, request.send_once)
 
 
 class Prices(NamedTuple):
@@ -100,16 +98,16 @@ class Layers:
     """The layered graph of a request, which can be cut again for other prices.
 
     Prices become A `charges`, of which a placement pays some: for each task its position `[K]`; for
-    each task the bounds between neighbours that part it from home `[K - 1]`; for each result the
-    bounds that it crosses on its way up, then those on its way down.
+    each task the bounds between neighbours that part it from the device `[K - 1]`; for each result
+    the bounds that it crosses on its way up, then those on its way down.
     """
 
     def __init__(self, moved: Bytes, row: Row) -> None:
         self.row, self.moved = row, moved
         self.order = np.array(row.order, np.int8)
-        self.num_tasks, self.num_bounds = num_tasks, num_bounds = len(moved.home), len(row.up)
+        self.num_tasks, self.num_bounds = num_tasks, num_bounds = len(moved.input), len(row.up)
         bounds = np.arange(num_bounds, dtype=np.int32)
-        self.held = np.argsort(row.order)[moved.home][:, None] > bounds
+        self.held = np.broadcast_to(row.order.index(0) > bounds, (num_tasks, num_bounds))
         moves = np.flatnonzero(moved.data > 0)
         self.reader, self.writer = moved.reader[moves], moved.source[moves]
         self.data, self.result = moved.data[moves], np.arange(len(moves))

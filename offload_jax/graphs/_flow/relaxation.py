@@ -36,7 +36,7 @@ def relaxed_period(request: Request, memory: np.ndarray, max_memory: np.ndarray)
     from scipy.optimize import linprog
 
     num_tasks, num_places = request.seconds.shape
-    servers = np.diff(request.first_server)
+    servers = request.servers
     too_large = memory[:, None] > max_memory * (1 + RELATIVE_TOLERANCE)
     whole_at = np.where(too_large, math.inf, request.seconds)
     task, place = np.nonzero(whole_at < math.inf)
@@ -48,8 +48,8 @@ def relaxed_period(request: Request, memory: np.ndarray, max_memory: np.ndarray)
     least = np.full(num_tasks, math.inf)
     np.minimum.at(least, task, shares)
     largest = float(least.max())
-    pair, alone = request.home[task] * num_places + place, np.ones(len(task))
-    back = place * num_places + request.home[task]
+    pair, alone = place, np.ones(len(task))
+    back = place * num_places
     crosses = links_crossed(request)
     rate = np.where(request.seconds_per_byte < math.inf, request.seconds_per_byte, 0.0)
     # Load of each limited place and serial link by each task at each place.

@@ -51,12 +51,11 @@ class _Additive:
             for values in (request.seconds_per_byte, request.startup)
         )
         self.moved = Bytes.of(request)
-        home = request.home
+        home = np.zeros(len(request.user), int)
         there = self._ways(request.input, self.rate[home], self.delay[home])
         back = self._ways(request.output, self.rate.T[home], self.delay.T[home])
         self.alone = request.seconds + there + back
         self.allowed = request.seconds < math.inf
-        self.home = home
 
     def _ways(self, sizes: np.ndarray, rate: np.ndarray, delay: np.ndarray) -> np.ndarray:
         """Seconds of sizes `[n]` on ways `[n, ...]`; none for 0 bytes."""
@@ -73,9 +72,8 @@ class _Additive:
         return float(self.alone[np.arange(len(place)), place].sum() + moves.sum())
 
     def best_single_place(self) -> tuple[float, np.ndarray]:
-        """What it forbids stays at home, or else where it is allowed first."""
-        tasks = np.arange(len(self.home))
-        instead = np.where(self.allowed[tasks, self.home], self.home, self.allowed.argmax(1))
+        """What it forbids is where it is allowed first."""
+        instead = self.allowed.argmax(1)
         places = [np.where(column, k, instead) for k, column in enumerate(self.allowed.T)]
         return min(((self.cost(place), place) for place in places), key=lambda one: one[0])
 
@@ -100,7 +98,6 @@ class _Additive:
             data[both],
             none,
             none,
-            np.zeros(len(none), np.int64),
             send_once=False,
         )
         layers = Layers(moved, _TWO_PLACES)

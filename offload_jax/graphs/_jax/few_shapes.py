@@ -66,8 +66,6 @@ def in_few_shapes(function: Callable[..., Any], costs: GraphCosts, *decision: An
         name: fill(getattr(costs, name), axes, -1 if name == "predecessors" else 0)
         for name, axes in AXES.items()
     }
-    # Empty tasks live wherever the others do, so that one home stays one.
-    fields["home"][:, num_tasks:] = fields["home"][:, :1]
     filled = [fill(part, ("N",)) for part in decision]
     for order in filled[1:]:
         order[:, num_tasks:] = np.arange(num_tasks, to_tasks)

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
-
 from offload_jax.graphs.costs import GraphCosts
 
 
@@ -12,14 +10,12 @@ class Platform(NamedTuple):
 
     Attributes:
       routes, servers, serial, send_once: as in `GraphCosts`.
-      home: the one place where all inputs lie and all outputs go, None if tasks differ.
     """
 
     routes: tuple[tuple[tuple[int, ...] | None, ...], ...]
     servers: tuple[int | None, ...]
     serial: tuple[bool, ...]
     send_once: bool
-    home: int | None
 
     @property
     def num_places(self) -> int:
@@ -32,9 +28,7 @@ class Platform(NamedTuple):
 
 
 def platform_of(costs: GraphCosts) -> Platform:
-    """The static part of costs; `home` is static where it is known to be one place."""
-    home = None
-    if not isinstance(costs.home, jax.Array):
-        places = set(costs.home.ravel().tolist())
-        home = places.pop() if len(places) == 1 else None
-    return Platform(costs.routes, costs.servers, costs.serial, costs.send_once, home)
+    """The static part of costs."""
+    if costs.num_users > 1:
+        raise NotImplementedError("num_users: several users inside jit")
+    return Platform(costs.routes, costs.servers, costs.serial, costs.send_once)

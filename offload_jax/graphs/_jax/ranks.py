@@ -18,15 +18,15 @@ _MAX_COMPARED = 128
 class Means(NamedTuple):
     """Costs averaged over places, one leading axis of rows.
 
-    Only places that have a live route from and to the home of the task count, so that a dead link
+    Only places that have a live route from and to the device count, so that a dead link
     makes no mean infinite; transfers are averaged over pairs of different places.
 
     Attributes:
       seconds: `[R, N]` w, the mean running time of a task.
       moving: `[R, N, D]` c, the mean seconds of moving the data of each edge.
-      returning: `[R, N]` the mean seconds of moving a task's output home.
+      returning: `[R, N]` the mean seconds of moving a task's output to the device.
       empty: bool `[R, N]` tasks without work, edges, bytes and release, which come last.
-      live: K entries bool `[R, N]`, the places that have a live route from and to a task's home.
+      live: K entries bool `[R, N]`, the places that have a live route from and to the device.
     """
 
     seconds: Array
@@ -40,61 +40,26 @@ def mean_costs(costs: GraphCosts, platform: Platform, ways: Ways | None = None) 
     """The means of rows of costs, whose fields have one leading axis."""
     rate, delay = ways_of(platform, costs) if ways is None else ways
     reaches = rate < jnp.inf
-    # One home for all tasks, or each place as the home of some.
-    homes = range(platform.num_places) if platform.home is None else [platform.home]
-
-    def by_home(table: Array) -> Array:
-        """What the table `[H, R]` holds for the home of each task: `[R, N]`."""
-        if len(table) == 1:
-            return table[0][:, None]
-        return jnp.take_along_axis(table.T, costs.home, axis=1)
-
-    # live[h, k]: place k has a live route from and to home h.
-    live = jnp.stack([reaches[h] & reaches[:, h] for h in homes])
-    usable = tuple(by_home(live[:, k]) for k in range(platform.num_places))
+    live = reaches[0] & reaches[:, 0]
+    usable = tuple(each[:, None] for each in live)
     counts = jnp.stack(usable, -1) & (costs.seconds < jnp.inf)
     seconds = jnp.sum(jnp.where(counts, costs.seconds, 0.0), -1) / jnp.maximum(counts.sum(-1), 1)
+    # Pairs of different live places that are joined; those whose second one is the device.
+    pairs = reaches & live[:, None] & live[None] & ~jnp.eye(len(live), dtype=bool)[..., None]
 
-    # Pairs of different places that are joined, and their means for tasks of homes g and h.
-    joined = reaches & ~jnp.eye(platform.num_places, dtype=bool)[..., None]
-    weight = live.astype(rate.dtype)
+    def mean(values: Array, counts: Array) -> Array:
+        axes = tuple(range(counts.ndim - 1))
+        return jnp.sum(jnp.where(counts, values, 0.0), axes) / jnp.maximum(counts.sum(axes), 1)
 
-    def between(values: Array) -> Array:
-        """Sums `[H, H, R]` over pairs that are live for the one home and for the other."""
-        from_home = jnp.einsum("gjr,jkr->gkr", weight, jnp.where(joined, values, 0.0))
-        return jnp.einsum("gkr,hkr->ghr", from_home, weight)
+    def moved(num_bytes: Any, *way: Array) -> Array:
+        """Mean seconds of bytes `[R, ...]` by mean rate and delay `[R]`."""
+        of_rate, of_delay = (each.reshape(-1, *[1] * (num_bytes.ndim - 1)) for each in way)
+        return jnp.where(num_bytes > 0, num_bytes * of_rate + of_delay, 0.0)
 
-    def way_home(values: Array) -> Array:
-        """Sums `[H, R]` over places that are live for a home."""
-        to_home = jnp.stack([jnp.where(joined[:, h], values[:, h], 0.0) for h in homes])
-        return jnp.sum(weight * to_home, axis=1)
-
-    def select_pair(table: Array) -> Array:
-        """`table[home[u], home[v]]` `[R, N, D]` of the edges."""
-        if len(table) == 1:
-            return table[0, 0][:, None, None]
-        lists, homes, rows = costs.predecessors, costs.home, table.shape[-1]
-        lists, homes = (
-            jnp.broadcast_to(v, (max(lists.shape[0], homes.shape[0], rows), *v.shape[1:]))
-            for v in (lists, homes)
-        )
-        row = jnp.arange(lists.shape[0])[:, None, None]
-        table = jnp.broadcast_to(table, (*table.shape[:2], lists.shape[0]))
-        return table[homes[row, lists], homes[:, :, None], row]
-
-    one = jnp.ones_like(rate)
-    pairs, places = (jnp.maximum(sums(one), 1.0) for sums in (between, way_home))
-    moving, returning = (
-        jnp.where(amount > 0, amount * of_rate + of_delay, 0.0)
-        for amount, of_rate, of_delay in (
-            (
-                jnp.where(costs.predecessors < 0, 0.0, costs.data),
-                select_pair(between(rate) / pairs),
-                select_pair(between(delay) / pairs),
-            ),
-            (costs.output, by_home(way_home(rate) / places), by_home(way_home(delay) / places)),
-        )
-    )
+    sent = jnp.where(costs.predecessors < 0, 0.0, costs.data)
+    moving = moved(sent, mean(rate, pairs), mean(delay, pairs))
+    home = pairs[:, 0]
+    returning = moved(costs.output, mean(rate[:, 0], home), mean(delay[:, 0], home))
     return Means(seconds, moving, returning, is_empty(costs), usable)
 
 

@@ -113,7 +113,6 @@ def tasks_by_position(costs: GraphCosts, order: Int[Array, "rows N"], rows: int)
         input=booked(costs.input),
         output=booked(costs.output),
         release=booked(costs.release),
-        home=in_order(costs.home, order, rows),
         seconds_per_byte=links(costs.seconds_per_byte),
         startup=links(costs.startup),
     )

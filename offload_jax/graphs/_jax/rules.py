@@ -77,8 +77,8 @@ def greedy_places(
 ) -> Array:
     """Places `[rows, N]`, task after task in the given order.
 
-    Only places with a live route from and to a task's home are looked at, so that a dead link
-    leaves everything at home.
+    Only places with a live route from and to the device are looked at, so that a dead link
+    leaves everything there.
     """
     live = [in_order(usable, order, rows) for usable in means.live]
 
@@ -105,8 +105,7 @@ def typed(decision: Any, costs: GraphCosts) -> Decision:
 def filled(source: Source, place: Any) -> Decision:
     """Every task at the place `[..., N]` wanted for it, by decreasing upward rank.
 
-    What the place forbids runs at its home, or else at the first place that allows it; empty tasks
-    are at place 0.
+    What the place forbids runs at the first place that allows it; empty tasks are at place 0.
     """
     costs = as_costs(source)
     if by_loops(costs, place):
@@ -147,9 +146,8 @@ def place_filled(costs: GraphCosts, place: Array) -> Array:
 
     def fill(rows: int, costs: GraphCosts, place: Array) -> Array:
         allowed = costs.seconds < jnp.inf
-        for instead in (costs.home, jnp.argmax(allowed, -1)):
-            there = jax.nn.one_hot(place, costs.num_places, dtype=bool)
-            place = jnp.where((allowed & there).any(-1), place, instead)
+        there = jax.nn.one_hot(place, costs.num_places, dtype=bool)
+        place = jnp.where((allowed & there).any(-1), place, jnp.argmax(allowed, -1))
         filled = jnp.where(is_empty(costs), 0, place).astype(jnp.int8)
         return jnp.broadcast_to(filled, (rows, costs.num_tasks))
 
@@ -220,7 +218,8 @@ def _copy(costs: GraphCosts, means: Means, keys: Array, number: Array) -> tuple[
 
         return jnp.exp(scale * jax.vmap(draw)(keys))
 
-    num_tasks, num_places, num_links = costs.num_tasks, costs.num_places, len(costs.serial)
+    num_tasks, num_places = costs.num_tasks, costs.num_places
+    num_links = costs.seconds_per_byte.shape[-1]
     # By which of the tasks that a task needs, so that it does not matter how long lists are.
     which = (jnp.cumsum(costs.predecessors >= 0, axis=-1) - 1) % _EDGE_NOISE
     drawn = noise(1, (num_tasks, _EDGE_NOISE), rank_scale)

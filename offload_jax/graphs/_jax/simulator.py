@@ -37,7 +37,6 @@ class Tasks(NamedTuple):
       data: `[N, D, B]` bytes from them; -1 where there is none.
       most: int `[N]` columns that are used in some row.
       input, output, release: `[N, B]`.
-      home: `[N, B]`, not read where the platform has one home.
       seconds_per_byte, startup: `[L, B]` or `[L, 1]`.
     """
 
@@ -48,7 +47,6 @@ class Tasks(NamedTuple):
     input: Array
     output: Array
     release: Array
-    home: Array
     seconds_per_byte: Array
     startup: Array
 
@@ -224,7 +222,7 @@ def try_task(
     places = range(platform.num_places)
     width, batch = task.data.shape
     move = functools.partial(_move, platform, tasks)
-    home = [task.home == j if platform.home is None else platform.home == j for j in places]
+    home: list[Mask] = [j == 0 for j in places]
 
     def ways(origin: list[Mask], target: list[Mask]) -> list[tuple[Sequence[int] | None, Mask]]:
         pairs = (

@@ -32,7 +32,7 @@ class TaskFeatures(NamedTuple):
       sent: `[N, R]` mean seconds of moving what others need of a task.
       tail: `[N, K, R]` least seconds from a task's end at a place until all that follows is home.
       empty: bool `[N, R]`.
-      live: bool `[N, K, R]` places with a live route from and to the task's home.
+      live: bool `[N, K, R]` places with a live route from and to the device.
       scale: `[R]` seconds.
       unit: `[R]` mean seconds per byte between two places.
       rates: `[K, K, R]` seconds per byte from place to place, `inf` where nothing leads.

@@ -26,14 +26,6 @@ class Ways(NamedTuple):
         rate, delay = (lift(part[j, k], num_bytes.ndim) for part in self)
         return jnp.where(num_bytes > 0, num_bytes * rate + delay, 0.0)
 
-    def seconds_of_home(self, num_bytes: Array, home: Array, k: int, *, back: bool) -> Array:
-        """Of moving bytes `[N, R]` from each task's home `[N, R]` to place k, or back."""
-        result = jnp.zeros(())
-        for h in range(len(self.rate)):
-            moving = self.seconds(num_bytes, *((k, h) if back else (h, k)))
-            result = jnp.where(home == h, moving, result)
-        return result
-
 
 def batch_last(value: Any) -> Array:
     """`[R, ...]` as `[..., R]`."""
@@ -89,16 +81,13 @@ def paths_of(ways: Ways, rows: int, costs: GraphCosts) -> Paths:
     """The paths of rows of costs."""
     num_tasks, num_places = costs.num_tasks, costs.num_places
     places = range(num_places)
-    seconds, home = batch_last(costs.seconds), batch_last(costs.home)
+    seconds = batch_last(costs.seconds)
     lists, data = batch_last(costs.predecessors), batch_last(costs.data)
     lists = jnp.where(lists < 0, num_tasks, lists)
     lists, data = (jnp.broadcast_to(v, (*v.shape[:2], rows)) for v in (lists, data))
-    inputs, outputs = (
-        jnp.stack(
-            [ways.seconds_of_home(batch_last(amount), home, k, back=back) for k in places], axis=1
-        )
-        for amount, back in ((costs.input, False), (costs.output, True))
-    )
+    taken, given = batch_last(costs.input), batch_last(costs.output)
+    inputs = jnp.stack([ways.seconds(taken, 0, k) for k in places], axis=1)
+    outputs = jnp.stack([ways.seconds(given, k, 0) for k in places], axis=1)
     begin = batch_last(costs.release)[:, None] + inputs
 
     def least(times: list[Array]) -> Array:

@@ -37,7 +37,7 @@ _REFUSED = math.inf
 
 
 class Queues(NamedTuple):
-    """Links, servers and makespan before each position of the order: `[N, L]`, `[N, S]`, `[N]`."""
+    """Links, servers and makespan before each position of the order: `[N, R]`, `[N, S]`, `[N]`."""
 
     free: np.ndarray
     busy: np.ndarray
@@ -115,14 +115,20 @@ def perturbed(request, copy, rank_noise, rate_noise):
         request.input,
         request.output,
         request.release,
-        request.home,
+        request.user,
         world_rate,
         request.startup,
         request.first_hop,
         request.hops,
-        request.first_server,
         request.serial,
         request.send_once,
+        request.first_link,
+        request.link_step,
+        request.servers,
+        request.first_server,
+        request.own_place,
+        request.own_ways,
+        request.num_users,
     )
     order = by_decreasing(upward_ranks(request, seconds, moving, returning))
     state = new_state(request)

@@ -51,7 +51,7 @@ def critical_path(request, rate, seconds, moving, up, priority):
         total = 0.0
         for v in range(num_tasks):
             if critical[v]:
-                live = is_live(rate, request.home[v], k)
+                live = is_live(rate, request.user[v], k)
                 total += request.seconds[v, k] if live else math.inf
         if total < least:
             fastest, least = k, total

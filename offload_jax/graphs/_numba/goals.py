@@ -38,18 +38,19 @@ def _score(request, goal, timed, place, order, state, scratch, held):
     if makespan == math.inf:
         return math.inf, math.inf
     excess = _excess(makespan, limits[0]) + _excess(price, limits[1]) + _excess(period, limits[2])
-    held[:] = 0.0
+    held[:, :] = 0.0
     for v in range(place.size):
-        held[place[v]] += memory[v]
-    for k in range(held.size):
-        excess += _excess(held[k], max_memory[k])
+        held[request.own_place[place[v]] * request.user[v], place[v]] += memory[v]
+    for user in range(held.shape[0]):
+        for k in range(held.shape[1]):
+            excess += _excess(held[user, k], max_memory[k])
     return weights[0] * makespan + weights[1] * price + weights[2] * period, excess
 
 
 @compiled
 def score(request, goal, timed, place, order):
     """The cost of a decision, and by how much it breaks limits in all."""
-    held = np.zeros(request.seconds.shape[1])
+    held = np.zeros((request.num_users, request.seconds.shape[1]))
     return _score(
         request, goal, timed, place, order, new_state(request), new_scratch(request), held
     )
@@ -73,7 +74,8 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
       The best place and order, their cost and by how much they break limits.
     """
     num_tasks, num_places = request.seconds.shape
-    state, scratch, held = new_state(request), new_scratch(request), np.zeros(num_places)
+    state, scratch = new_state(request), new_scratch(request)
+    held = np.zeros((request.num_users, num_places))
     first_reader, reader, _ = readers(request)
     cost, excess = _score(request, goal, timed, place, order, state, scratch, held)
     best_cost, best_excess = cost, excess

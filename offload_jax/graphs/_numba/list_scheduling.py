@@ -22,7 +22,7 @@ from offload_jax.graphs._numba.ranks import (
     sort_by,
     upward_ranks,
 )
-from offload_jax.graphs._numba.simulator import compiled, inner, plain
+from offload_jax.graphs._numba.simulator import compiled, inner, plain, servers_of
 
 HEFT, CPOP, PEFT = 0, 1, 2
 
@@ -62,21 +62,20 @@ def _plan(request, rate, delay, sequence, bonus, fixed):
         best, chosen, server, slot = math.inf, -1, -1, 0
         for k in range(num_places):
             only = fixed[task]
-            if only != k and (only >= 0 or not is_live(rate, request.home[task], k)):
+            if only != k and (only >= 0 or not is_live(rate, request.user[task], k)):
                 continue
-            ready = request.release[task]
-            home = request.home[task]
-            if request.input[task] > 0.0 and home != k:
-                ready += request.input[task] * rate[home, k] + delay[home, k]
+            ready, user = request.release[task], request.user[task]
+            if request.input[task] > 0.0 and k > 0:
+                ready += request.input[task] * rate[user, 0, k] + delay[user, 0, k]
             for e in range(request.first_edge[task], request.first_edge[task + 1]):
                 u = request.source[e]
                 arrived = finish[u]
                 if request.data[e] > 0.0 and place[u] != k:
-                    arrived += request.data[e] * rate[place[u], k] + delay[place[u], k]
+                    arrived += request.data[e] * rate[user, place[u], k] + delay[user, place[u], k]
                 ready = max(ready, arrived)
             duration = request.seconds[task, k]
             begin, on, gap = ready, -1, 0
-            first, last = request.first_server[k], request.first_server[k + 1]
+            first, last = servers_of(request, k, user)
             if duration > 0.0 and last > first:
                 begin = math.inf
                 for s in range(first, last):
@@ -110,7 +109,7 @@ def plan(request, method):
         for v in range(num_tasks):
             count = 0
             for k in range(num_places):
-                if is_live(rate, request.home[v], k):
+                if is_live(rate, request.user[v], k):
                     priority[v] += bonus[v, k]
                     count += 1
             priority[v] /= max(count, 1)

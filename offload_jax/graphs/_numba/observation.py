@@ -5,7 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs._numba.simulator import copy_queues, inner, plain, run_task
+from offload_jax.graphs._numba.simulator import (
+    copy_queues,
+    inner,
+    link_of,
+    plain,
+    run_task,
+    servers_of,
+)
 from offload_jax.graphs._numba.task_features import bounded
 from offload_jax.graphs._numba.ways import moving_seconds
 from offload_jax.graphs.columns import NUM_PLACE, NUM_STEP
@@ -18,8 +25,8 @@ class Observation(NamedTuple):
       ready, start, finish, back: `[K]` of the task that is to be placed, at each place.
       busier: `[K]` by how much the links are free later, all together.
       resident_bytes: `[N, K]` bytes for each task that lie at each place.
-      left, to_fetch, to_return: `[K]` of all tasks that come after it, running times and
-        seconds of moving inputs and outputs.
+      left, to_fetch, to_return: `[U, K]` of all tasks that come after it, running times and
+        seconds of moving inputs and outputs; in row 0 where users share the place or the way.
       places: float32 `[K, NUM_PLACE]` for the network.
       step: float32 `[1, NUM_STEP]` likewise.
     """
@@ -47,9 +54,9 @@ def new_observation(request):
         np.zeros(num_places),
         np.zeros(num_places),
         np.zeros((num_tasks, num_places)),
-        np.zeros(num_places),
-        np.zeros(num_places),
-        np.zeros(num_places),
+        np.zeros((request.num_users, num_places)),
+        np.zeros((request.num_users, num_places)),
+        np.zeros((request.num_users, num_places)),
         np.zeros((num_places, NUM_PLACE), np.float32),
         np.zeros((1, NUM_STEP), np.float32),
     )
@@ -60,7 +67,9 @@ def start(request, features, observation):
     """Makes `observation` that of a schedule in which nothing is booked."""
     num_tasks, num_places = request.seconds.shape
     for k in range(num_places):
-        observation.left[k] = observation.to_fetch[k] = observation.to_return[k] = 0.0
+        for user in range(request.num_users):
+            observation.left[user, k] = 0.0
+            observation.to_fetch[user, k] = observation.to_return[user, k] = 0.0
         for v in range(num_tasks):
             observation.resident_bytes[v, k] = 0.0
             _count(request, features, observation, v, k, 1.0)
@@ -70,15 +79,17 @@ def start(request, features, observation):
 def _count(request, features, observation, task, k, sign):
     """Adds what a task has to do to what is left, or takes it off."""
     if request.seconds[task, k] < math.inf:
-        observation.left[k] += sign * request.seconds[task, k]
+        row = request.user[task] * request.own_place[k]
+        observation.left[row, k] += sign * request.seconds[task, k]
+    row = request.user[task] * request.own_ways[k]
     if features.input_seconds[task, k] < math.inf:
-        observation.to_fetch[k] += sign * features.input_seconds[task, k]
+        observation.to_fetch[row, k] += sign * features.input_seconds[task, k]
     if features.output_seconds[task, k] < math.inf:
-        observation.to_return[k] += sign * features.output_seconds[task, k]
+        observation.to_return[row, k] += sign * features.output_seconds[task, k]
 
 
 @plain
-def _latest(request, state, k, inwards):
+def _latest(request, state, user, k, inwards):
     """When the links of ways into or out of a place are free, the last of each, in the mean."""
     num_places = request.seconds.shape[1]
     total, count = 0.0, 0
@@ -88,7 +99,7 @@ def _latest(request, state, k, inwards):
         if j != k and first < last:
             latest = 0.0
             for h in range(first, last):
-                latest = max(latest, state.free[request.hops[h]])
+                latest = max(latest, state.free[link_of(request, request.hops[h], user)])
             total += latest
             count += 1
     return total / max(count, 1)
@@ -99,6 +110,7 @@ def _write_columns(request, features, state, observation, task):
     """Writes what the network gets for a task, once every place has been tried."""
     num_places = request.seconds.shape[1]
     per_scale, unit, sent = 1.0 / features.scale, features.unit, features.sent[task]
+    user = request.user[task]
     first, least, longest, last = math.inf, math.inf, 0.0, 0.0
     for k in range(num_places):
         if features.live[task, k]:
@@ -122,18 +134,21 @@ def _write_columns(request, features, state, observation, task):
             if j == k:
                 beside = resident
             else:
-                fetching += moving_seconds(resident, features.rate[j, k], 0.0)
+                fetching += moving_seconds(resident, features.rate[user, j, k], 0.0)
         seconds = request.seconds[task, k]
         if seconds == math.inf:
             seconds = 0.0
         idle, work = first, 0.0
-        first_server, last_server = request.first_server[k], request.first_server[k + 1]
+        first_server, last_server = servers_of(request, k, user)
         if last_server > first_server:
             idle = math.inf
             for s in range(first_server, last_server):
                 idle = min(idle, state.busy[s])
-            work = (observation.left[k] + seconds) / (last_server - first_server)
+            work = (observation.left[user * request.own_place[k], k] + seconds) / (
+                last_server - first_server
+            )
         finish, tail = observation.finish[k], features.tail[task, k]
+        way = user * request.own_ways[k]
         values = (
             observation.ready[k] - first,  # ready
             observation.start[k] - first,  # start
@@ -147,16 +162,16 @@ def _write_columns(request, features, state, observation, task):
             work,  # work_left
             idle + work - first,  # drained
             observation.busier[k],  # link_seconds
-            _latest(request, state, k, True) - first,  # inbound
-            _latest(request, state, k, False) - first,  # outbound
+            _latest(request, state, user, k, True) - first,  # inbound
+            _latest(request, state, user, k, False) - first,  # outbound
             beside * unit,  # sibling_bytes
             fetching,  # sibling_fetch
             observation.resident_bytes[task, k] * unit,  # resident
-            observation.to_fetch[k],  # inputs_left
-            observation.to_return[k],  # outputs_left
-            features.single_place_seconds[k],  # single_place
-            idle + work + observation.to_return[k] - least,  # drained_home
-            sent * features.far[k] / max(unit, 1e-30),  # sent_far
+            observation.to_fetch[way, k],  # inputs_left
+            observation.to_return[way, k],  # outputs_left
+            features.single_place_seconds[user, k],  # single_place
+            idle + work + observation.to_return[way, k] - least,  # drained_home
+            sent * features.far[user, k] / max(unit, 1e-30),  # sent_far
         )
         for i in range(NUM_PLACE):
             observation.places[k, i] = bounded(values[i] * per_scale)

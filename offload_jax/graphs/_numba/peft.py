@@ -23,7 +23,7 @@ def optimistic_costs(request, rate, moving):
             for k in range(num_places):
                 best = math.inf
                 for q in range(num_places):
-                    if is_live(rate, request.home[s], q):
+                    if is_live(rate, request.user[s], q):
                         way = moving[e] if q != k else 0.0
                         best = min(best, table[s, q] + request.seconds[s, q] + way)
                 table[v, k] = max(table[v, k], best)

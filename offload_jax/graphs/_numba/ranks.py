@@ -7,44 +7,50 @@ import math
 
 import numpy as np
 
-from offload_jax.graphs._numba.simulator import compiled, inner, plain, readers
+from offload_jax.graphs._numba.simulator import compiled, inner, link_of, plain, readers
 
 SAME = 1e-9
 
 
 @inner
 def pair_costs(request):
-    """Seconds per byte and start-up delay `[K, K]` from place to place; `inf` without a route."""
+    """Seconds per byte and start-up delay `[U, K, K]` from place to place for each user.
+
+    The rate is `inf` without a route.
+    """
     num_places = request.seconds.shape[1]
-    rate = np.zeros((num_places, num_places))
-    delay = np.zeros((num_places, num_places))
-    for j in range(num_places):
-        for k in range(num_places):
-            pair = j * num_places + k
-            if j != k and request.first_hop[pair] == request.first_hop[pair + 1]:
-                rate[j, k] = math.inf
-            for h in range(request.first_hop[pair], request.first_hop[pair + 1]):
-                rate[j, k] += request.seconds_per_byte[request.hops[h]]
-                delay[j, k] += request.startup[request.hops[h]]
+    rate = np.zeros((request.num_users, num_places, num_places))
+    delay = np.zeros((request.num_users, num_places, num_places))
+    for user in range(request.num_users):
+        for j in range(num_places):
+            for k in range(num_places):
+                pair = j * num_places + k
+                if j != k and request.first_hop[pair] == request.first_hop[pair + 1]:
+                    rate[user, j, k] = math.inf
+                for h in range(request.first_hop[pair], request.first_hop[pair + 1]):
+                    entry = link_of(request, request.hops[h], user)
+                    rate[user, j, k] += request.seconds_per_byte[entry]
+                    delay[user, j, k] += request.startup[entry]
     return rate, delay
 
 
 @plain
-def is_live(rate, home, place):
-    return rate[home, place] < math.inf and rate[place, home] < math.inf
+def is_live(rate, user, place):
+    """Whether a place has a live route from and to the device of a user."""
+    return rate[user, 0, place] < math.inf and rate[user, place, 0] < math.inf
 
 
 @inner
-def _mean_way(rate, delay, home_from, home_to, first, last):
-    """Mean seconds per byte and delay from live places to other live ones of first..last."""
+def _mean_way(rate, delay, user, num_targets):
+    """Mean seconds per byte and delay from a user's live places to other live ones of the first."""
     total_rate, total_delay, count = 0.0, 0.0, 0
-    for j in range(rate.shape[0]):
-        for k in range(first, last):
-            if j == k or not (is_live(rate, home_from, j) and is_live(rate, home_to, k)):
+    for j in range(rate.shape[1]):
+        for k in range(num_targets):
+            if j == k or not (is_live(rate, user, j) and is_live(rate, user, k)):
                 continue
-            if rate[j, k] < math.inf:
-                total_rate += rate[j, k]
-                total_delay += delay[j, k]
+            if rate[user, j, k] < math.inf:
+                total_rate += rate[user, j, k]
+                total_delay += delay[user, j, k]
                 count += 1
     return (total_rate / count, total_delay / count) if count else (0.0, 0.0)
 
@@ -55,27 +61,25 @@ def mean_costs(request, rate, delay):
     num_tasks, num_places = request.seconds.shape
     seconds, returning = np.zeros(num_tasks), np.zeros(num_tasks)
     moving = np.zeros(request.source.size)
-    pair_rate = np.empty((num_places, num_places))
-    pair_delay = np.empty((num_places, num_places))
-    home_rate, home_delay = np.empty(num_places), np.empty(num_places)
-    for g in range(num_places):
-        home_rate[g], home_delay[g] = _mean_way(rate, delay, g, g, g, g + 1)
-        for h in range(num_places):
-            pair_rate[g, h], pair_delay[g, h] = _mean_way(rate, delay, g, h, 0, num_places)
+    num_users = rate.shape[0]
+    pair_rate, pair_delay = np.empty(num_users), np.empty(num_users)
+    home_rate, home_delay = np.empty(num_users), np.empty(num_users)
+    for user in range(num_users):
+        home_rate[user], home_delay[user] = _mean_way(rate, delay, user, 1)
+        pair_rate[user], pair_delay[user] = _mean_way(rate, delay, user, num_places)
     for v in range(num_tasks):
-        home = request.home[v]
+        user = request.user[v]
         count = 0
         for k in range(num_places):
-            if is_live(rate, home, k) and request.seconds[v, k] < math.inf:
+            if is_live(rate, user, k) and request.seconds[v, k] < math.inf:
                 seconds[v] += request.seconds[v, k]
                 count += 1
         seconds[v] /= max(count, 1)
         if request.output[v] > 0.0:
-            returning[v] = request.output[v] * home_rate[home] + home_delay[home]
+            returning[v] = request.output[v] * home_rate[user] + home_delay[user]
         for e in range(request.first_edge[v], request.first_edge[v + 1]):
             if request.data[e] > 0.0:
-                g = request.home[request.source[e]]
-                moving[e] = request.data[e] * pair_rate[g, home] + pair_delay[g, home]
+                moving[e] = request.data[e] * pair_rate[user] + pair_delay[user]
     return seconds, moving, returning
 
 

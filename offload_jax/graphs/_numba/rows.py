@@ -44,14 +44,20 @@ class Rows(NamedTuple):
     input: np.ndarray
     output: np.ndarray
     release: np.ndarray
-    home: np.ndarray
+    user: np.ndarray
     seconds_per_byte: np.ndarray
     startup: np.ndarray
     first_hop: np.ndarray
     hops: np.ndarray
-    first_server: np.ndarray
     serial: np.ndarray
     send_once: bool
+    first_link: np.ndarray
+    link_step: np.ndarray
+    servers: np.ndarray
+    first_server: np.ndarray
+    own_place: np.ndarray
+    own_ways: np.ndarray
+    num_users: int
 
 
 @inner
@@ -82,14 +88,20 @@ def request_at(rows, r):
         rows.input[min(r, rows.input.shape[0] - 1)],
         rows.output[min(r, rows.output.shape[0] - 1)],
         rows.release[min(r, rows.release.shape[0] - 1)],
-        rows.home[min(r, rows.home.shape[0] - 1)],
+        rows.user[min(r, rows.user.shape[0] - 1)],
         rows.seconds_per_byte[min(r, rows.seconds_per_byte.shape[0] - 1)],
         rows.startup[min(r, rows.startup.shape[0] - 1)],
         rows.first_hop,
         rows.hops,
-        rows.first_server,
         rows.serial,
         rows.send_once,
+        rows.first_link,
+        rows.link_step,
+        rows.servers,
+        rows.first_server,
+        rows.own_place,
+        rows.own_ways,
+        rows.num_users,
     )
 
 
@@ -132,8 +144,6 @@ def _filled_rows(rows, place, order, first, last):
         request = request_at(rows, r)
         places, tasks = place[r], rank_request(request)
         for v in range(tasks.size):
-            if not request.seconds[v, places[v]] < math.inf:
-                places[v] = request.home[v]
             if not request.seconds[v, places[v]] < math.inf:
                 places[v] = 0
                 for k in range(request.seconds.shape[1] - 1, -1, -1):
@@ -238,7 +248,7 @@ def _rows(costs: GraphCosts, batch: tuple[int, ...]) -> Rows:
         own, tail = value.shape[: value.ndim - len(AXES[name])], value.shape[-len(AXES[name]) :]
         if math.prod(own) != 1:
             own, value = batch, np.broadcast_to(value, (*batch, *tail))
-        dtype = {"predecessors": np.int32, "home": np.int64}.get(name, np.float64)
+        dtype = {"predecessors": np.int32, "user": np.int64}.get(name, np.float64)
         # A copy: numba compiles again for an array that is a read-only view.
         return np.array(value.reshape(math.prod(own), *tail), dtype, order="C")
 

@@ -38,7 +38,7 @@ def greedy_places(request, rate, state, before, order, place):
     """Writes into `place` where each task, in the given order, is done first.
 
     Args:
-      rate: `[K, K]` of `pair_costs`; only places with a live route from and to home are tried.
+      rate: `[U, K, K]` of `pair_costs`; only places with a live route from and to home are tried.
       state: written.
       before: a second one, for the state that every place is tried on.
     """
@@ -49,7 +49,7 @@ def greedy_places(request, rate, state, before, order, place):
         state.position[task] = i
         best, chosen = math.inf, np.int64(0)
         for k in range(num_places):
-            if not is_live(rate, request.home[task], k):
+            if not is_live(rate, request.user[task], k):
                 continue
             copy_queues(request, state, before, task)
             _, _, back = run_task(request, state, task, k)

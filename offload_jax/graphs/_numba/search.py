@@ -120,7 +120,7 @@ def search_request(
     best = starts[int(np.argmin(costs))]
     walker, told = annealing.new_walker(request, *best), math.inf
     bound = score(request, *best)[1] if on_solution else 0.0
-    hottest = min(_HOTTEST, _HEAT / len(request.home))
+    hottest = min(_HOTTEST, _HEAT / len(request.user))
     temperature, done, steps = hottest, len(starts), _SLICE if time_limit is None else 1
     while True:
         cost = float(walker.makespan[1])
@@ -145,14 +145,12 @@ def search_request(
 
 
 def _single_places(request: Request) -> Iterator[_Arrays]:
-    """Everything at one place; what that forbids at its home, or at the first place allowed."""
+    """Everything at one place; what that forbids at the first place allowed."""
     from offload_jax.graphs._numba.rules import rank_order
 
     order, allowed = rank_order(request), request.seconds < math.inf
-    home = request.home
-    instead = np.where(allowed[np.arange(len(home)), home], home, allowed.argmax(1))
     for place in range(allowed.shape[1]):
-        yield np.where(allowed[:, place], place, instead), order
+        yield np.where(allowed[:, place], place, allowed.argmax(1)), order
 
 
 def _cut(request: Request, row: Row | None) -> Iterator[_Arrays]:

@@ -29,7 +29,7 @@ class State(NamedTuple):
     """What the machine writes on.
 
     Attributes:
-      free: `[L]` when each link is free.
+      free: `[R]` when each link is free.
       busy: `[S]` until when each server is busy.
       finish: `[N]` when each task is done.
       position: int `[N]` where each task stands in the order.
@@ -57,7 +57,7 @@ def new_state(request):
         np.zeros(num_tasks),
         np.zeros(num_tasks, np.int64),
         np.zeros(num_tasks, np.int64),
-        np.full((num_tasks if request.send_once else 1, request.startup.size), -1.0),
+        np.full((num_tasks if request.send_once else 1, request.serial.size), -1.0),
         np.zeros(num_tasks, np.int64),
     )
 
@@ -74,37 +74,50 @@ def reset(state):
 
 
 @plain
-def _hop(request, state, link, here, num_bytes):
-    """Books a hop of what is there at `here`; gives when it has come out of the link."""
-    start = here
-    if request.serial[link] and state.free[link] > here:
-        start = state.free[link]
-    end = start + num_bytes * request.seconds_per_byte[link]
-    state.free[link] = end
-    return end + request.startup[link]
+def link_of(request, link, user):
+    """The entry of a link that a user's data takes."""
+    return request.first_link[link] + request.link_step[link] * user
 
 
 @plain
-def _move(request, state, begin, num_bytes, origin, target):
-    """Books the hops of a transfer one after the other; gives when the data is there."""
-    pair = origin * request.seconds.shape[1] + target
+def servers_of(request, place, user):
+    """The first server of a place that runs a user's tasks, and where they end."""
+    first = request.first_server[place]
+    first += request.own_place[place] * request.servers[place] * user
+    return first, first + request.servers[place]
+
+
+@plain
+def _hop(request, state, link, user, here, num_bytes):
+    """Books a hop of what is there at `here`; gives when it has come out of the link."""
+    entry = link_of(request, link, user)
+    start = here
+    if request.serial[link] and state.free[entry] > here:
+        start = state.free[entry]
+    end = start + num_bytes * request.seconds_per_byte[entry]
+    state.free[entry] = end
+    return end + request.startup[entry]
+
+
+@plain
+def _move(request, state, user, begin, num_bytes, pair):
+    """Books the hops of a transfer between two places; gives when the data is there."""
     first, last = request.first_hop[pair], request.first_hop[pair + 1]
     here = begin if first < last else math.inf
     for h in range(first, last):
-        here = _hop(request, state, request.hops[h], here, num_bytes)
+        here = _hop(request, state, request.hops[h], user, here, num_bytes)
     return here
 
 
 @plain
-def _move_once(request, state, task, num_bytes, target):
+def _move_once(request, state, user, task, num_bytes, pair):
     """Books the hops that a task's result has not made yet; gives when it is there."""
-    pair = state.place[task] * request.seconds.shape[1] + target
     first, last = request.first_hop[pair], request.first_hop[pair + 1]
     here = state.finish[task] if first < last else math.inf
     for h in range(first, last):
         link = request.hops[h]
         if state.crossed[task, link] < 0.0:
-            state.crossed[task, link] = _hop(request, state, link, here, num_bytes)
+            state.crossed[task, link] = _hop(request, state, link, user, here, num_bytes)
         here = state.crossed[task, link]
     return here
 
@@ -118,10 +131,10 @@ def run_task(request, state, task, target):
     Returns:
       When all that it needs is there, when it starts and when its output is home.
     """
-    home = request.home[task]
+    num_places, user = request.seconds.shape[1], request.user[task]
     ready = request.release[task]
-    if request.input[task] > 0.0 and home != target:
-        ready = _move(request, state, ready, request.input[task], home, target)
+    if request.input[task] > 0.0 and target > 0:
+        ready = _move(request, state, user, ready, request.input[task], target)
     # What it needs arrives in the order in which that was booked.
     first = request.first_edge[task]
     count = request.first_edge[task + 1] - first
@@ -139,15 +152,16 @@ def run_task(request, state, task, target):
         origin = state.place[u]
         arrived = state.finish[u]
         if num_bytes > 0.0 and origin != target:
+            pair = origin * num_places + target
             if not request.send_once:
-                arrived = _move(request, state, arrived, num_bytes, origin, target)
+                arrived = _move(request, state, user, arrived, num_bytes, pair)
             else:
-                arrived = _move_once(request, state, u, num_bytes, target)
+                arrived = _move_once(request, state, user, u, num_bytes, pair)
         if arrived > ready:
             ready = arrived
     duration = request.seconds[task, target]
     start = ready
-    first, last = request.first_server[target], request.first_server[target + 1]
+    first, last = servers_of(request, target, user)
     if duration > 0.0 and last > first:
         server = first
         for s in range(first + 1, last):
@@ -159,8 +173,9 @@ def run_task(request, state, task, target):
     finish = start + duration
     state.finish[task] = finish
     state.place[task] = target
-    if request.output[task] > 0.0 and home != target:
-        return ready, start, _move(request, state, finish, request.output[task], target, home)
+    if request.output[task] > 0.0 and target > 0:
+        pair = target * num_places
+        return ready, start, _move(request, state, user, finish, request.output[task], pair)
     return ready, start, finish
 
 

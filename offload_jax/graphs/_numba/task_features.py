@@ -29,9 +29,9 @@ class TaskFeatures(NamedTuple):
       live: bool `[N, K]`.
       empty: bool `[N]`.
       sent: `[N]` mean seconds of moving what others need of a task.
-      rate: `[K, K]` seconds per byte.
-      far: `[K]` mean seconds per byte from a place to the others.
-      single_place_seconds: `[K]`.
+      rate: `[U, K, K]` seconds per byte.
+      far: `[U, K]` mean seconds per byte from a place to the others.
+      single_place_seconds: `[U, K]`.
       scale, unit: of times, and seconds per byte.
       first_reader, reader, edge: as `readers` gives them.
     """
@@ -62,31 +62,42 @@ def bounded(value):
 
 @inner
 def _all_at_one_place(request, input_seconds, output_seconds):
-    """`[K]` seconds of everything there; places without limit run all at once."""
+    """`[U, K]` seconds of all that a user's tasks may have to wait for there.
+
+    These are the user's own tasks, and where users share what they need, those of all. Places
+    without limit run all at once.
+    """
     num_tasks, num_places = request.seconds.shape
-    single_place_seconds = np.zeros(num_places)
-    for k in range(num_places):
-        servers = request.first_server[k + 1] - request.first_server[k]
-        total, longest = 0.0, 0.0
-        for v in range(num_tasks):
-            single_place_seconds[k] += input_seconds[v, k] + output_seconds[v, k]
-            total += request.seconds[v, k]
-            longest = max(longest, request.seconds[v, k])
-        single_place_seconds[k] += total / servers if servers > 0 else longest
-    return single_place_seconds
+    moving, total, longest = np.zeros((3, request.num_users, num_places))
+    for v in range(num_tasks):
+        for k in range(num_places):
+            row = request.user[v] * request.own_place[k]
+            total[row, k] += request.seconds[v, k]
+            longest[row, k] = max(longest[row, k], request.seconds[v, k])
+            row = request.user[v] * request.own_ways[k]
+            moving[row, k] += input_seconds[v, k] + output_seconds[v, k]
+    seconds = np.zeros((request.num_users, num_places))
+    for user in range(request.num_users):
+        for k in range(num_places):
+            row = user * request.own_place[k]
+            servers = request.servers[k]
+            seconds[user, k] = moving[user * request.own_ways[k], k]
+            seconds[user, k] += total[row, k] / servers if servers > 0 else longest[row, k]
+    return seconds
 
 
 @inner
 def _mean_rates(rate):
-    """`[K]` mean seconds per byte from a place to others, dead ways left out."""
-    far = np.zeros(rate.shape[0])
-    for k in range(far.size):
-        count = 0
-        for j in range(far.size):
-            if j != k and rate[k, j] < math.inf:
-                far[k] += rate[k, j]
-                count += 1
-        far[k] /= max(count, 1)
+    """`[U, K]` mean seconds per byte from a place to others, dead ways left out."""
+    far = np.zeros(rate.shape[:2])
+    for user in range(rate.shape[0]):
+        for k in range(rate.shape[1]):
+            count = 0
+            for j in range(rate.shape[1]):
+                if j != k and rate[user, k, j] < math.inf:
+                    far[user, k] += rate[user, k, j]
+                    count += 1
+            far[user, k] /= max(count, 1)
     return far
 
 
@@ -101,9 +112,8 @@ def task_features(request, num_messages):
     live = np.empty((num_tasks, num_places), np.bool_)
     count, highest = 0, 0.0
     for v in range(num_tasks):
-        home = request.home[v]
         for k in range(num_places):
-            live[v, k] = is_live(rate, home, k)
+            live[v, k] = is_live(rate, request.user[v], k)
         if empty[v]:
             rank[v] = -1.0
         else:
@@ -114,7 +124,10 @@ def task_features(request, num_messages):
     head, tail, through, input_seconds, output_seconds = paths(request, rate, delay)
     bound = through.max()
     single_place_seconds = _all_at_one_place(request, input_seconds, output_seconds)
-    scale = single_place_seconds.min()
+    # Of the user who is worst off where all stand best.
+    scale = 0.0
+    for user in range(request.num_users):
+        scale = max(scale, single_place_seconds[user].min())
     if scale == math.inf:
         scale = bound
     if not 0.0 < scale < math.inf:

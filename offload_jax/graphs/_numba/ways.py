@@ -17,7 +17,7 @@ def paths(request, rate, delay):
     """Least seconds of tasks and transfers alone, each task where that suits the path best.
 
     Args:
-      rate, delay: `[K, K]` of `pair_costs`.
+      rate, delay: `[U, K, K]` of `pair_costs`.
 
     Returns:
       `[N, K]` until a task is done at a place, and from its end there until all that follows is
@@ -27,27 +27,29 @@ def paths(request, rate, delay):
     shape = num_tasks, num_places
     input_seconds, output_seconds = np.empty(shape), np.empty(shape)
     for v in range(num_tasks):
-        home = request.home[v]
+        i = request.user[v]
         for k in range(num_places):
-            input_seconds[v, k] = moving_seconds(request.input[v], rate[home, k], delay[home, k])
-            output_seconds[v, k] = moving_seconds(request.output[v], rate[k, home], delay[k, home])
+            input_seconds[v, k] = moving_seconds(request.input[v], rate[i, 0, k], delay[i, 0, k])
+            output_seconds[v, k] = moving_seconds(request.output[v], rate[i, k, 0], delay[i, k, 0])
     head, tail, through = np.empty(shape), output_seconds.copy(), np.full(num_tasks, math.inf)
     for v in range(num_tasks - 1, -1, -1):
+        i = request.user[v]
         for e in range(request.first_edge[v], request.first_edge[v + 1]):
             u = request.source[e]
             for k in range(num_places):
                 first = math.inf
                 for q in range(num_places):
-                    way = moving_seconds(request.data[e], rate[k, q], delay[k, q])
+                    way = moving_seconds(request.data[e], rate[i, k, q], delay[i, k, q])
                     first = min(first, way + request.seconds[v, q] + tail[v, q])
                 tail[u, k] = max(tail[u, k], first)
     for v in range(num_tasks):
+        i = request.user[v]
         for k in range(num_places):
             begin = request.release[v] + input_seconds[v, k]
             for e in range(request.first_edge[v], request.first_edge[v + 1]):
                 first = math.inf
                 for q in range(num_places):
-                    way = moving_seconds(request.data[e], rate[q, k], delay[q, k])
+                    way = moving_seconds(request.data[e], rate[i, q, k], delay[i, q, k])
                     first = min(first, way + head[request.source[e], q])
                 begin = max(begin, first)
             head[v, k] = begin + request.seconds[v, k]
