@@ -23,7 +23,7 @@ import numpy as np
 
 from offload_jax.datasets.config import Column, Config
 from offload_jax.graphs.decision import GraphSolution
-from offload_jax.graphs.problem import GraphProblem
+from offload_jax.graphs.problem import AXES, GraphProblem
 from offload_jax.graphs.scenarios import Scenario, sample
 from offload_jax.validation import check_known
 
@@ -92,9 +92,9 @@ class DatasetConfig(Config):
         tasks = (self.scenario.num_tasks,)
         kinds = {"depends": np.bool_}
         return {
-            name: Column(kinds.get(name, np.float32), tasks * axes)
-            for name, axes in GraphProblem.own_axes.items()
-            if name != "release"
+            name: Column(kinds.get(name, np.float32), tasks * len(axes))
+            for name, axes in AXES.items()
+            if name not in ("release", "user")
         } | {
             "place": Column(np.int8, tasks),
             "order": Column(np.int32, tasks),
@@ -117,7 +117,7 @@ class DatasetConfig(Config):
 
     def from_columns(self, columns: dict[str, np.ndarray]) -> tuple[GraphProblem, GraphSolution]:
         """The inverse of `to_columns`, without the status, which `optimal` and `cost` imply."""
-        names = [name for name in GraphProblem.own_axes if name in columns]
+        names = [name for name in AXES if name in columns]
         fields: dict[str, Any] = {name: columns[name] for name in names}
         problem = GraphProblem(**fields, edge_servers=self.scenario.edge_servers)
         label: dict[str, Any] = {

@@ -24,6 +24,7 @@ from offload_jax.graphs.predecessors import predecessor_lists
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.graphs.solve import solve
 from offload_jax.graphs.task_graph import TaskGraph
+from offload_jax.graphs.users import merge, split
 
 __all__ = [
     "SERIAL_LATENCY",
@@ -42,6 +43,7 @@ __all__ = [
     "fuse",
     "graph_costs",
     "lower_bound",
+    "merge",
     "metrics",
     "network_costs",
     "network_prices",
@@ -54,6 +56,7 @@ __all__ = [
     "scenarios",
     "simulate",
     "solve",
+    "split",
     "validate",
     "validate_costs",
 ]

@@ -12,13 +12,20 @@ import numpy as np
 
 from offload_jax.batching import Batched, lift
 from offload_jax.graphs.predecessors import predecessor_lists
-from offload_jax.graphs.problem import ONE_RESULT, GraphProblem, check_axes, data_on_edges, validate
+from offload_jax.graphs.problem import (
+    ONE_RESULT,
+    GraphProblem,
+    as_integer_array,
+    check_axes,
+    check_integers,
+    data_on_edges,
+    validate,
+)
 from offload_jax.validation import (
     COST,
     FINITE,
     Array,
     ArrayLike,
-    as_array,
     as_float_array,
     check_class,
     check_integer,
@@ -44,14 +51,6 @@ AXES: dict[str, tuple[str, ...]] = {
     "seconds_per_byte": ("R",),
     "startup": ("R",),
 }
-
-
-def _as_integers(name: str, value: Any) -> Any:
-    if isinstance(value, (bool, int, list, tuple)):
-        value = as_array(name, value)
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "iu":
-        raise ValueError(f"{name}: must hold integers, got dtype {value.dtype}")
-    return value.astype(np.int32) if isinstance(value, np.ndarray) else value
 
 
 _INTEGERS = ("predecessors", "user")
@@ -129,7 +128,7 @@ class GraphCosts(Batched):
     ) -> None:
         given = locals()
         for name in AXES:
-            convert = _as_integers if name in _INTEGERS else as_float_array
+            convert = as_integer_array if name in _INTEGERS else as_float_array
             object.__setattr__(self, name, convert(name, given[name]))
         if isinstance(self.user, np.ndarray) and not self.user.ndim:
             every = np.broadcast_to(self.user, np.shape(self.seconds)[-2:-1])
@@ -168,7 +167,7 @@ _ROUTES: tuple[tuple[Route, ...], ...] = (((), (0,), (0, 2)), ((1,), (), (2,)), 
 
 
 def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCosts:
-    """The costs of a problem: one CPU on the device, `edge_servers` at the edge, a free cloud.
+    """The costs of a problem: one CPU on each device, `edge_servers` at the edge, a free cloud.
 
     Each of the four links (device to edge, edge to device, edge to cloud, cloud to edge) carries
     one transfer at a time at full rate; what goes between device and cloud takes both hops. Works
@@ -179,7 +178,8 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
       library: `jax.numpy`, or `numpy` for float64 on the host.
 
     Returns:
-      Costs of the same batch shape, K = 3 places and L = 4 links, without start-up delays.
+      Costs of the same batch shape, K = 3 places and L = 4 links, without start-up delays. Links 0
+      and 1, between device and edge, are there for each user unless all share them.
     """
     dtype = np.float64 if library is np else None
 
@@ -190,15 +190,34 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
     rank = len(problem.batch_shape) + 1
 
     def seconds(speed: Any) -> Any:
-        return lift(cycles, rank) / lift(array(speed)[..., None], rank)
+        return lift(cycles, rank) / lift(speed, rank)
 
-    device, edge = seconds(problem.device_speed), seconds(problem.edge_speed)
+    several = problem.num_users > 1
+    user = problem.user if several else np.zeros(problem.num_tasks, np.int32)
+    own_radio = several and not problem.shared_radio
+
+    def by_user(values: Any) -> Any:
+        """What each task has of `[..., U]`."""
+        batch = np.broadcast_shapes(values.shape[:-1], user.shape[:-1])
+        wide = library.broadcast_to(values, (*batch, values.shape[-1]))
+        tasks = library.broadcast_to(user, (*batch, user.shape[-1]))
+        return library.take_along_axis(wide, tasks, axis=-1)
+
+    edge = seconds(array(problem.edge_speed)[..., None])
+    speed = array(problem.device_speed)
+    device = seconds(by_user(speed) if several else speed[..., None])
     places = library.broadcast_arrays(device, edge, library.zeros((1,) * rank, device.dtype))
     rates = []
-    for bandwidth in (problem.device_edge_bandwidth, problem.edge_cloud_bandwidth):
+    for own, bandwidth in (
+        (own_radio, problem.device_edge_bandwidth),
+        (False, problem.edge_cloud_bandwidth),
+    ):
         bandwidth = array(bandwidth)
+        bandwidth = bandwidth if own else bandwidth[..., None]
         alive = bandwidth > 0
         rates += [library.where(alive, 1.0 / library.where(alive, bandwidth, 1.0), math.inf)] * 2
+    batch = np.broadcast_shapes(*(rate.shape[:-1] for rate in rates))
+    rates = [library.broadcast_to(rate, (*batch, rate.shape[-1])) for rate in rates]
     release = array(problem.release)
     predecessors, data = predecessor_lists(problem.depends, array(problem.data))
     return GraphCosts(
@@ -208,12 +227,15 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
         input=array(problem.input),
         output=array(problem.output),
         release=library.broadcast_to(release, (*release.shape[:-1], problem.num_tasks)),
-        seconds_per_byte=library.stack(library.broadcast_arrays(*rates), -1),
-        startup=np.zeros(4, np.float32),
+        seconds_per_byte=library.concatenate(rates, -1),
+        startup=np.zeros(sum(rate.shape[-1] for rate in rates), np.float32),
         routes=_ROUTES,
         servers=(1, problem.edge_servers, None),
         serial=(True,) * 4,
         send_once=problem.send_once,
+        user=user,
+        num_users=problem.num_users,
+        own_links=(own_radio, own_radio, False, False),
     )
 
 
@@ -246,8 +268,7 @@ def validate_costs(costs: GraphCosts) -> None:
     for name in AXES:
         check_kind(name, getattr(costs, name))
     for name in _INTEGERS:
-        if not jnp.issubdtype(getattr(costs, name).dtype, jnp.integer):
-            raise ValueError(f"{name}: must hold integers, got dtype {getattr(costs, name).dtype}")
+        check_integers(name, getattr(costs, name))
     _validate_users(costs)
     entries = [costs.num_users if own else 1 for own in costs.own_links]
     check_axes(costs, AXES, {"R": sum(entries)})

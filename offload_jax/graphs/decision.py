@@ -34,9 +34,9 @@ class Transfers(NamedTuple):
     """Start and finish of every hop, H hops at most; NaN where none is.
 
     Attributes:
-      input_start, input_finish: `[..., N, H]` from home to the task's place.
+      input_start, input_finish: `[..., N, H]` from place 0 to the task's place.
       data_start, data_finish: `[..., N, N, H]` from task u's place to task v's at [u, v].
-      output_start, output_finish: `[..., N, H]` from the task's place home.
+      output_start, output_finish: `[..., N, H]` from the task's place to place 0.
     """
 
     input_start: Float[Array, "*batch N H"]
@@ -59,6 +59,8 @@ class Schedule(NamedTuple):
       finish: `[..., N]` seconds at which it is done.
       place: int8 `[..., N]` where it runs.
       order: int32 `[..., N]` the order in which tasks took processors and links.
+      completion: `[..., U]` seconds until the tasks of each user are done and their outputs home; 0
+        of one without tasks.
       transfers: every hop of every transfer, if asked for.
     """
 
@@ -67,6 +69,7 @@ class Schedule(NamedTuple):
     finish: Float[Array, "*batch N"]
     place: Int8[Array, "*batch N"]
     order: Int[Array, "*batch N"]
+    completion: Float[Array, "*batch U"]
     transfers: Transfers | None = None
 
     def __repr__(self) -> str:

@@ -28,25 +28,28 @@ from offload_jax.validation import (
 
 ONE_RESULT = "with send_once all edges out of a task carry the same bytes"
 
-# Trailing axes of each field; N stands for the number of tasks.
-AXES = {
-    "cycles": 1,
-    "data": 2,
-    "depends": 2,
-    "input": 1,
-    "output": 1,
-    "device_speed": 0,
-    "edge_speed": 0,
-    "device_edge_bandwidth": 0,
-    "edge_cloud_bandwidth": 0,
-    "release": 1,
+# Trailing axes of each field of one user.
+AXES: dict[str, tuple[str, ...]] = {
+    "cycles": ("N",),
+    "data": ("N", "N"),
+    "depends": ("N", "N"),
+    "input": ("N",),
+    "output": ("N",),
+    "device_speed": (),
+    "edge_speed": (),
+    "device_edge_bandwidth": (),
+    "edge_cloud_bandwidth": (),
+    "release": ("N",),
+    "user": ("N",),
 }
+# One value for each task where a number is given.
+_OF_TASKS = ("release", "user")
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
 class GraphProblem(Batched):
-    """One request that is a graph of tasks, or a batch of them.
+    """One request that is a graph of tasks, several of different users, or a batch of them.
 
     Tasks are numbered so that none needs a later one. Leading batch dimensions are free and
     broadcast against each other, so one graph under a thousand link conditions is one call. A task
@@ -60,15 +63,22 @@ class GraphProblem(Batched):
       depends: bool `[..., N, N]` True at [u, v] where v needs u; only where u < v.
       input: `[..., N]` bytes that the device holds and the task needs before it starts.
       output: `[..., N]` bytes of the task's result that must reach the device.
-      device_speed: `[...]` cycles per second of the device, one task at a time.
+      device_speed: `[...]` cycles per second of the device, one task at a time; of several users
+        `[..., U]`, a device for each.
       edge_speed: `[...]` cycles per second of each CPU of the edge.
-      device_edge_bandwidth: `[...]` bytes per second, each way; 0 is a link that is down.
+      device_edge_bandwidth: `[...]` bytes per second, each way; 0 is a link that is down. Of
+        several users `[..., U]`, a link for each, unless they share one.
       edge_cloud_bandwidth: `[...]` bytes per second, each way; 0 is a link that is down.
       edge_servers: CPUs of the edge, the same for the batch.
       release: `[..., N]` seconds before which a task and its input are not there.
       send_once: False, every edge moves bytes of its own. True, row u of `data` is one result,
         equal on all its edges; it crosses each link at most once in each direction, and is then
         where it has passed: a reader there or beyond takes the copy furthest along its route.
+      user: int `[..., N]` whom each task belongs to. Its device is that user's; edges join tasks of
+        one user; edge, cloud and what joins them are there for all.
+      num_users: U, the same for the batch.
+      shared_radio: whether all users send over one link to the edge, one at a time, and receive
+        over one, as in a radio cell.
     """
 
     cycles: Array
@@ -83,8 +93,10 @@ class GraphProblem(Batched):
     edge_servers: int = dataclasses.field(metadata={"static": True})
     release: Array
     send_once: bool = dataclasses.field(metadata={"static": True})
+    user: Array
+    num_users: int = dataclasses.field(metadata={"static": True})
+    shared_radio: bool = dataclasses.field(metadata={"static": True})
 
-    own_axes: ClassVar[dict[str, int]] = AXES
     taken_by: ClassVar[str] = "the functions of oj.graphs"
 
     def __init__(
@@ -101,16 +113,37 @@ class GraphProblem(Batched):
         edge_servers: int = 1,
         release: ArrayLike = 0.0,
         send_once: bool = False,
+        user: ArrayLike = 0,
+        num_users: int = 1,
+        shared_radio: bool = False,
     ) -> None:
         given = locals()
+        converts = {"depends": as_bool_array, "user": as_integer_array}
         for name in AXES:
-            convert = as_bool_array if name == "depends" else as_float_array
+            convert = converts.get(name, as_float_array)
             object.__setattr__(self, name, convert(name, given[name]))
-        object.__setattr__(self, "edge_servers", edge_servers)
-        object.__setattr__(self, "send_once", send_once)
-        if isinstance(self.release, np.ndarray) and not self.release.ndim:
-            every = np.broadcast_to(self.release, np.shape(self.cycles))
-            object.__setattr__(self, "release", every)
+        for name in ("edge_servers", "send_once", "num_users", "shared_radio"):
+            object.__setattr__(self, name, given[name])
+        for name in _OF_TASKS:
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray) and not value.ndim:
+                every = np.broadcast_to(value, np.shape(self.cycles))
+                object.__setattr__(self, name, every)
+
+    @property
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """Names of the trailing axes of each field: tasks N, and users U if there are several."""
+        if self.num_users == 1:
+            return AXES
+        of_users = {"device_speed": ("U",)}
+        if not self.shared_radio:
+            of_users["device_edge_bandwidth"] = ("U",)
+        return AXES | of_users
+
+    @property
+    def own_axes(self) -> dict[str, int]:  # type: ignore[override]
+        """See `Batched`."""
+        return {name: len(axes) for name, axes in self.axes.items()}
 
     @property
     def num_tasks(self) -> int:
@@ -144,13 +177,23 @@ def validate(problem: GraphProblem) -> None:
       ValueError: names the field, the rule, the first bad index and its value.
     """
     validate_shapes(problem)
-    rules = dict.fromkeys(AXES, FINITE)
+    floats = [name for name in AXES if name not in ("depends", "user")]
+    rules = dict.fromkeys(floats, FINITE)
     rules |= {"device_speed": POSITIVE, "edge_speed": POSITIVE}
     rules |= {"device_edge_bandwidth": BANDWIDTH, "edge_cloud_bandwidth": BANDWIDTH}
-    fields = {name: getattr(problem, name) for name in AXES if name != "depends"}
+    fields = {name: getattr(problem, name) for name in floats}
     fields["data"] = data_on_edges(problem.depends, problem.data)
     check_values(fields, rules)
     validate_edges(problem.depends, fields["data"], problem.send_once)
+    if not is_traced(problem.user):
+        user = np.asarray(problem.user)
+        good = (user >= 0) & (user < problem.num_users)
+        require("user", user, good, f"users are 0..{problem.num_users - 1}")
+        if problem.num_users > 1 and not is_traced(problem.depends):
+            depends = np.asarray(problem.depends)
+            good = ~depends | (user[..., :, None] == user[..., None, :])
+            depends = np.broadcast_to(depends, good.shape)
+            require("depends", depends, good, "edges must join tasks of one user")
 
 
 def data_on_edges(depends: Any, data: Any) -> Any:
@@ -158,6 +201,21 @@ def data_on_edges(depends: Any, data: Any) -> Any:
     if is_traced(depends, data):
         return data
     return np.where(depends, data, 0.0) if is_small(data) else jax.numpy.where(depends, data, 0.0)
+
+
+def as_integer_array(name: str, value: Any) -> Any:
+    """int32 of lists and NumPy's integers; leaves JAX arrays and pytree sentinels alone."""
+    if isinstance(value, (bool, int, list, tuple)):
+        value = as_array(name, value)
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "iu":
+        raise ValueError(f"{name}: must hold integers, got dtype {value.dtype}")
+    return value.astype(np.int32) if isinstance(value, np.ndarray) else value
+
+
+def check_integers(name: str, value: Any) -> None:
+    """Refuses what is no array of integers."""
+    if not jax.numpy.issubdtype(value.dtype, jax.numpy.integer):
+        raise ValueError(f"{name}: must hold integers, got dtype {value.dtype}")
 
 
 def check_booleans(name: str, value: Any) -> None:
@@ -169,11 +227,14 @@ def check_booleans(name: str, value: Any) -> None:
 def validate_shapes(problem: GraphProblem) -> None:
     """The part of `validate` that needs no values and so also works while tracing."""
     for name in AXES:
-        if name != "depends":
+        if name not in ("depends", "user"):
             check_kind(name, getattr(problem, name))
     check_booleans("depends", problem.depends)
-    check_axes(problem, {name: ("N",) * axes for name, axes in AXES.items()}, {})
-    check_integer("edge_servers", problem.edge_servers)
+    check_integers("user", problem.user)
+    for name in ("edge_servers", "num_users"):
+        check_integer(name, getattr(problem, name))
+    check_class("shared_radio", problem.shared_radio, bool, np.bool_)
+    check_axes(problem, problem.axes, {"U": problem.num_users})
 
 
 def check_axes(source: Batched, axes: dict[str, tuple[str, ...]], sizes: dict[str, int]) -> None:

@@ -287,6 +287,7 @@ def schedule_of(request: TimedRequest, plan: Plan) -> Schedule:
         finish=np.array([times.finish[key] for key in tasks]),
         place=np.asarray(place, np.int8),
         order=order,
+        completion=np.array([times.makespan]),
         transfers=Transfers(*hops["input"], *hops["data"], *hops["output"]),
     )
 

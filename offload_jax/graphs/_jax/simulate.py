@@ -109,6 +109,7 @@ def simulate_rows(
         by_task(state.finish, order),
         jnp.broadcast_to(place, (rows, costs.num_tasks)),
         jnp.broadcast_to(order, (rows, costs.num_tasks)),
+        makespan[:, None],
         None if log is None else _transfers(log, tasks.source, order),
     )
 

@@ -106,8 +106,8 @@ def request_at(rows, r):
 
 
 @compiled
-def _simulate_rows(rows, shared, first, last, place, order, makespan, start, finish):
-    """Writes makespans, starts and finishes of the rows `first` to `last`."""
+def _simulate_rows(rows, shared, first, last, place, order, completion, start, finish):
+    """Writes starts, finishes and when users are served of the rows `first` to `last`."""
     request = request_at(rows, first)
     state = new_state(request)
     for r in range(first, last):
@@ -120,7 +120,8 @@ def _simulate_rows(rows, shared, first, last, place, order, makespan, start, fin
             _, begin, back = run_task(request, state, task, np.int64(place[r, task]))
             start[r, task] = begin
             finish[r, task] = state.finish[task]
-            makespan[r] = max(makespan[r], max(back, state.finish[task]))
+            user = request.user[task]
+            completion[r, user] = max(completion[r, user], max(back, state.finish[task]))
 
 
 @compiled
@@ -170,20 +171,21 @@ def simulate(costs: GraphCosts, place: Any, order: Any) -> Schedule:
     rows, num_tasks = _rows(costs, batch), costs.num_tasks
     place, order = (np.broadcast_to(part, (*batch, num_tasks)) for part in (place, order))
     places, orders = (np.array(part.reshape(-1, num_tasks), np.int64) for part in (place, order))
-    makespan = np.zeros(len(places))
+    completion = np.zeros((len(places), costs.num_users))
     start, finish = np.zeros((2, *places.shape))
     shared = all(len(getattr(rows, name)) == 1 for name in AXES)
 
     def part(first: int, last: int) -> None:
-        _simulate_rows(rows, shared, first, last, places, orders, makespan, start, finish)
+        _simulate_rows(rows, shared, first, last, places, orders, completion, start, finish)
 
     _on_all_cores(part, len(places), num_tasks)
     return Schedule(
-        _as_float(costs, makespan, batch),
+        _as_float(costs, completion.max(-1), batch),
         _as_float(costs, start, batch),
         _as_float(costs, finish, batch),
         _as_integers(place, np.int8),
         _as_integers(order),
+        _as_float(costs, completion, batch),
     )
 
 
