@@ -115,6 +115,52 @@ def random_graph(
     )
 
 
+def several_users(
+    rng: np.random.Generator,
+    layout: Layout,
+    num_users: int,
+    num_tasks: int = 3,
+    *,
+    shared: bool = False,
+    **options: Any,
+) -> oracle.Graph:
+    """Graphs of several users on places of which they share all but place 0, numbered anew.
+
+    Links that touch place 0 are each user's own, unless they share them. Tasks are mixed.
+    """
+    users = [random_graph(rng, layout, num_tasks, **options) for _ in range(num_users)]
+    near = {route[0] for row in layout.routes[:1] for route in row if route}
+    near |= {row[0][-1] for row in layout.routes if row[0]}
+    own = tuple(link in near and not shared for link in range(len(layout.serial)))
+    turns = rng.permutation(np.repeat(np.arange(num_users), num_tasks)).tolist()
+    numbers = [[v for v, user in enumerate(turns) if user == i] for i in range(num_users)]
+    nth = [turns[:v].count(user) for v, user in enumerate(turns)]
+
+    def tasks(name: str) -> tuple:
+        return tuple(getattr(users[i], name)[n] for i, n in zip(turns, nth, strict=True))
+
+    def links(name: str) -> tuple:
+        return tuple(
+            value
+            for link, values in enumerate(zip(*(getattr(u, name) for u in users), strict=True))
+            for value in (values if own[link] else values[:1])
+        )
+
+    return users[0]._replace(
+        edges={
+            (numbers[i][u], numbers[i][v]): size
+            for i, one in enumerate(users)
+            for (u, v), size in one.edges.items()
+        },
+        **{name: tasks(name) for name in ("seconds", "input", "output", "release")},
+        **{name: links(name) for name in ("seconds_per_byte", "startup")},
+        user=tuple(turns),
+        users=num_users,
+        own_places=tuple(k == 0 for k, _ in enumerate(layout.servers)),
+        own_links=own,
+    )
+
+
 def padded(graph: oracle.Graph, num_tasks: int = NUM_TASKS) -> oracle.Graph:
     """With empty tasks after its own: graphs of few tasks then share the programs of others."""
     more = num_tasks - len(graph.tasks)
@@ -148,7 +194,7 @@ def as_matrices(graph: oracle.Graph) -> tuple[np.ndarray, np.ndarray]:
 
 
 _PLAIN = ("seconds", "input", "output", "release", "seconds_per_byte", "startup")
-_ARRAYS = (*_PLAIN, "predecessors", "data")
+_ARRAYS = (*_PLAIN, "predecessors", "data", "user")
 
 
 def as_costs(graphs: list[oracle.Graph] | oracle.Graph) -> oj.graphs.GraphCosts:
@@ -161,12 +207,17 @@ def as_costs(graphs: list[oracle.Graph] | oracle.Graph) -> oj.graphs.GraphCosts:
     fields = {name: np.array([getattr(graph, name) for graph in graphs]) for name in _PLAIN}
     lists = oj.graphs.predecessor_lists(np.stack(depends), np.stack(data))
     fields |= dict(zip(("predecessors", "data"), lists, strict=True))
+    fields["user"] = np.array([[graph.user_of(v) for v in graph.tasks] for graph in graphs])
     fields = {n: v.astype(np.float32) if v.dtype == float else v for n, v in fields.items()}
     return oj.graphs.GraphCosts(**fields, **_static(graphs[0]))
 
 
 def _static(graph: oracle.Graph) -> dict[str, Any]:
-    return {name: getattr(graph, name) for name in Layout._fields}
+    static = {name: getattr(graph, name) for name in Layout._fields}
+    if graph.users == 1:
+        return static
+    owned = {name: getattr(graph, name) for name in ("own_places", "own_links")}
+    return static | owned | {"num_users": graph.users}
 
 
 class Request(NamedTuple):
