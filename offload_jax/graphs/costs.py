@@ -269,7 +269,8 @@ def validate_costs(costs: GraphCosts) -> None:
         check_kind(name, getattr(costs, name))
     for name in _INTEGERS:
         check_integers(name, getattr(costs, name))
-    _validate_users(costs)
+    check_integer("num_users", costs.num_users)
+    _require_flags("own_links", costs.own_links, len(costs.serial))
     entries = [costs.num_users if own else 1 for own in costs.own_links]
     check_axes(costs, AXES, {"R": sum(entries)})
     num_places = costs.num_places
@@ -278,6 +279,7 @@ def validate_costs(costs: GraphCosts) -> None:
     for place, number in enumerate(costs.servers):
         if number is not None:
             check_integer(f"servers[{place}]", number)
+    _require_flags("own_places", costs.own_places, num_places)
     if len(costs.routes) != num_places or any(len(row) != num_places for row in costs.routes):
         raise ValueError(f"routes: needs {num_places} rows of {num_places} routes")
     for j, row in enumerate(costs.routes):
@@ -306,13 +308,9 @@ def validate_costs(costs: GraphCosts) -> None:
         _require_one_result(np.asarray(costs.predecessors), np.asarray(costs.data))
 
 
-def _validate_users(costs: GraphCosts) -> None:
-    """Checks how many users there are, and what is said of places and links."""
-    check_integer("num_users", costs.num_users)
-    for name, of in (("own_places", costs.servers), ("own_links", costs.serial)):
-        flags = getattr(costs, name)
-        if len(flags) != len(of) or not all(isinstance(flag, (bool, np.bool_)) for flag in flags):
-            raise ValueError(f"{name}: needs {len(of)} booleans, got {flags}")
+def _require_flags(name: str, flags: tuple[bool, ...], number: int) -> None:
+    if len(flags) != number or not all(isinstance(flag, (bool, np.bool_)) for flag in flags):
+        raise ValueError(f"{name}: needs {number} booleans, got {flags}")
 
 
 def _require_one_user(lists: np.ndarray, user: np.ndarray) -> None:

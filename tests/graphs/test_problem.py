@@ -33,9 +33,10 @@ GOOD = {
     "device_edge_bandwidth": np.full(NUM_BATCH, 1e6),
     "edge_cloud_bandwidth": np.full(NUM_BATCH, 3e6),
     "release": np.zeros((NUM_BATCH, N)),
+    "user": np.zeros((NUM_BATCH, N), int),
 }
 SPEEDS = ("device_speed", "edge_speed")
-NUMBERS = tuple(name for name in GOOD if name != "depends")
+NUMBERS = tuple(name for name in GOOD if name not in ("depends", "user"))
 PLACE, ORDER = np.zeros(N, int), np.arange(N)
 COSTS = cases.as_costs(
     oracle.three_places([4, 4, 4], {(0, 1): 2}, [1, 0, 0], [0, 1, 0], 1, 2, 1, 1)
@@ -270,7 +271,7 @@ def entry(name: str, index: tuple[int, ...], value: float) -> oj.graphs.GraphCos
             r"routes\[0\]\[0\] = \(0,\): staying",
         ),
         (dataclasses.replace(COSTS, routes=COSTS.routes[:2]), "routes: needs 3 rows"),
-        (dataclasses.replace(COSTS, serial=(True,) * 3), "seconds_per_byte: axes"),
+        (dataclasses.replace(COSTS, serial=(True,) * 3), "own_links: needs 3 booleans"),
     ],
 )
 def test_bad_costs(costs: oj.graphs.GraphCosts, message: str) -> None:
