@@ -150,8 +150,8 @@ def within(*, objective: Objective = LATENCY) -> Callable[..., np.ndarray | None
 
 
 DecideGraph = Callable[..., "graphs.Decision"]
-"""The fields of `oj.graphs.GraphProblem`, in their order, without batch dimensions, to a `Decision`
-of NumPy arrays `[N]`."""
+"""The fields of an `oj.graphs.GraphProblem` of one user, in their order, without batch dimensions,
+to a `Decision` of NumPy arrays `[N]`."""
 
 
 @typing.overload

@@ -143,9 +143,10 @@ def _rows(problem: Problem) -> list[tuple[Any, ...]]:
     """The arguments of a `oj.single.DecideGraph` for each request."""
     columns = []
     for name, axes in AXES.items():
-        if name != "release":  # 0 in all of them
+        if name not in ("release", "user"):  # 0 in all of them
             value = np.asarray(getattr(problem, name))
-            value = np.broadcast_to(value, (len(problem), *value.shape[value.ndim - axes :]))
+            own = value.shape[value.ndim - len(axes) :]
+            value = np.broadcast_to(value, (len(problem), *own))
             columns.append(value if value.dtype == bool else value.astype(np.float64))
     return [(*row, problem.edge_servers) for row in zip(*columns, strict=True)]
 

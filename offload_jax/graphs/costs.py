@@ -19,6 +19,7 @@ from offload_jax.graphs.problem import (
     check_axes,
     check_integers,
     data_on_edges,
+    users_of,
     validate,
 )
 from offload_jax.validation import (
@@ -130,9 +131,8 @@ class GraphCosts(Batched):
         for name in AXES:
             convert = as_integer_array if name in _INTEGERS else as_float_array
             object.__setattr__(self, name, convert(name, given[name]))
-        if isinstance(self.user, np.ndarray) and not self.user.ndim:
-            every = np.broadcast_to(self.user, np.shape(self.seconds)[-2:-1])
-            object.__setattr__(self, "user", every)
+        user_of_task = users_of(self.user, np.shape(self.seconds)[-2:-1], num_users)
+        object.__setattr__(self, "user", user_of_task)
         for name in ("servers", "serial"):
             check_class(name, given[name], Iterable)
         if own_places is None:

@@ -42,8 +42,6 @@ AXES: dict[str, tuple[str, ...]] = {
     "release": ("N",),
     "user": ("N",),
 }
-# One value for each task where a number is given.
-_OF_TASKS = ("release", "user")
 
 
 @jax.tree_util.register_dataclass
@@ -124,11 +122,9 @@ class GraphProblem(Batched):
             object.__setattr__(self, name, convert(name, given[name]))
         for name in ("edge_servers", "send_once", "num_users", "shared_radio"):
             object.__setattr__(self, name, given[name])
-        for name in _OF_TASKS:
-            value = getattr(self, name)
-            if isinstance(value, np.ndarray) and not value.ndim:
-                every = np.broadcast_to(value, np.shape(self.cycles))
-                object.__setattr__(self, name, every)
+        shape = np.shape(self.cycles)
+        object.__setattr__(self, "release", for_tasks(self.release, shape))
+        object.__setattr__(self, "user", users_of(self.user, shape, num_users))
 
     @property
     def axes(self) -> dict[str, tuple[str, ...]]:
@@ -201,6 +197,19 @@ def data_on_edges(depends: Any, data: Any) -> Any:
     if is_traced(depends, data):
         return data
     return np.where(depends, data, 0.0) if is_small(data) else jax.numpy.where(depends, data, 0.0)
+
+
+def for_tasks(value: Any, shape: tuple[int, ...]) -> Any:
+    """A number for all tasks as one for each of them; others as they are."""
+    is_number = isinstance(value, np.ndarray) and not value.ndim
+    return np.broadcast_to(value, shape) if is_number else value
+
+
+def users_of(value: Any, shape: tuple[int, ...], num_users: Any) -> Any:
+    """Likewise; what says nothing, since there is one user, fits any number of tasks."""
+    if isinstance(value, np.ndarray) and value.ndim and num_users == 1 and not value.any():
+        value = np.broadcast_to(np.int32(0), (*value.shape[:-1], *shape[-1:]))
+    return for_tasks(value, shape)
 
 
 def as_integer_array(name: str, value: Any) -> Any:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from offload_jax.chains.problem import ChainProblem
+from offload_jax.batching import Batched
 from offload_jax.graphs.decision import Decided, Decision, decision_of
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.validation import (
@@ -23,7 +23,7 @@ _STATIC = ("edge_servers", "send_once")
 
 
 def merge(
-    requests: GraphProblem | ChainProblem | Iterable[GraphProblem | ChainProblem],
+    requests: Any,
     *,
     release: ArrayLike | None = None,
     shared_radio: bool = False,
@@ -33,8 +33,9 @@ def merge(
     Tasks keep their order, user after user.
 
     Args:
-      requests: U of them, a list or the first axis of a batch; each may have further leading
-        dimensions. A chain of A subtasks is a graph of A tasks.
+      requests: U of them, each a `GraphProblem` or an `oj.ChainProblem`; a list, or the first axis
+        of a batch. Each may have further leading dimensions. A chain of A subtasks is a graph of A
+        tasks.
       release: `[..., U]` seconds at which each request is there, on top of what its tasks wait for.
       shared_radio: whether all devices send over one link to the edge and receive over one; they
         must then be equally fast.
@@ -46,7 +47,7 @@ def merge(
       ValueError: there are none, one has several users already, or they do not agree on what they
         share: the edge, the link to the cloud, `send_once`, the radio.
     """
-    if isinstance(requests, ChainProblem | GraphProblem):
+    if isinstance(requests, Batched):
         if not requests.batch_shape:
             requests = [requests]
     else:
@@ -128,7 +129,7 @@ def split(problem: GraphProblem, decision: Decided) -> list[Decision]:
 
 
 def _graph_of(index: int, request: Any) -> GraphProblem:
-    if isinstance(request, ChainProblem):
+    if isinstance(request, Batched) and hasattr(request, "num_subtasks"):
         request = chain_as_graph(request)
     if not isinstance(request, GraphProblem):
         kind = type(request).__name__
@@ -138,9 +139,9 @@ def _graph_of(index: int, request: Any) -> GraphProblem:
     return request
 
 
-def chain_as_graph(chain: ChainProblem) -> GraphProblem:
-    """A chain of A subtasks as a graph of A tasks, on the same machines."""
-    cycles, data = cast(Any, chain.cycles), cast(Any, chain.data)
+def chain_as_graph(chain: Any) -> GraphProblem:
+    """An `oj.ChainProblem` of A subtasks as a graph of A tasks, on the same machines."""
+    cycles, data = chain.cycles, chain.data
     library = np if is_for_host(chain) else jnp
     number = chain.num_subtasks
     ahead = np.eye(number, k=1, dtype=bool)

@@ -77,8 +77,10 @@ def test_bandwidths_at_which_the_best_placement_changes(send_once: bool) -> None
     rng = np.random.default_rng([6, send_once])
     layout = cases.in_a_row((0, 1, 2), send_once=send_once)
     ends = {"none": 0, "below": 0, "above": 0}
-    for _ in range(25):
+    for _ in range(75):
         graph = cases.random_graph(rng, layout, 4, exact=False)
+        if not any(any(seconds) for seconds in graph.seconds):
+            continue
         every = [*itertools.product(graph.places, repeat=4)]
         best = min(every, key=lambda place: oracle.serial_latency(graph, place))
         found = at_once.steady_bandwidths(cases.as_costs(graph), np.array(best))

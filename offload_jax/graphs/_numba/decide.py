@@ -87,9 +87,15 @@ def request_of(cycles, data, depends, input, output, rates, edge_servers, releas
         # Links 0 to 3: device to edge and back, edge to cloud and back.
         np.array([0, 0, 1, 3, 4, 4, 5, 7, 8, 8]),
         np.array([0, 0, 2, 1, 2, 3, 1, 3]),
-        np.array([0, 1, 1 + edge_servers, 1 + edge_servers]),
         np.ones(4, np.bool_),
         send_once,
+        np.arange(4),
+        np.zeros(4, np.int64),
+        np.array([1, edge_servers, 0]),
+        np.array([0, 1, 1 + edge_servers, 1 + edge_servers]),
+        np.zeros(3, np.int64),
+        np.zeros(3, np.int64),
+        1,
     )
 
 
