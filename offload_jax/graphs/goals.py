@@ -168,10 +168,21 @@ def goals_of(
     share, since = served.shares(costs.num_users), np.zeros((len(flat), costs.num_users))
     if served is objective:
         since = np.broadcast_to(arrivals(costs), (*batch, costs.num_users)).reshape(since.shape)
-    users = [(share, begun, served.largest) for begun in since]
     return [
-        Goal(*weights, execution[i], per_byte[i], *limit, memory, held, *users[i])
-        for i, limit in enumerate(flat)
+        Goal(
+            *weights,
+            execution[i],
+            per_byte[i],
+            latency,
+            price,
+            period,
+            memory,
+            held,
+            share,
+            since[i],
+            served.largest,
+        )
+        for i, (latency, price, period) in enumerate(flat)
     ]
 
 

@@ -261,9 +261,9 @@ def _latency(model: IntegerModel, goal: Goal, unit: float) -> tuple[Any, float, 
             model.model.add(latest >= end - begun)
         model.model.add(latest >= model.makespan - max(since))
         return latest, unit, 0.0
-    factor = 1 / goal.share[0]
+    factor = 1 / goal.share.max()
     if not _is_even(goal):
-        factor = math.ldexp(1.0, 56 - sum(model.horizons).bit_length()) / goal.share.max()
+        factor *= math.ldexp(1.0, 56 - sum(model.horizons).bit_length())
     weights = np.floor(goal.share * factor * (1 + 1e-15)).astype(int).tolist()
     total = sum(weight * end for weight, end in zip(weights, model.ends, strict=True))
     return total, unit / factor, -float(goal.share @ goal.since)

@@ -15,7 +15,6 @@ all lines are higher than the best value, that one is the maximum (Kelley's cutt
 import functools
 import itertools
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -215,11 +214,14 @@ def _resources(
     for k, servers in enumerate(costs.servers):
         busy = possible[:, k] & (request.seconds[:, k] > 0)
         if servers is not None and busy.any():
-            parts = [
-                _least(part[busy, k], request.user[busy], request.num_users)
-                for part in (paths.head, paths.rest)
-            ]
-            found += _of_place(request, k, _sum_of_least(parts, request.own_place[k]), longest)
+            near = np.stack(
+                [
+                    _least(part[busy, k], request.user[busy], request.num_users)
+                    for part in (paths.head, paths.rest)
+                ]
+            )
+            least = _sum_of_least(near, bool(request.own_place[k]))
+            found += _of_place(request, k, least, longest)
     row = find_row(costs.routes)
     around = {link: np.full(request.num_users, math.inf) for link in range(len(costs.serial))}
     for bound, hops in enumerate(zip(row.up, row.down, strict=True), 1):
@@ -227,7 +229,7 @@ def _resources(
         for hop, ends in zip(hops, ((lower, upper), (upper[::-1], lower[::-1])), strict=True):
             for link in hop or ():
                 parts = paths.around(*ends)
-                least = _sum_of_least(parts, request.link_step[link])
+                least = _sum_of_least(parts, bool(request.link_step[link]))
                 around[link] = np.minimum(around[link], least)
     for link, serial in enumerate(costs.serial):
         if serial:
@@ -235,11 +237,11 @@ def _resources(
     return found
 
 
-def _sum_of_least(parts: Sequence[np.ndarray], own: int) -> np.ndarray:
-    """`[U]` sums of the least that each user has of parts, or that all have where they share."""
+def _sum_of_least(parts: np.ndarray, own: bool) -> np.ndarray:
+    """`[U]` sums of parts `[n, U]`, of the least ones of all users where they share."""
     if own:
-        return np.sum(parts, 0)
-    return np.full(len(parts[0]), sum(part.min() for part in parts))
+        return parts.sum(0)
+    return np.full(parts.shape[1], parts.min(1).sum())
 
 
 def _of_place(request: Request, place: int, least: np.ndarray, longest: float) -> list[_Resource]:
@@ -252,7 +254,7 @@ def _of_place(request: Request, place: int, least: np.ndarray, longest: float) -
         work[shared].sum(0), work[place], out=np.zeros(len(least)), where=work[place] > 0
     )
     found = []
-    for share, c in _shares(request.own_place[place], work[place], pace, least, longest):
+    for share, c in _shares(bool(request.own_place[place]), work[place], pace, least, longest):
         factor = np.zeros((request.num_users, request.seconds.shape[1]))
         factor[:, place] = share / request.servers[place]
         found.append(_Resource(factor, np.zeros((request.num_users, len(request.serial))), c))
@@ -264,7 +266,7 @@ def _of_link(request: Request, link: int, least: np.ndarray, longest: float) -> 
     rate = request.seconds_per_byte[link_entries(request)[:, link]]
     pace = np.divide(1.0, rate, out=np.zeros(len(rate)), where=(rate > 0) & (rate < math.inf))
     found = []
-    for share, c in _shares(request.link_step[link], rate, pace, least, longest):
+    for share, c in _shares(bool(request.link_step[link]), rate, pace, least, longest):
         factor = np.zeros((request.num_users, len(request.serial)))
         factor[:, link] = share
         found.append(_Resource(np.zeros((request.num_users, request.seconds.shape[1])), factor, c))
@@ -272,7 +274,7 @@ def _of_link(request: Request, link: int, least: np.ndarray, longest: float) -> 
 
 
 def _shares(
-    own: int, load: np.ndarray, pace: np.ndarray, least: np.ndarray, longest: float
+    own: bool, load: np.ndarray, pace: np.ndarray, least: np.ndarray, longest: float
 ) -> list[tuple[np.ndarray, float]]:
     """Factors `[U]` and c: one for what users share, some for what each has one of.
 
@@ -287,5 +289,5 @@ def _shares(
         share = np.zeros(len(load))
         share[group] = pace[group] if pace[group].any() else 1.0
         share /= share.sum()
-        found.append((share, float(share @ least)))
+        found.append((share, float(share @ np.where(share > 0, least, 0.0))))
     return found

@@ -269,7 +269,8 @@ def ways_between(
 
 def total_over(values: np.ndarray, routes: Sequence[Route]) -> np.ndarray:
     """Sums `[..., n]` of values `[..., L]` over the links of n routes; `inf` for no route."""
-    nowhere = np.full(values.shape[:-1], math.inf)
-    return np.stack(
-        [nowhere if route is None else values[..., list(route)].sum(-1) for route in routes], -1
-    )
+    total = np.full((*values.shape[:-1], len(routes)), math.inf)
+    for i, route in enumerate(routes):
+        if route is not None:
+            total[..., i] = values[..., list(route)].sum(-1)
+    return total
