@@ -388,11 +388,19 @@ def placement_optimum(graph, place, best=math.inf, value=max):
         for v in graph.tasks
     }
     free |= {("link", wire): (0.0,) for wire, _ in enumerate(graph.startup)}
-    served = (0.0,) * graph.users
-    return _dispatch(graph, operations, {}, free, 0.0, served, best, value)
+    # Seconds that follow each operation at least, and so when users can be served.
+    tail, served = dict.fromkeys(operations, 0.0), [0.0] * graph.users
+    for name, operation in reversed(operations.items()):
+        user, seconds = graph.user_of(name[1]), operation.seconds + operation.delay + tail[name]
+        served[user] = max(served[user], operation.release + seconds)
+        for other in operation.after:
+            tail[other] = max(tail[other], seconds)
+    if value(served) >= best:
+        return best
+    return _dispatch(graph, operations, tail, {}, free, 0.0, tuple(served), best, value)
 
 
-def _dispatch(graph, operations, over, free, last, served, best, value):
+def _dispatch(graph, operations, tail, over, free, last, served, best, value):
     """Tries every operation that may come next; `over` says when those dispatched are over."""
     if len(over) == len(operations):
         return min(best, value(served))
@@ -407,11 +415,11 @@ def _dispatch(graph, operations, over, free, last, served, best, value):
             busy = free | {operation.resource: (start + operation.seconds, *others)}
         done = start + operation.seconds + operation.delay
         user = graph.user_of(name[1])
-        then = (*served[:user], max(served[user], done), *served[user + 1 :])
+        then = (*served[:user], max(served[user], done + tail[name]), *served[user + 1 :])
         if start < last or value(then) >= best:
             continue
         now = over | {name: done}
-        best = _dispatch(graph, operations, now, busy, start, then, best, value)
+        best = _dispatch(graph, operations, tail, now, busy, start, then, best, value)
     return best
 
 
