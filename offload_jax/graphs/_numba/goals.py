@@ -1,7 +1,7 @@
 """Annealing on any goal: price, period and latency, each weighed or limited, and memory.
 
 A step gives one task, a run of tasks in order or, where time matters, one place in the order
-another value. What breaks a limit costs more, in proportion to how far; the best decision that
+another value; of several users it also moves all tasks of one to another place in the order. What breaks a limit costs more, in proportion to how far; the best decision that
 keeps all of them is what is returned.
 """
 
@@ -131,13 +131,17 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
     position = np.empty(num_tasks, np.int64)
     for i in range(num_tasks):
         position[order[i]] = i
-    before = place.copy()
+    before, ahead, served = place.copy(), order.copy(), request.num_users > 1
     cooling = math.log(cold / share) / num_steps
     for step in range(num_steps):
         before[:] = place
         task, kind = np.random.randint(num_tasks), np.random.random()
         origin = target = position[task]
-        if timed and kind < 0.35:
+        block = served and timed and kind < 0.1
+        if block:
+            ahead[:] = order
+            _move_user(request, order, position, ahead, request.user[task])
+        elif timed and kind < 0.35:
             first, last = window(request, first_reader, reader, position, task)
             target = first + np.random.randint(last - first + 1)
             _shift(order, position, origin, target)
@@ -166,9 +170,30 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
                 best_order[:] = order
         else:
             place[:] = before
-            if target != origin:
+            if block:
+                order[:] = ahead
+                for i in range(num_tasks):
+                    position[order[i]] = i
+            elif target != origin:
                 _shift(order, position, target, origin)
     return best_place, best_order, best_cost, best_excess
+
+
+@inner
+def _move_user(request, order, position, ahead, user):
+    """Moves all tasks of a user, which follow one another then, to a random place in the order."""
+    num_tasks = order.size
+    since = np.random.randint(num_tasks + 1)
+    filled = 0
+    for part in range(3):
+        # Those of others before that place, the user's, those of others after it.
+        first = since if part == 2 else 0
+        last = since if part == 0 else num_tasks
+        for i in range(first, last):
+            if (request.user[ahead[i]] == user) == (part == 1):
+                order[filled] = ahead[i]
+                position[ahead[i]] = filled
+                filled += 1
 
 
 @inner
