@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from offload_jax.graphs.costs import GraphCosts, graph_costs, values_of_users
+from offload_jax.graphs.network_costs import of_users
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.network import Network, Place
 from offload_jax.objectives import PowerModel
@@ -156,9 +157,8 @@ def network_prices(costs: GraphCosts, network: Network, power: PowerModel | None
     device = network.places[0]
     if device.watts is None:
         network.require_device_speed("energy without watts")
-    speed = np.asarray(device.speed, np.float64)[..., None]
-    if costs.num_users > 1:
-        speed = values_of_users(speed[..., 0], costs.user)
+    speed = of_users("speed of the device", device.speed, costs.num_users, own=True)
+    speed = values_of_users(speed, costs.user)
     watts = device.watts if device.watts is not None else power.switched_capacitance * speed**3
     seconds = np.asarray(costs.seconds, np.float64)
     joules = np.where(seconds[..., 0] < np.inf, seconds[..., 0], 0.0) * watts

@@ -28,7 +28,7 @@ from offload_jax.graphs.request import Request, link_entries
 _MOST_CUTS, _GAP = 50, 1e-4
 
 
-# Resources that each user has one of are so many at most; of more users, groups count as one.
+# Of resources that each user has one of so many are looked at, the others in the mean.
 _MOST_OWN = 6
 
 
@@ -60,7 +60,8 @@ def lower_bound(request: Request, horizon: float, costs: GraphCosts) -> float:
     resources = _resources(request, costs, paths, through <= horizon, longest)
     if resources and longest < math.inf:
         seconds = np.where(through <= horizon, request.seconds, math.inf)
-        bound = max(longest, _largest_mean(request, seconds, find_row(costs.routes), resources))
+        row = find_row(costs.routes)
+        bound = max(longest, _largest_mean(request, seconds, row, resources, longest))
     return bound * (1 - 8 * len(through) * np.finfo(float).eps)
 
 
@@ -78,13 +79,13 @@ def least_period(request: Request, costs: GraphCosts) -> float:
       ValueError: the places are not in a row.
     """
     found: list[_Resource] = []
-    nothing = np.zeros(request.num_users)
+    nothing, load = np.zeros(request.num_users), _load(request, costs)
     for k, servers in enumerate(costs.servers):
         if servers is not None:
-            found += _of_place(request, k, nothing, 0.0)
+            found += _of_place(request, k, load, nothing, 0.0)
     for link, serial in enumerate(costs.serial):
         if serial:
-            found += _of_link(request, link, nothing, 0.0)
+            found += _of_link(request, link, load, nothing, 0.0)
     if not found:
         return 0.0
     bound = _largest_mean(request, request.seconds, find_row(costs.routes), found)
@@ -100,9 +101,9 @@ def least_completion(request: Request, costs: GraphCosts) -> np.ndarray:
 
 
 def _largest_mean(
-    request: Request, seconds: np.ndarray, row: Row, resources: list[_Resource]
+    request: Request, seconds: np.ndarray, row: Row, resources: list[_Resource], known: float = 0.0
 ) -> float:
-    """The bound by loads; `inf` where no placement is possible."""
+    """The bound by loads, if above what is known; `inf` where no placement is possible."""
     from scipy.optimize import linprog
 
     layers, rate = Layers(Bytes.of(request), row), Prices.of(request).per_byte
@@ -132,7 +133,7 @@ def _largest_mean(
             b_eq=[1.0],
             bounds=(0, None),
         )
-        if highest.x is None or -highest.fun <= best * (1 + _GAP):
+        if highest.x is None or -highest.fun <= max(best, known) * (1 + _GAP):
             break
         weights = np.maximum(highest.x[:-1], 0.0)
         weights /= weights.sum()
@@ -210,6 +211,7 @@ def _resources(
     request: Request, costs: GraphCosts, paths: _Paths, possible: np.ndarray, longest: float
 ) -> list[_Resource]:
     """Places with so many servers, and serial links."""
+    load = _load(request, costs)
     found: list[_Resource] = []
     for k, servers in enumerate(costs.servers):
         busy = possible[:, k] & (request.seconds[:, k] > 0)
@@ -221,7 +223,7 @@ def _resources(
                 ]
             )
             least = _sum_of_least(near, bool(request.own_place[k]))
-            found += _of_place(request, k, least, longest)
+            found += _of_place(request, k, load, least, longest)
     row = find_row(costs.routes)
     around = {link: np.full(request.num_users, math.inf) for link in range(len(costs.serial))}
     for bound, hops in enumerate(zip(row.up, row.down, strict=True), 1):
@@ -233,7 +235,7 @@ def _resources(
                 around[link] = np.minimum(around[link], least)
     for link, serial in enumerate(costs.serial):
         if serial:
-            found += _of_link(request, link, around[link], longest)
+            found += _of_link(request, link, load, around[link], longest)
     return found
 
 
@@ -244,7 +246,23 @@ def _sum_of_least(parts: np.ndarray, own: bool) -> np.ndarray:
     return np.full(parts.shape[1], parts.min(1).sum())
 
 
-def _of_place(request: Request, place: int, least: np.ndarray, longest: float) -> list[_Resource]:
+def _load(request: Request, costs: GraphCosts) -> np.ndarray:
+    """`[U]` about what users cannot but load something of their own with, device or radio."""
+    seconds = np.where(request.seconds < math.inf, request.seconds, 0.0)
+    computing = np.bincount(request.user, seconds[:, 0], request.num_users)
+    rate, _ = ways_between(request, costs.routes)
+    sent = np.bincount(request.user, request.input, request.num_users)
+    returned = np.bincount(request.user, request.output, request.num_users)
+    with np.errstate(invalid="ignore"):  # 0 bytes over a dead link
+        moving = np.nan_to_num(sent[:, None] * rate[:, 0] + returned[:, None] * rate[:, :, 0])
+    least = moving[:, 1:].min(1, initial=math.inf)
+    # Where tasks may be split, so much of both is left at best.
+    return 1 / (1 / np.maximum(computing, 1e-300) + 1 / np.maximum(least, 1e-300))
+
+
+def _of_place(
+    request: Request, place: int, load: np.ndarray, least: np.ndarray, longest: float
+) -> list[_Resource]:
     """The processors of a place, with the seconds `[U]` around what they do."""
     seconds = np.where(request.seconds < math.inf, request.seconds, 0.0)
     work = np.array([np.bincount(request.user, at, request.num_users) for at in seconds.T])
@@ -254,19 +272,21 @@ def _of_place(request: Request, place: int, least: np.ndarray, longest: float) -
         work[shared].sum(0), work[place], out=np.zeros(len(least)), where=work[place] > 0
     )
     found = []
-    for share, c in _shares(bool(request.own_place[place]), work[place], pace, least, longest):
+    for share, c in _shares(bool(request.own_place[place]), load, pace, least, longest):
         factor = np.zeros((request.num_users, request.seconds.shape[1]))
         factor[:, place] = share / request.servers[place]
         found.append(_Resource(factor, np.zeros((request.num_users, len(request.serial))), c))
     return found
 
 
-def _of_link(request: Request, link: int, least: np.ndarray, longest: float) -> list[_Resource]:
+def _of_link(
+    request: Request, link: int, load: np.ndarray, least: np.ndarray, longest: float
+) -> list[_Resource]:
     """A link or that of each user, with the seconds `[U]` around what they do."""
     rate = request.seconds_per_byte[link_entries(request)[:, link]]
     pace = np.divide(1.0, rate, out=np.zeros(len(rate)), where=(rate > 0) & (rate < math.inf))
     found = []
-    for share, c in _shares(bool(request.link_step[link]), rate, pace, least, longest):
+    for share, c in _shares(bool(request.link_step[link]), load, pace, least, longest):
         factor = np.zeros((request.num_users, len(request.serial)))
         factor[:, link] = share
         found.append(_Resource(np.zeros((request.num_users, request.seconds.shape[1])), factor, c))
@@ -278,14 +298,18 @@ def _shares(
 ) -> list[tuple[np.ndarray, float]]:
     """Factors `[U]` and c: one for what users share, some for what each has one of.
 
-    Of many users those of similar load count as one, in the mean by their pace: any mean of sums of
+    Of many users those of little load count as one, in the mean by their pace: any mean of sums of
     c and loads bounds the makespan.
     """
     least = np.minimum(least, longest)
     if not own:
         return [(np.ones(len(least)), float(least[0]))]
     found = []
-    for group in np.array_split(np.argsort(load), min(len(load), _MOST_OWN)):
+    heaviest = np.argsort(-load)
+    single = len(load) if len(load) <= _MOST_OWN else _MOST_OWN - 1
+    for group in [*heaviest[:single, None], heaviest[single:]]:
+        if not len(group):
+            continue
         share = np.zeros(len(load))
         share[group] = pace[group] if pace[group].any() else 1.0
         share /= share.sum()

@@ -1,8 +1,9 @@
 """Annealing on any goal: price, period and latency, each weighed or limited, and memory.
 
 A step gives one task, a run of tasks in order or, where time matters, one place in the order
-another value; of several users it also moves all tasks of one to another place in the order. What breaks a limit costs more, in proportion to how far; the best decision that
-keeps all of them is what is returned.
+another value; of several users it also moves all tasks of one to another place in the order. What
+breaks a limit costs more, in proportion to how far; the best decision that keeps all of them is
+what is returned.
 """
 
 import math
