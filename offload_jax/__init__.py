@@ -20,6 +20,7 @@ from offload_jax.chains.pareto import (
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.chains.resize import Resized, resize, resize_with_segments
 from offload_jax.chains.solve import solve
+from offload_jax.graphs.objectives import MAX_LATENCY, MEAN_LATENCY
 from offload_jax.measured import MeasuredTask, read_measured_task
 from offload_jax.network import Link, Network, Place, Processor
 from offload_jax.network_file import read_network
@@ -31,6 +32,8 @@ from offload_jax.solution import Solution
 __all__ = [
     "ENERGY",
     "LATENCY",
+    "MAX_LATENCY",
+    "MEAN_LATENCY",
     "PERIOD",
     "ChainCosts",
     "ChainProblem",

@@ -364,19 +364,19 @@ def _operations(graph, place):
     return listed
 
 
-def joint_optimum(graph):
+def joint_optimum(graph, best=math.inf, value=max):
     """Least makespan over places and over all sequences on every processor and link.
 
     Operations are dispatched as early as possible in every order of non-decreasing start, which
-    reaches every semi-active schedule, and one of those is optimal.
+    reaches every semi-active schedule, and one of those is optimal. `best` if none is below that;
+    `value` makes a cost of when users are served, which must not fall as they are served later.
     """
-    best = math.inf
     for place in itertools.product(graph.places, repeat=len(graph.tasks)):
-        best = placement_optimum(graph, place, best)
+        best = placement_optimum(graph, place, best, value)
     return best
 
 
-def placement_optimum(graph, place, best=math.inf):
+def placement_optimum(graph, place, best=math.inf, value=max):
     """Least makespan over all sequences for given places, or `best` if none is below."""
     operations = _operations(graph, place)
     if any(operation.seconds == math.inf for operation in operations.values()):
@@ -388,13 +388,22 @@ def placement_optimum(graph, place, best=math.inf):
         for v in graph.tasks
     }
     free |= {("link", wire): (0.0,) for wire, _ in enumerate(graph.startup)}
-    return _dispatch(operations, {}, free, 0.0, 0.0, best)
+    # Seconds that follow each operation at least, and so when users can be served.
+    tail, served = dict.fromkeys(operations, 0.0), [0.0] * graph.users
+    for name, operation in reversed(operations.items()):
+        user, seconds = graph.user_of(name[1]), operation.seconds + operation.delay + tail[name]
+        served[user] = max(served[user], operation.release + seconds)
+        for other in operation.after:
+            tail[other] = max(tail[other], seconds)
+    if value(served) >= best:
+        return best
+    return _dispatch(graph, operations, tail, {}, free, 0.0, tuple(served), best, value)
 
 
-def _dispatch(operations, over, free, last, end, best):
+def _dispatch(graph, operations, tail, over, free, last, served, best, value):
     """Tries every operation that may come next; `over` says when those dispatched are over."""
     if len(over) == len(operations):
-        return min(best, end)
+        return min(best, value(served))
     for name, operation in operations.items():
         if name in over or not all(other in over for other in operation.after):
             continue
@@ -405,9 +414,12 @@ def _dispatch(operations, over, free, last, end, best):
             start = max(start, first)
             busy = free | {operation.resource: (start + operation.seconds, *others)}
         done = start + operation.seconds + operation.delay
-        if start < last or max(end, done) >= best:
+        user = graph.user_of(name[1])
+        then = (*served[:user], max(served[user], done + tail[name]), *served[user + 1 :])
+        if start < last or value(then) >= best:
             continue
-        best = _dispatch(operations, over | {name: done}, busy, start, max(end, done), best)
+        now = over | {name: done}
+        best = _dispatch(graph, operations, tail, now, busy, start, then, best, value)
     return best
 
 

@@ -17,16 +17,26 @@ from offload_jax.graphs.files.measured import MeasuredGraph, read_measured
 from offload_jax.graphs.files.read import read
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.network_costs import network_costs
-from offload_jax.graphs.objectives import SERIAL_LATENCY, Prices, energy_prices, network_prices
+from offload_jax.graphs.objectives import (
+    MAX_LATENCY,
+    MEAN_LATENCY,
+    SERIAL_LATENCY,
+    Prices,
+    UserLatency,
+    energy_prices,
+    network_prices,
+)
 from offload_jax.graphs.pareto import GraphFront, pareto_front
 from offload_jax.graphs.period import period
 from offload_jax.graphs.predecessors import predecessor_lists
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.graphs.solve import solve
 from offload_jax.graphs.task_graph import TaskGraph
-from offload_jax.graphs.users import merge, split
+from offload_jax.graphs.users import merge, split, user_latency
 
 __all__ = [
+    "MAX_LATENCY",
+    "MEAN_LATENCY",
     "SERIAL_LATENCY",
     "Decision",
     "GraphCosts",
@@ -38,6 +48,7 @@ __all__ = [
     "Schedule",
     "TaskGraph",
     "Transfers",
+    "UserLatency",
     "energy",
     "energy_prices",
     "fuse",
@@ -57,6 +68,7 @@ __all__ = [
     "simulate",
     "solve",
     "split",
+    "user_latency",
     "validate",
     "validate_costs",
 ]

@@ -196,16 +196,9 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
     user = problem.user if several else np.zeros(problem.num_tasks, np.int32)
     own_radio = several and not problem.shared_radio
 
-    def by_user(values: Any) -> Any:
-        """What each task has of `[..., U]`."""
-        batch = np.broadcast_shapes(values.shape[:-1], user.shape[:-1])
-        wide = library.broadcast_to(values, (*batch, values.shape[-1]))
-        tasks = library.broadcast_to(user, (*batch, user.shape[-1]))
-        return library.take_along_axis(wide, tasks, axis=-1)
-
     edge = seconds(array(problem.edge_speed)[..., None])
     speed = array(problem.device_speed)
-    device = seconds(by_user(speed) if several else speed[..., None])
+    device = seconds(values_of_users(speed, user, library) if several else speed[..., None])
     places = library.broadcast_arrays(device, edge, library.zeros((1,) * rank, device.dtype))
     rates = []
     for own, bandwidth in (
@@ -237,6 +230,14 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
         num_users=problem.num_users,
         own_links=(own_radio, own_radio, False, False),
     )
+
+
+def values_of_users(values: Any, user: Any, library: ModuleType = np) -> Any:
+    """`[..., N]` what each task has of `[..., U]`, by the user `[..., N]` that it belongs to."""
+    batch = np.broadcast_shapes(np.shape(values)[:-1], np.shape(user)[:-1])
+    wide = library.broadcast_to(values, (*batch, np.shape(values)[-1]))
+    tasks = library.broadcast_to(user, (*batch, np.shape(user)[-1]))
+    return library.take_along_axis(wide, tasks, axis=-1)
 
 
 def as_costs(source: GraphProblem | GraphCosts, *, library: ModuleType | None = None) -> GraphCosts:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from offload_jax.batching import lift
 from offload_jax.graphs._jax.simulate import simulate
+from offload_jax.graphs.costs import values_of_users
 from offload_jax.graphs.decision import Decision, GraphSolution, Schedule, decision_of
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.network import Place
@@ -20,7 +21,7 @@ def energy(
     schedule: Schedule | GraphSolution | Decision,
     power: PowerModel | None = None,
 ) -> Float[Array, "*batch"]:
-    """Joules that the device spends.
+    """Joules that the device spends, of several users all devices together.
 
     Its CPU costs `switched_capacitance` * speed² a cycle, its radio `transmit_watts` and
     `receive_watts` while it sends and receives, and `idle_watts` count for all of the makespan in
@@ -55,18 +56,28 @@ def energy(
 def _energy(problem: GraphProblem, schedule: Schedule, power: PowerModel) -> Array:
     place = jnp.asarray(schedule.place)
     local = place == Place.DEVICE
-    speed = lift(jnp.asarray(problem.device_speed)[..., None], place.ndim)
+    speed, users = jnp.asarray(problem.device_speed), problem.num_users
+    user = jnp.zeros(place.shape, jnp.int32)
+    if users > 1:
+        speed = values_of_users(speed, jnp.asarray(problem.user), jnp)
+        user = jnp.broadcast_to(jnp.asarray(problem.user), place.shape)
+    else:
+        speed = speed[..., None]
+    speed = lift(speed, place.ndim)
     cycles = lift(jnp.asarray(problem.cycles), place.ndim)
     joules = jnp.where(local, power.switched_capacitance * speed**2 * cycles, 0.0)
-    working: list[tuple[Any, Any]] = [(jnp.where(local, schedule.start, jnp.nan), schedule.finish)]
+    working: list[tuple[Any, ...]] = [
+        (jnp.where(local, schedule.start, jnp.nan), schedule.finish, user)
+    ]
     total = jnp.sum(joules, axis=-1)
     for watts, hops in zip(
         (power.transmit_watts, power.receive_watts), _radio(place, schedule.transfers), strict=True
     ):
         for start, finish in hops:
             total = total + watts * jnp.nansum(finish - start, axis=-1)
-            working.append((start, finish))
-    idle = schedule.makespan - _union(working)
+            times = start.shape[-1] // user.shape[-1]
+            working.append((start, finish, jnp.repeat(user, times, axis=-1)))
+    idle = users * schedule.makespan - _union(working)
     total = total + power.idle_watts * idle
     return jnp.where(jnp.isfinite(schedule.makespan), total, jnp.inf)
 
@@ -103,13 +114,21 @@ def _radio(place: Array, hops: Any) -> tuple[list[tuple], list[tuple]]:
     return sending, receiving
 
 
-def _union(intervals: list[tuple[Any, Any]]) -> Array:
-    """Length of the union of intervals; those with a NaN are none."""
-    start, finish = (jnp.concatenate(part, axis=-1) for part in zip(*intervals, strict=True))
+def _union(intervals: list[tuple[Any, ...]]) -> Array:
+    """Lengths of the unions of each user's intervals, summed up; those with a NaN are none."""
+    start, finish, user = (jnp.concatenate(part, axis=-1) for part in zip(*intervals, strict=True))
     none = jnp.isnan(start) | jnp.isnan(finish)
     start, finish = jnp.where(none, 0.0, start), jnp.where(none, 0.0, finish)
-    order = jnp.argsort(start, axis=-1)
-    start, finish = (jnp.take_along_axis(part, order, -1) for part in (start, finish))
-    reached = jax.lax.cummax(finish, axis=finish.ndim - 1)
-    before = jnp.concatenate([jnp.zeros_like(reached[..., :1]), reached[..., :-1]], axis=-1)
+    order = jnp.lexsort((start, user), axis=-1)
+    start, finish, user = (jnp.take_along_axis(part, order, -1) for part in (start, finish, user))
+
+    def later(first: Any, second: Any) -> Any:
+        """The last finish of the same user."""
+        same = first[0] == second[0]
+        return second[0], jnp.where(same, jnp.maximum(first[1], second[1]), second[1])
+
+    _, reached = jax.lax.associative_scan(later, (user, finish), axis=finish.ndim - 1)
+    same = user[..., 1:] == user[..., :-1]
+    before = jnp.where(same, reached[..., :-1], 0.0)
+    before = jnp.concatenate([jnp.zeros_like(reached[..., :1]), before], axis=-1)
     return jnp.sum(jnp.maximum(finish - jnp.maximum(start, before), 0.0), axis=-1)

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offload_jax.graphs.costs import GraphCosts
-from offload_jax.graphs.objectives import Prices, energy_prices
-from offload_jax.graphs.period import bytes_over_links, period_of
+from offload_jax.graphs.objectives import Prices, UserLatency, energy_prices
+from offload_jax.graphs.period import bytes_over_links, period_of, sums_at_places
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.request import Request
+from offload_jax.graphs.users import arrivals
 from offload_jax.objectives import LATENCY, Objective, Period, PowerModel
 from offload_jax.side_constraints import RELATIVE_TOLERANCE, SideConstraints
 from offload_jax.validation import ArrayLike, as_float64, require
@@ -18,16 +19,21 @@ from offload_jax.validation import ArrayLike, as_float64, require
 class Goal(NamedTuple):
     """Objective and limits of one request.
 
-    It costs `latency_weight` * makespan + `price_weight` * price + `period_weight` * period, where
-    the price adds up.
+    It costs `latency_weight` * latency + `price_weight` * price + `period_weight` * period, where
+    the price adds up. The latency is a mean over users, or the largest, of when each is served, the
+    last of his tasks done and home, less a moment of each; the makespan is the largest less 0.
 
     Attributes:
       latency_weight, price_weight, period_weight: not negative.
       execution: `[N, K]` price of each task at each place.
-      per_byte: `[L]` price of a byte over each link.
-      max_latency, max_price, max_period: `inf` is no limit.
+      per_byte: `[R]` price of a byte over each link.
+      max_latency: of the makespan; `inf` is no limit.
+      max_price, max_period: likewise.
       memory: `[N]` bytes that each task needs where it runs.
       max_memory: `[K]` bytes of each place, `inf` where it has no limit.
+      share: `[U]` of the users in the mean; of the largest, 1.
+      since: `[U]` seconds from which their latency counts.
+      largest: whether the largest latency counts, and not the mean.
     """
 
     latency_weight: float
@@ -40,6 +46,19 @@ class Goal(NamedTuple):
     max_period: float
     memory: np.ndarray
     max_memory: np.ndarray
+    share: np.ndarray
+    since: np.ndarray
+    largest: bool
+
+    @property
+    def by_user(self) -> bool:
+        """Whether it matters when each user is served, and not only the last one."""
+        return not self.largest or bool(self.since.any())
+
+    def latency(self, completion: np.ndarray) -> float:
+        """What counts of when users `[U]` are served."""
+        seconds = completion - self.since
+        return float(seconds.max() if self.largest else self.share @ seconds)
 
     @property
     def needs_schedule(self) -> bool:
@@ -59,17 +78,19 @@ class Goal(NamedTuple):
         executed = self.execution[np.arange(len(place)), place].sum()
         return math.inf if lost else float(executed + sizes[moved] @ self.per_byte[moved])
 
-    def cost(self, request: Request, place: np.ndarray, makespan: float) -> float:
-        """What a decision costs; `inf` where it breaks a limit."""
+    def cost(self, request: Request, place: np.ndarray, completion: np.ndarray) -> float:
+        """What a decision costs that serves users `[U]` then; `inf` where it breaks a limit."""
         price, period = self.price(request, place), period_of(request, place)
-        held = np.bincount(place, self.memory, len(self.max_memory))
-        spent = np.array([makespan, price, period, *held])
+        held = sums_at_places(request, place, self.memory).max(0)
+        spent = np.array([completion.max(), price, period, *held])
         limits = np.array([self.max_latency, self.max_price, self.max_period, *self.max_memory])
         if (spent > limits * (1 + RELATIVE_TOLERANCE)).any() or not np.isfinite(spent[1:3]).all():
             return math.inf
         total = self.price_weight * price + self.period_weight * period
-        # A makespan that does not matter is not computed.
-        return total + self.latency_weight * makespan if self.latency_weight else total
+        # Times that do not matter are not computed.
+        return (
+            total + self.latency_weight * self.latency(completion) if self.latency_weight else total
+        )
 
 
 def limits_of(shape: tuple[int, ...], **limits: ArrayLike | None) -> dict[str, np.ndarray]:
@@ -94,7 +115,7 @@ def limits_of(shape: tuple[int, ...], **limits: ArrayLike | None) -> dict[str, n
 def goals_of(
     problem: GraphProblem | GraphCosts,
     costs: GraphCosts,
-    objective: Objective | Period | Prices,
+    objective: Objective | Period | Prices | UserLatency,
     limits: dict[str, np.ndarray],
     constraints: SideConstraints | None,
 ) -> list[Goal]:
@@ -110,12 +131,15 @@ def goals_of(
     Raises:
       ValueError: energy was asked of costs, which do not know it, or shapes do not fit.
     """
-    num_tasks, num_places, num_links = costs.num_tasks, costs.num_places, len(costs.serial)
+    num_tasks, num_places = costs.num_tasks, costs.num_places
+    num_links = np.shape(costs.seconds_per_byte)[-1]
     weights = (0.0, 1.0, 0.0)
     if isinstance(objective, Period):
         weights = (0.0, 0.0, 1.0)
     elif isinstance(objective, Objective):
         weights = float(objective.latency_weight), float(objective.energy_weight), 0.0
+    elif isinstance(objective, UserLatency):
+        weights = 1.0, 0.0, 0.0
     else:
         weights = float(objective.latency_weight), 1.0, 0.0
     limited = bool((limits["max_energy"] < math.inf).any())
@@ -140,8 +164,24 @@ def goals_of(
             held[int(place)] = most
     names = "max_latency", "max_energy", "max_period"
     flat = np.stack([limits[name].reshape(-1) for name in names], -1).tolist()
+    served = objective if isinstance(objective, UserLatency) else UserLatency(largest=True)
+    share, since = served.shares(costs.num_users), np.zeros((len(flat), costs.num_users))
+    if served is objective:
+        since = np.broadcast_to(arrivals(costs), (*batch, costs.num_users)).reshape(since.shape)
     return [
-        Goal(*weights, execution[i], per_byte[i], latency, price, period, memory, held)
+        Goal(
+            *weights,
+            execution[i],
+            per_byte[i],
+            latency,
+            price,
+            period,
+            memory,
+            held,
+            share,
+            since[i],
+            served.largest,
+        )
         for i, (latency, price, period) in enumerate(flat)
     ]
 
@@ -151,7 +191,7 @@ def _prices(problem: Any, objective: Any, needed: bool, costs: GraphCosts) -> Pr
         return objective
     if not needed:
         shape = costs.num_tasks, costs.num_places
-        return Prices(np.zeros(shape), np.zeros(len(costs.serial)))
+        return Prices(np.zeros(shape), np.zeros(np.shape(costs.seconds_per_byte)[-1]))
     if not isinstance(problem, GraphProblem):
         raise ValueError(
             "objective: GraphCosts know no energy; give a GraphProblem, or oj.graphs.Prices with"

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from offload_jax.graphs.costs import GraphCosts, Route
+from offload_jax.graphs.costs import GraphCosts, Route, values_of_users
 from offload_jax.graphs.predecessors import edge_lists
+from offload_jax.graphs.problem import as_integer_array
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.network import Network
 from offload_jax.validation import (
@@ -15,6 +16,7 @@ from offload_jax.validation import (
     as_array,
     as_float64,
     check_class,
+    check_integer,
     check_known,
     require,
 )
@@ -26,6 +28,9 @@ def network_costs(
     *,
     seconds: Mapping[str, ArrayLike] | None = None,
     release: ArrayLike = 0.0,
+    user: ArrayLike = 0,
+    num_users: int = 1,
+    shared_radio: bool = False,
 ) -> GraphCosts:
     """Writes a task graph on a network as what solvers work on, in float64 on the host.
 
@@ -37,19 +42,28 @@ def network_costs(
     are not 0), among equals the one of fewest hops. Half a round trip follows each hop without
     occupying the link.
 
+    Of several users each has the first place and the links that touch it; they share the rest. The
+    last axis of all arrays in the network is then theirs: U values or one, of what they share one.
+
     Args:
       task: cycles and bytes.
-      network: places and links; speeds and bandwidths may be arrays `[...]` that broadcast.
+      network: places and links; speeds and bandwidths may be arrays `[...]` that broadcast, of
+        several users `[..., U]` or `[..., 1]`.
       seconds: `[..., N]` measured seconds of each task by the name of a place, `inf` where it
         cannot run; at places that have none, tasks run their cycles at the place's speed.
       release: `[..., N]` seconds before which a task and its input are not there.
+      user: int `[N]` whom each task belongs to; edges join tasks of one user.
+      num_users: U.
+      shared_radio: whether users share the links that touch the first place, too.
 
     Returns:
-      Costs with the batch shape of the network. Their `routes` say which way data takes: number 2i
-      is `network.links[i]` from its source to its target, 2i + 1 the same back.
+      Costs with the batch shape of the network, without the axis of users. Their `routes` say which
+      way data takes: number 2i is `network.links[i]` from its source to its target, 2i + 1 the same
+      back.
 
     Raises:
-      ValueError: rows of the batch would take different routes, solve those apart; or the device
+      ValueError: rows of the batch, or users, would take different routes, solve those apart; what
+        users share has several values; or the device
         computes for free, or seconds are those of a place that is not there, not one for each
         task, negative or NaN.
     """
@@ -60,17 +74,29 @@ def network_costs(
     if network.place_names[0] not in measured:
         network.require_device_speed("a task graph")
     num_places = len(network.places)
-    times = [
-        measured[place.name]
-        if place.name in measured
-        else task.cycles / np.asarray(place.speed, np.float64)[..., None]
-        for place in network.places
-    ]
+    check_integer("num_users", num_users)
+    check_class("shared_radio", shared_radio, bool, np.bool_)
+    user = np.asarray(_of_each_task("user", as_integer_array("user", user), task))
+    known = (user >= 0) & (user < num_users)
+    require("user", user, known, f"users are 0..{num_users - 1}")
+    times = []
+    for k, place in enumerate(network.places):
+        speed = of_users(f"speed of {place.name!r}", place.speed, num_users, own=k == 0)
+        times.append(measured.get(place.name, task.cycles / values_of_users(speed, user)))
     hops = list(network.hops())
-    bandwidth = _stacked([hop.bandwidth for hop in hops])
+    own = [not shared_radio and num_users > 1 and 0 in (h.source, h.target) for h in hops]
+    bandwidth, startup = (
+        _stacked(
+            [
+                of_users(f"{name} of a link", getattr(hop, name), num_users, own=mine)
+                for hop, mine in zip(hops, own, strict=True)
+            ]
+        )
+        for name in ("bandwidth", "round_trip_time")
+    )
+    startup = startup / 2
     rate = np.full_like(bandwidth, math.inf)
     np.divide(1.0, bandwidth, out=rate, where=bandwidth > 0)
-    startup = _stacked([hop.round_trip_time for hop in hops]) / 2
     sizes = np.concatenate([task.input, task.data, task.output])
     mean = sizes.mean(where=sizes > 0) if sizes.any() else 1.0
     ends = [(hop.source, hop.target) for hop in hops]
@@ -81,14 +107,38 @@ def network_costs(
         data=data,
         input=task.input,
         output=task.output,
-        release=_of_each_task(release, task),
-        seconds_per_byte=rate,
-        startup=startup,
+        release=_of_each_task("release", release, task),
+        seconds_per_byte=_entries(rate, own),
+        startup=_entries(startup, own),
         routes=_routes(ends, mean * rate + startup, num_places),
         servers=tuple(place.servers for place in network.places),
         serial=tuple(link.serial for link in network.links for _ in range(2)),
         send_once=task.send_once,
+        user=user,
+        num_users=num_users,
+        own_links=own,
     )
+
+
+def of_users(what: str, value: ArrayLike, num_users: int, *, own: bool) -> np.ndarray:
+    """`[..., U]` of a value of a network, which of one user has no such axis.
+
+    Raises:
+      ValueError: it does not have one value, nor one for each user who has this of his own.
+    """
+    array = np.asarray(value, np.float64)
+    if num_users == 1 or not array.ndim:
+        array = array[..., None]
+    if array.shape[-1] not in ((1, num_users) if own else (1,)):
+        wanted = f"1 or {num_users}, a value for each user" if own else "1, for users share it"
+        raise ValueError(f"{what}: last axis must be {wanted}, got shape {array.shape}")
+    return np.broadcast_to(array, (*array.shape[:-1], num_users))
+
+
+def _entries(values: np.ndarray, own: list[bool]) -> np.ndarray:
+    """`[..., R]` of `[..., U, L]`: of links that users share, that of the first."""
+    parts = [values[..., : None if mine else 1, link] for link, mine in enumerate(own)]
+    return np.concatenate(parts, -1) if parts else np.zeros(0)
 
 
 def _measured(
@@ -110,22 +160,22 @@ def _measured(
     return checked
 
 
-def _of_each_task(release: ArrayLike, task: TaskGraph) -> np.ndarray:
+def _of_each_task(name: str, given: ArrayLike, task: TaskGraph) -> np.ndarray:
     """`[..., N]` of that or of one value for all tasks."""
-    value = as_array("release", release)
+    value = as_array(name, given)
     shape = value.shape
     if shape and shape[-1] not in (1, task.num_tasks):
         raise ValueError(
-            f"release: must be one value or one for each of {task.num_tasks} tasks,"
+            f"{name}: must be one value or one for each of {task.num_tasks} tasks,"
             f" got shape {shape}"
         )
     return np.broadcast_to(value, (*shape[:-1], task.num_tasks))
 
 
 def _stacked(values: list[ArrayLike]) -> np.ndarray:
-    """`[..., len(values)]`."""
+    """`[..., U, len(values)]`."""
     if not values:
-        return np.zeros(0)
+        return np.zeros((1, 0))
     return np.stack(np.broadcast_arrays(*(np.asarray(v, np.float64) for v in values)), axis=-1)
 
 

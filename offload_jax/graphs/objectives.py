@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.costs import GraphCosts, graph_costs, values_of_users
+from offload_jax.graphs.network_costs import of_users
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.network import Network, Place
 from offload_jax.objectives import PowerModel
 from offload_jax.validation import (
     COST,
     FINITE,
+    ArrayLike,
     as_float64,
     check_class,
     is_traced,
@@ -32,12 +34,53 @@ SERIAL_LATENCY = SerialLatency()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class UserLatency:
+    """How long users wait: from the earliest release of their tasks until all is done and home.
+
+    The makespan says of several users only when the last one is served; these say how each fares.
+
+    Attributes:
+      weights: `[U]` of the mean over users, not negative and not all 0; equal ones if None.
+      largest: the largest latency of all users in place of a mean, without weights.
+    """
+
+    weights: ArrayLike | None = None
+    largest: bool = False
+
+    def __post_init__(self) -> None:
+        check_class("largest", self.largest, bool, np.bool_)
+        if self.weights is None:
+            return
+        if self.largest:
+            raise ValueError("weights: for the mean, the largest latency has none")
+        weights = as_float64("weights", self.weights)
+        if weights.ndim != 1 or not weights.any():
+            raise ValueError(f"weights: must be one for each user, not all 0, got {self.weights}")
+        require("weights", weights, FINITE.holds(weights), FINITE.wording)
+        object.__setattr__(self, "weights", weights)
+
+    def shares(self, num_users: int) -> np.ndarray:
+        """`[U]` what a second of each user's latency counts; of the largest, 1."""
+        if self.weights is None:
+            return np.full(num_users, 1.0 if self.largest else 1.0 / num_users)
+        weights = np.asarray(self.weights, np.float64)
+        if len(weights) != num_users:
+            raise ValueError(f"weights: must be those of {num_users} users, got {len(weights)}")
+        return weights / weights.sum()
+
+
+MEAN_LATENCY = UserLatency()
+MAX_LATENCY = UserLatency(largest=True)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Prices:
     """Costs that add up over tasks and transfers: joules, money, bytes over a metered link.
 
     Attributes:
       execution: `[..., N, K]` of each task at each place; `inf` forbids the place.
-      per_byte: `[..., L]` of a byte over each link; `inf` forbids the link.
+      per_byte: `[..., R]` of a byte over each link, in the entries of `GraphCosts`, which for one
+        user are the links; `inf` forbids the link.
       latency_weight: what a second of the makespan costs on top.
     """
 
@@ -64,7 +107,8 @@ def energy_prices(problem: GraphProblem, power: PowerModel | None = None) -> Pri
       power: the device's power model; the default one if None.
 
     Returns:
-      `execution` `[..., N, 3]` joules and `per_byte` `[..., 4]` joules per byte.
+      `execution` `[..., N, 3]` joules and `per_byte` `[..., R]` joules per byte; of several users
+      those of all devices.
 
     Raises:
       ValueError: the problem is invalid, or the device draws power while it idles: that depends on
@@ -76,19 +120,13 @@ def energy_prices(problem: GraphProblem, power: PowerModel | None = None) -> Pri
         raise ValueError("problem: prices are made on the host and cannot be traced")
     validate(problem)
     power = _without_idling(power)
-    cycles, speed, bandwidth = (
-        np.asarray(value, np.float64)
-        for value in (problem.cycles, problem.device_speed, problem.device_edge_bandwidth)
-    )
-    joules = power.switched_capacitance * speed[..., None] ** 2 * cycles
+    cycles, speed = (np.asarray(v, np.float64) for v in (problem.cycles, problem.device_speed))
+    speed = values_of_users(speed, problem.user) if problem.num_users > 1 else speed[..., None]
+    joules = power.switched_capacitance * speed**2 * cycles
     execution = np.zeros((*joules.shape, len(Place)))
     execution[..., Place.DEVICE] = joules
-    alive = bandwidth > 0
-    radio = np.where(alive, 1.0 / np.where(alive, bandwidth, 1.0), np.inf)
-    per_byte = np.zeros((*radio.shape, 4))
-    for link, watts in enumerate((power.transmit_watts, power.receive_watts)):
-        per_byte[..., link] = np.where(alive, radio * watts, np.inf)
-    return Prices(execution, per_byte)
+    costs = graph_costs(problem, library=np)
+    return Prices(execution, _radio(costs, [power.transmit_watts, power.receive_watts, 0.0, 0.0]))
 
 
 def network_prices(costs: GraphCosts, network: Network, power: PowerModel | None = None) -> Prices:
@@ -104,7 +142,7 @@ def network_prices(costs: GraphCosts, network: Network, power: PowerModel | None
       power: the device's power model; the default one if None.
 
     Returns:
-      `execution` `[..., N, K]` joules and `per_byte` `[..., L]` joules per byte.
+      `execution` `[..., N, K]` joules and `per_byte` `[..., R]` joules per byte.
 
     Raises:
       ValueError: costs and network do not fit, the device has neither watts nor a finite speed, or
@@ -119,18 +157,27 @@ def network_prices(costs: GraphCosts, network: Network, power: PowerModel | None
     device = network.places[0]
     if device.watts is None:
         network.require_device_speed("energy without watts")
-    speed = np.asarray(device.speed, np.float64)[..., None]
+    speed = of_users("speed of the device", device.speed, costs.num_users, own=True)
+    speed = values_of_users(speed, costs.user)
     watts = device.watts if device.watts is not None else power.switched_capacitance * speed**3
     seconds = np.asarray(costs.seconds, np.float64)
     joules = np.where(seconds[..., 0] < np.inf, seconds[..., 0], 0.0) * watts
     execution = np.zeros((*joules.shape, costs.num_places))
     execution[..., 0] = joules
-    rate = np.asarray(costs.seconds_per_byte, np.float64)
     radio = [
         power.transmit_watts if h.source == 0 else power.receive_watts if h.target == 0 else 0.0
         for h in hops
     ]
-    return Prices(execution, np.where(rate < np.inf, rate, 0.0) * np.array(radio))
+    return Prices(execution, _radio(costs, radio))
+
+
+def _radio(costs: GraphCosts, watts: list[Any]) -> np.ndarray:
+    """`[..., R]` joules per byte where devices draw watts `[L]` while they use links."""
+    entries = [costs.num_users if own else 1 for own in costs.own_links]
+    rate = np.asarray(costs.seconds_per_byte, np.float64)
+    # What draws nothing costs nothing, links that are down included.
+    paid = np.repeat(np.array(watts, np.float64), entries)
+    return np.multiply(rate, paid, out=np.zeros(rate.shape), where=paid > 0)
 
 
 def _without_idling(power: PowerModel | None) -> PowerModel:

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import as_integers
 from offload_jax.graphs.problem import GraphProblem
-from offload_jax.graphs.request import Request, unpack_rows
+from offload_jax.graphs.request import Request, link_entries, unpack_rows
 from offload_jax.validation import broadcast_shapes, is_traced, require
 
 
@@ -16,7 +16,8 @@ def period(problem: GraphProblem | GraphCosts, place: Any) -> Float64[np.ndarray
     """Seconds between the results of a stream of equal requests under given places.
 
     That is the largest load of any resource by one request: the seconds of a processor over its
-    servers, or those of a serial link, where a result that is sent once crosses each link once. No
+    servers, or those of a serial link, where a result that is sent once crosses each link once; of
+    several users each has loads of his own on what is his. No
     order of the tasks changes it, and the machine reaches it where requests may overlap.
 
     Args:
@@ -68,10 +69,25 @@ def period_of(request: Request, place: np.ndarray) -> float:
     busy = crossing[crossed] * request.seconds_per_byte[crossed]
     if lost or np.isinf(busy).any():
         return np.inf
-    computing = np.bincount(place, request.seconds[tasks, place], request.seconds.shape[1])
+    computing = sums_at_places(request, place, request.seconds[tasks, place])
     servers = request.servers
-    shares = computing[servers > 0] / servers[servers > 0]
-    return float(max(shares.max(initial=0.0), busy[request.serial[crossed]].max(initial=0.0)))
+    shares = computing[:, servers > 0] / servers[servers > 0]
+    serial = serial_entries(request)[crossed]
+    return float(max(shares.max(initial=0.0), busy[serial].max(initial=0.0)))
+
+
+def sums_at_places(request: Request, place: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """`[U, K]` sums of values `[N]` by place int `[N]`, in row 0 where users share it."""
+    num_users, num_places = request.num_users, request.seconds.shape[1]
+    at = request.own_place[place] * request.user * num_places + place
+    return np.bincount(at, values, num_users * num_places).reshape(num_users, num_places)
+
+
+def serial_entries(request: Request) -> np.ndarray:
+    """bool `[R]` which entries of links carry one transfer at a time."""
+    serial = np.zeros(len(request.startup), bool)
+    serial[link_entries(request)] = request.serial
+    return serial
 
 
 def links_crossed(request: Request) -> np.ndarray:
@@ -83,7 +99,7 @@ def links_crossed(request: Request) -> np.ndarray:
 
 
 def bytes_over_links(request: Request, place: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Bytes `[L]` that cross each link for one request, and whether some have no way at all."""
+    """Bytes `[R]` that cross each link for one request, and whether some have no way at all."""
     num_places, num_links = request.seconds.shape[1], len(request.serial)
     pair, first = np.arange(num_places * num_places), request.first_hop
     crosses = links_crossed(request)
@@ -97,12 +113,15 @@ def bytes_over_links(request: Request, place: np.ndarray) -> tuple[np.ndarray, b
         np.logical_or.at(sent, request.source[moved], crosses[edge[moved]])
         size = np.zeros(len(place))
         size[request.source[moved]] = request.data[moved]
-        total = size @ sent
+        by_task = size[:, None] * sent
     else:
-        total = request.data[moved] @ crosses[edge[moved]]
+        by_task = np.zeros((len(place), num_links))
+        np.add.at(by_task, request.source[moved], request.data[moved, None] * crosses[edge[moved]])
     lost = no_way[edge[moved]].any()
     fetched, returned = place, place * num_places
     for pairs, sizes in ((fetched, request.input), (returned, request.output)):
-        total = total + sizes @ crosses[pairs]
+        by_task += sizes[:, None] * crosses[pairs]
         lost |= (no_way[pairs] & (sizes > 0)).any()
+    total = np.zeros(len(request.startup))
+    np.add.at(total, link_entries(request)[request.user], by_task)
     return total, bool(lost)

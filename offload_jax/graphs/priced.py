@@ -1,5 +1,6 @@
 """Methods of `solve` for every goal but the plain makespan: one row of a batch after the other."""
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import jax
 import numpy as np
 
 from offload_jax.extras import is_installed
-from offload_jax.graphs._flow.bound import least_period
+from offload_jax.graphs._flow.bound import least_completion, least_period
 from offload_jax.graphs._flow.priced import cheapest, hull
 from offload_jax.graphs._flow.relaxation import relaxed_period
 from offload_jax.graphs._flow.row import Row, find_row, row_or_none
@@ -64,8 +65,10 @@ class Task(NamedTuple):
 
     def found(self, place: np.ndarray, order: np.ndarray) -> Found:
         """A decision with its cost, of which nothing is proven."""
-        makespan = _makespan(self.request, place, order) if self.goal.needs_schedule else 0.0
-        return Found(place, order, self.goal.cost(self.request, place, makespan), 0.0, False)
+        completion = np.zeros(self.request.num_users)
+        if self.goal.needs_schedule:
+            completion = _completion(self.request, place, order)
+        return Found(place, order, self.goal.cost(self.request, place, completion), 0.0, False)
 
 
 def solve(
@@ -82,7 +85,7 @@ def solve(
     Args:
       costs: concrete, float64.
       goals: of the rows.
-      method: "auto", "cut", "search" or "cpsat".
+      method: "auto", "cut", "search" or "cpsat"; "greedy" of latencies of users.
       start: int64 `[..., N]`, decisions to begin with.
       time_limit: seconds for each row.
       seed: of random numbers.
@@ -129,12 +132,44 @@ def rank_orders(costs: GraphCosts, requests: list[Request]) -> np.ndarray:
     return np.asarray(rules.rank_order(costs), np.int64).reshape(-1, costs.num_tasks)
 
 
-def _makespan(request: Request, place: np.ndarray, order: np.ndarray) -> float:
+def _completion(request: Request, place: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """`[U]` seconds until each user is served."""
     if is_installed("numba"):
-        from offload_jax.graphs._numba.simulator import makespan_of
+        from offload_jax.graphs._numba.goals import completion_of
 
-        return float(makespan_of(request, place, order))
-    return timetable(request, place, order).makespan
+        return completion_of(request, place, order)
+    return timetable(request, place, order).completion
+
+
+def user_orders(task: Task) -> list[np.ndarray]:
+    """Orders that serve one user after the other, the tasks of each by upward rank.
+
+    Users come by their arrival or whenever they arrive, the shortest first: by their longest path
+    on an empty machine, and by all that their tasks take, in the mean over places.
+    """
+    request, goal = task.request, task.goal
+    weight = np.maximum(goal.share, 1e-12)
+    finite = np.isfinite(request.seconds)
+    mean = np.where(finite, request.seconds, 0.0).sum(1) / np.maximum(finite.sum(1), 1)
+    work = np.bincount(request.user, mean, request.num_users)
+    sizes, found = (least_completion(request, task.costs) - goal.since, work), []
+    for size in sizes:
+        for arrival in (goal.since, np.zeros_like(goal.since)):
+            turn = np.argsort(np.lexsort((size / weight, arrival)))
+            found.append(task.order[np.argsort(turn[request.user[task.order]], kind="stable")])
+    return found
+
+
+def _greedy(task: Task) -> Found:
+    """The best of placing each task where it is done first, in all orders of users and by rank."""
+    return min((task.found(*one) for one in _greedy_starts(task)), key=lambda one: one.cost)
+
+
+def _greedy_starts(task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
+    from offload_jax.graphs._numba.goals import greedy_along
+
+    orders = [task.order, *user_orders(task)]
+    return [(greedy_along(task.request, order), order) for order in orders]
 
 
 def _cut(task: Task) -> Found:
@@ -153,13 +188,14 @@ def _cut(task: Task) -> Found:
 
 
 def _starts(task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What is given, every single place, and the corners of the hull."""
+    """What is given, every single place, and the corners of the hull, by rank and by users."""
     num_tasks, num_places = task.goal.execution.shape
     places = [np.full(num_tasks, k) for k in range(num_places)]
     if task.row:
         corners = hull(task.request, task.row, task.goal.execution, task.goal.per_byte)
         places += [corner.place.astype(np.int64) for corner in corners]
-    return [*task.starts, *((place, task.order) for place in places)]
+    orders = [task.order, *(user_orders(task) if task.goal.by_user else ())]
+    return [*task.starts, *itertools.product(places, orders)]
 
 
 def _lower_bound(task: Task) -> float:
@@ -168,8 +204,10 @@ def _lower_bound(task: Task) -> float:
     if task.row and goal.price_weight:
         cut = cheapest(request, task.row, goal.execution, goal.per_byte)
         bound += goal.price_weight * cut.lower_bound
+    if goal.latency_weight and goal.by_user:
+        bound += goal.latency_weight * goal.latency(least_completion(request, task.costs))
     # No makespan is below the period of its own places either.
-    weight = goal.period_weight + goal.latency_weight
+    weight = goal.period_weight + goal.latency_weight * (not goal.by_user)
     if weight:
         period = relaxed_period(request, goal.memory, goal.max_memory)
         if task.row:
@@ -190,10 +228,14 @@ def _search(task: Task) -> Found:
         np.array([goal.max_latency, goal.max_price, goal.max_period]),
         np.asarray(goal.memory, float),
         np.asarray(goal.max_memory, float),
+        np.ascontiguousarray(goal.share),
+        np.ascontiguousarray(goal.since),
+        bool(goal.largest),
     )
     timed = goal.needs_schedule
     annealing.seed(task.seed)
-    starts = [(place.astype(np.int64), order.astype(np.int64)) for place, order in _starts(task)]
+    starts = _starts(task) + (_greedy_starts(task) if goal.by_user else [])
+    starts = [(place.astype(np.int64), order.astype(np.int64)) for place, order in starts]
     rated = [goals.score(task.request, numbers, timed, *one)[::-1] for one in starts]
     first = min(range(len(starts)), key=rated.__getitem__)
     best, (excess, cost) = starts[first], rated[first]
@@ -222,7 +264,12 @@ def _cpsat(task: Task) -> Found:
     first = _auto(task._replace(time_limit=limit and limit / 10))
     timed = timed_request(task.request, task.costs)
     answer = goals.solve(
-        task.request, timed, task.goal, first.cost, first.place, limit and 0.9 * limit
+        task.request,
+        timed,
+        task.goal,
+        first.cost,
+        (first.place, first.order),
+        limit and 0.9 * limit,
     )
     lower = max(first.lower_bound, answer.lower_bound)
     if answer.place is None:
@@ -239,4 +286,10 @@ def _auto(task: Task) -> Found:
     return _cut(task)
 
 
-_METHODS: dict[str, Any] = {"auto": _auto, "cut": _cut, "search": _search, "cpsat": _cpsat}
+_METHODS: dict[str, Any] = {
+    "auto": _auto,
+    "cut": _cut,
+    "greedy": _greedy,
+    "search": _search,
+    "cpsat": _cpsat,
+}

@@ -115,6 +115,18 @@ def static_arrays(costs: GraphCosts) -> tuple[Any, ...]:
     )
 
 
+def link_entries(request: Request) -> np.ndarray:
+    """int `[U, L]` the entry of each link that the data of each user take."""
+    return request.first_link + request.link_step * np.arange(request.num_users)[:, None]
+
+
+def processors(request: Request) -> np.ndarray:
+    """int `[U, K]` what each place is for each user, in a list of all processors."""
+    copies = 1 + request.own_place * (request.num_users - 1)
+    first = np.cumsum(copies) - copies
+    return first + request.own_place * np.arange(request.num_users)[:, None]
+
+
 def _starts(lengths: list[int] | np.ndarray) -> np.ndarray:
     starts = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=starts[1:])

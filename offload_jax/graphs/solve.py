@@ -27,7 +27,7 @@ from offload_jax.graphs.decision import (
     decision_of,
 )
 from offload_jax.graphs.goals import goals_of, is_makespan, limits_of
-from offload_jax.graphs.objectives import Prices, SerialLatency
+from offload_jax.graphs.objectives import Prices, SerialLatency, UserLatency
 from offload_jax.graphs.priced import solve as solve_priced
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.objectives import LATENCY, Objective, Period
@@ -39,7 +39,7 @@ def solve(
     problem: GraphProblem | GraphCosts,
     *,
     method: str = "auto",
-    objective: Objective | SerialLatency | Period | Prices = LATENCY,
+    objective: Objective | SerialLatency | Period | Prices | UserLatency = LATENCY,
     max_latency: ArrayLike | None = None,
     max_energy: ArrayLike | None = None,
     max_period: ArrayLike | None = None,
@@ -97,6 +97,8 @@ where it proves |
     | `oj.PERIOD` | best corner, with the bound of loads | yes | proven, or a bound | "search" |
     | `Objective` of seconds and joules, `Prices` with `latency_weight` | best corner | yes | \
 proven, or a bound | "search" |
+    | `oj.MEAN_LATENCY`, `oj.MAX_LATENCY` | best corner, also user after user | yes | proven, or a \
+bound | "search"; "greedy" too: the best of user after user, shortest first, and by rank |
     | any of these, or the makespan, within limits or memory | best corner that keeps them | keeps \
 them where it finds how | proven, or a bound | "search" |
     | `allowed` | yes | yes | yes | yes; also all other methods |
@@ -116,7 +118,8 @@ them where it finds how | proven, or a bound | "search" |
       method: see above.
       objective: `oj.LATENCY`, the makespan; `oj.graphs.SERIAL_LATENCY`; `oj.ENERGY`, the device's,
         or a weighted sum of both, an `oj.Objective`, of a `GraphProblem` whose device draws no
-        power while it idles; `oj.graphs.Prices` of anything that adds up; `oj.PERIOD`, the seconds
+        power while it idles; `oj.MEAN_LATENCY`, `oj.MAX_LATENCY` or an `oj.graphs.UserLatency` of
+        several users; `oj.graphs.Prices` of anything that adds up; `oj.PERIOD`, the seconds
         between the results of a stream, see `period`.
       max_latency: seconds of the makespan; a number or an array that broadcasts to the batch. A
         limit counts as met up to a 1e-6 of it, for rounding.
@@ -145,7 +148,7 @@ them where it finds how | proven, or a bound | "search" |
       ImportError: a package that the method needs is not installed; names the extra.
     """
     check_source(problem)
-    check_class("objective", objective, Objective, SerialLatency, Period, Prices)
+    check_class("objective", objective, Objective, SerialLatency, Period, Prices, UserLatency)
     check_class("side_constraints", side_constraints, SideConstraints, type(None))
     limits = {"max_latency": max_latency, "max_energy": max_energy, "max_period": max_period}
     limited = [name for name, value in limits.items() if value is not None]
@@ -165,7 +168,8 @@ them where it finds how | proven, or a bound | "search" |
     costs = as_costs(problem, library=None if chosen.traces and not priced else np)
     costs = _only_allowed(costs, allowed)
     if priced:
-        _check_priced(method, traced, limited, options)
+        methods = (*_PRICED, "greedy") if isinstance(objective, UserLatency) else _PRICED
+        _check_priced(method, methods, traced, limited, options)
         given = [] if start is None else _decisions(start, costs)
         bounds = limits_of(costs.batch_shape, **limits)
         goals = goals_of(problem, costs, cast(Any, objective), bounds, side_constraints)
@@ -187,12 +191,14 @@ def _only_allowed(costs: GraphCosts, allowed: Allowed | None) -> GraphCosts:
     return dataclasses.replace(costs, seconds=library.where(places, costs.seconds, math.inf))
 
 
-def _check_priced(method: str, traced: bool, limited: list[str], options: "Options") -> None:
+def _check_priced(
+    method: str, methods: tuple[str, ...], traced: bool, limited: list[str], options: "Options"
+) -> None:
     what = limited[0] if limited else "objective"
-    if method not in _PRICED:
+    if method not in methods:
         raise ValueError(
             f'{what}: method "{method}" minimises the makespan alone, without limits;'
-            f" {', '.join(_PRICED)} do more"
+            f" {', '.join(methods)} do more"
         )
     if traced:
         raise ValueError(f"{what}: works on the host and cannot be traced")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs.request import Request
+from offload_jax.graphs.request import Request, link_entries
 from offload_jax.validation import ArrayLike
 
 
@@ -35,11 +35,13 @@ class Timetable(NamedTuple):
 
     Attributes:
       makespan: seconds until all tasks are done and all outputs are home.
+      completion: float64 `[U]` the same for each user's; 0 of one without tasks.
       start, finish: float64 `[N]` seconds of each task.
       hops: in the order in which they were booked.
     """
 
     makespan: float
+    completion: np.ndarray
     start: np.ndarray
     finish: np.ndarray
     hops: tuple[Hop, ...]
@@ -57,9 +59,16 @@ def timetable(request: Request, place: ArrayLike, order: ArrayLike) -> Timetable
       The same times as `simulate`, in float64; `inf` where something is impossible.
     """
     machine = _Machine(request, place)
-    makespan = max((machine.run(task) for task in np.asarray(order).tolist()), default=0.0)
+    completion = [0.0] * request.num_users
+    for task in np.asarray(order).tolist():
+        user = machine.user[task]
+        completion[user] = max(completion[user], machine.run(task))
     return Timetable(
-        makespan, np.array(machine.start), np.array(machine.finish), tuple(machine.hops)
+        max(completion),
+        np.array(completion),
+        np.array(machine.start),
+        np.array(machine.finish),
+        tuple(machine.hops),
     )
 
 
@@ -79,7 +88,7 @@ def longest_first(request: Request, place: ArrayLike) -> np.ndarray:
         longest[v] += machine.seconds[v]
         for edge in machine.edges_into(v):
             u = machine.source[edge]
-            way = machine.way(machine.data[edge], machine.place[u], machine.place[v])
+            way = machine.way(u, machine.data[edge], machine.place[u], machine.place[v])
             longest[u] = max(longest[u], way + longest[v])
     return np.argsort(-np.array(longest), kind="stable").astype(np.int32)
 
@@ -96,6 +105,8 @@ class _Machine:
         self.release = request.release.tolist()
         self.rate = request.seconds_per_byte.tolist()
         self.startup, self.serial = request.startup.tolist(), request.serial.tolist()
+        self.user, self.entry = request.user.tolist(), link_entries(request).tolist()
+        self.own_place = request.own_place.tolist()
         self.first_edge, self.source = request.first_edge.tolist(), request.source.tolist()
         self.data, self.send_once = request.data.tolist(), request.send_once
         first = request.first_hop.tolist()
@@ -103,7 +114,7 @@ class _Machine:
         self.routes = [hops[first[i] : first[i + 1]] for i in range(num_places**2)]
         self.free = [0.0] * len(self.rate)
         servers = request.servers.tolist()
-        self.busy = [[0.0] * number for number in servers]
+        self.busy = [[[0.0] * number for number in servers] for _ in range(request.num_users)]
         self.start, self.finish = [0.0] * num_tasks, [0.0] * num_tasks
         self.crossed: dict[tuple[int, int], float] = {}
         self.position: dict[int, int] = {}
@@ -112,18 +123,18 @@ class _Machine:
     def edges_into(self, task: int) -> range:
         return range(self.first_edge[task], self.first_edge[task + 1])
 
-    def way(self, num_bytes: float, origin: int, target: int) -> float:
-        """Seconds between two places when nothing else moves."""
+    def way(self, task: int, num_bytes: float, origin: int, target: int) -> float:
+        """Seconds of a task's bytes between two places when nothing else moves."""
         if num_bytes == 0 or origin == target:
             return 0.0
-        route = self.routes[origin * self.num_places + target]
-        hops = (num_bytes * self.rate[link] + self.startup[link] for link in route)
+        route, entry = self.routes[origin * self.num_places + target], self.entry[self.user[task]]
+        hops = (num_bytes * self.rate[entry[link]] + self.startup[entry[link]] for link in route)
         return sum(hops) if route else math.inf
 
     def ways_home(self) -> list[float]:
         """Seconds that each output takes."""
         ends = zip(self.sizes["output"], self.place, strict=True)
-        return [self.way(num_bytes, place, 0) for num_bytes, place in ends]
+        return [self.way(v, num_bytes, place, 0) for v, (num_bytes, place) in enumerate(ends)]
 
     def run(self, task: int) -> float:
         """Books a task and all that has to move for it; gives when all of it is done."""
@@ -140,7 +151,8 @@ class _Machine:
             if self.place[u] != place:
                 arrived = self._move("data", u, self.data[edge], arrived, self.place[u], place)
             ready = max(ready, arrived)
-        seconds, servers = self.seconds[task], self.busy[place]
+        user = self.own_place[place] * self.user[task]
+        seconds, servers = self.seconds[task], self.busy[user][place]
         if seconds > 0 and servers:
             server = servers.index(min(servers))
             ready = max(ready, servers[server])
@@ -160,15 +172,16 @@ class _Machine:
         route = self.routes[origin * self.num_places + target]
         if not route:
             return math.inf
-        once = kind == "data" and self.send_once
+        once, entries = kind == "data" and self.send_once, self.entry[self.user[task]]
         for link in route:
             if once and (task, link) in self.crossed:
                 here = self.crossed[task, link]
                 continue
-            start = max(here, self.free[link]) if self.serial[link] else here
-            self.free[link] = end = start + num_bytes * self.rate[link]
+            entry = entries[link]
+            start = max(here, self.free[entry]) if self.serial[link] else here
+            self.free[entry] = end = start + num_bytes * self.rate[entry]
             self.hops.append(Hop(kind, task, link, start, end))
-            here = end + self.startup[link]
+            here = end + self.startup[entry]
             if once:
                 self.crossed[task, link] = here
         return here

@@ -1,14 +1,18 @@
 """Many users who share an edge as one problem, and their decisions one by one again."""
 
+import math
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from offload_jax.batching import Batched
-from offload_jax.graphs.decision import Decided, Decision, decision_of
+from offload_jax.graphs._jax.simulate import simulate
+from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
+from offload_jax.graphs.decision import Decided, Decision, GraphSolution, Schedule, decision_of
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.validation import (
     ArrayLike,
@@ -126,6 +130,46 @@ def split(problem: GraphProblem, decision: Decided) -> list[Decision]:
         turns = turns[turns >= 0].reshape(*order.shape[:-1], len(mine))
         found.append(Decision(place[..., mine], turns.astype(np.int32)))
     return found
+
+
+def arrivals(costs: GraphCosts) -> Any:
+    """`[..., U]` the earliest release of each user's tasks; 0 of one without any.
+
+    Tasks that only fill a request up, without seconds, bytes or release, do not count.
+    """
+    library = np if is_for_host(costs) else jnp
+    fields = {n: library.asarray(getattr(costs, n)) for n in ("input", "output", "release")}
+    counts = sum(field > 0 for field in fields.values()) > 0
+    counts = counts | (library.asarray(costs.seconds) > 0).any(-1)
+    counts = counts | (library.asarray(costs.predecessors) >= 0).any(-1)
+    user = library.asarray(costs.user)[..., None, :]
+    mine = counts[..., None, :] & (user == library.arange(costs.num_users)[:, None])
+    earliest = library.where(mine, fields["release"][..., None, :], math.inf).min(-1)
+    return library.where(earliest < math.inf, earliest, 0.0)
+
+
+def user_latency(problem: GraphProblem | GraphCosts, decision: Decided) -> Float[Any, "*batch U"]:
+    """Seconds from the earliest release of each user's tasks until all is done and home.
+
+    Their mean and the largest of them are `oj.MEAN_LATENCY` and `oj.MAX_LATENCY` of `solve`.
+
+    Args:
+      problem: problem or costs, leading dimensions free.
+      decision: a schedule or solution, or a decision, which is simulated.
+
+    Returns:
+      `[..., U]` seconds, `inf` where something of a user never happens; 0 of one without tasks.
+
+    Raises:
+      ValueError: the problem is invalid, or the decision none of it.
+    """
+    check_source(problem)
+    costs = as_costs(problem)
+    if isinstance(decision, GraphSolution) and decision.schedule is not None:
+        decision = decision.schedule
+    if not isinstance(decision, Schedule):
+        decision = simulate(costs, *decision_of("decision", decision))
+    return decision.completion - arrivals(costs)
 
 
 def _graph_of(index: int, request: Any) -> GraphProblem:

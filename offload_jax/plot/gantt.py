@@ -29,6 +29,16 @@ from offload_jax.validation import as_names, check_class, check_positive
 Link = tuple[int, int]
 """The places that a link leaves and reaches; the number of a link of unknown ends, and -1."""
 
+# Of so many users each device has a row; of more they share one.
+_MOST_DEVICES = 8
+
+
+class _At(NamedTuple):
+    """A place; of one that each user has, whose it is."""
+
+    place: int
+    user: int | None = None
+
 
 class _Bar(NamedTuple):
     """Whose it is, and seconds from when to when."""
@@ -49,9 +59,10 @@ def gantt(
 ) -> Axes:
     """Draws a schedule: a row for each place and each link that carries something.
 
-    Bars have the names of tasks where these fit; on links, of the task whose bytes move. Tasks that
-    run beside each other share the height of their row; what takes no time is a mark. What never
-    happens is not drawn but counted under the axis.
+    The devices of a few users have rows of their own. Bars have the names of tasks where these fit;
+    on links, of the task whose bytes move. Tasks that run beside each other share the height of
+    their row; what takes no time is a mark. What never happens is not drawn but counted under the
+    axis.
 
     Args:
       schedule: of one request, as `oj.graphs.simulate` gives it; with `transfers=True` for links.
@@ -93,15 +104,15 @@ def gantt(
     if until is not None:
         check_positive("until", until)
     at_places, on_links = _bars(schedule, costs)
-    rows = _rows(on_links, len(place_of))
+    rows = _rows(at_places, on_links, len(place_of))
     ax = axes_or_new(ax, (9.0, max(1.6, 0.7 + 0.38 * len(rows))))
     latest = _prepare(ax, schedule, rows, place_of, until)
     width, height = size_in_points(ax)
     for row, key in enumerate(rows):
         bars, colour = (
-            (on_links[key], tint(place_colour(key[0]), 0.45))
-            if isinstance(key, tuple)
-            else (at_places[key], place_colour(key))
+            (at_places[key], place_colour(key.place))
+            if isinstance(key, _At)
+            else (on_links[key], tint(place_colour(key[0]), 0.45))
         )
         if all(bar.start == bar.finish for bar in bars):
             _draw_marks(ax, row, bars, names, width / latest, latest)
@@ -123,15 +134,19 @@ def range_names(number: int) -> list[str]:
 
 def _bars(
     schedule: Schedule, costs: GraphCosts | None
-) -> tuple[dict[int, list[_Bar]], dict[Link, list[_Bar]]]:
+) -> tuple[dict[_At, list[_Bar]], dict[Link, list[_Bar]]]:
     """Everything that happens, by place and by link; not what never does."""
-    at_places: dict[int, list[_Bar]] = defaultdict(list)
+    at_places: dict[_At, list[_Bar]] = defaultdict(list)
     place = np.asarray(schedule.place).tolist()
+    few = costs is not None and 1 < costs.num_users <= _MOST_DEVICES
+    owners = np.asarray(costs.user).tolist() if costs is not None and few else []
+    own = costs.own_places if costs is not None else ()
     for task, (at, start, finish) in enumerate(
         zip(place, np.asarray(schedule.start), np.asarray(schedule.finish), strict=True)
     ):
         if np.isfinite(finish):
-            at_places[at].append(_Bar(task, float(start), float(finish)))
+            where = _At(at, owners[task]) if few and own[at] else _At(at)
+            at_places[where].append(_Bar(task, float(start), float(finish)))
     # With results that are sent once, several readers name one and the same hop.
     on_links: dict[Link, set[_Bar]] = defaultdict(set)
     if costs is not None and schedule.transfers is not None:
@@ -170,27 +185,31 @@ def _hops(schedule: Schedule, costs: GraphCosts) -> Iterator[tuple[tuple[int, ..
         yield costs.routes[origin][target] or (), [_Bar(task, *hop) for hop in times]
 
 
-def _rows(on_links: dict[Link, list[_Bar]], num_places: int) -> list[int | Link]:
+def _rows(
+    at_places: dict[_At, list[_Bar]], on_links: dict[Link, list[_Bar]], num_places: int
+) -> list[_At | Link]:
     """Places in order, each followed by the links between it and later ones."""
     known = sorted((link for link in on_links if link[1] >= 0), key=lambda k: (max(k), k))
-    rows: list[int | Link] = []
+    rows: list[_At | Link] = []
     for place in range(num_places):
-        rows += [place, *(link for link in known if min(link) == place)]
+        mine = sorted(at for at in at_places if at == (place, at.user) and at.user is not None)
+        rows += [*(mine or [_At(place)]), *(link for link in known if min(link) == place)]
     return rows + sorted(link for link in on_links if link[1] < 0)
 
 
 def _prepare(
     ax: Axes,
     schedule: Schedule,
-    rows: list[int | Link],
+    rows: list[_At | Link],
     place_of: tuple[str, ...],
     until: float | None,
 ) -> float:
     """Rows, axis and what is written there; gives the last moment that is shown."""
 
-    def label(key: int | Link) -> str:
-        if isinstance(key, int):
-            return shortened(place_of[key], 24)
+    def label(key: _At | Link) -> str:
+        if isinstance(key, _At):
+            whose = "" if key.user is None else f" of user {key.user}"
+            return shortened(place_of[key.place], 24 - len(whose)) + whose
         if key[1] < 0:
             return f"link {key[0]}"
         return " → ".join(shortened(place_of[end], 12) for end in key)

@@ -11,12 +11,10 @@ import numpy as np
 from offload_jax.cpsat import run_model
 from offload_jax.extras import needs
 from offload_jax.graphs._cpsat.operations import Key, TimedRequest, Times, heads_and_tails
+from offload_jax.graphs._cpsat.resources import Literal, Use, any_of, share
 
 with needs("cpsat"):
     from ortools.sat.python import cp_model
-
-Literal = Any
-"""A Boolean of the model or its negation, or True."""
 
 
 class IntegerSolution(NamedTuple):
@@ -34,36 +32,55 @@ OnSolution = Callable[[IntegerSolution], object]
 class IntegerModel:
     """The integer model of one request.
 
-    `horizon` is the makespan of a known schedule, or at least that of some best one. A model that
-    is not complete by the deadline is left as it is and not solved.
+    `horizon` is the makespan of a known schedule, or at least that of some best one; or for each
+    user when all of his has been done: there is then a variable for each user in `ends`, and not
+    only the makespan. A model that is not complete by the deadline is left as it is and not solved.
     """
 
-    def __init__(self, request: TimedRequest, horizon: int, deadline: float) -> None:
-        self.request, self.horizon, self.deadline = request, horizon, deadline
+    def __init__(
+        self, request: TimedRequest, horizon: int | Sequence[int], deadline: float
+    ) -> None:
+        self.request, self.deadline = request, deadline
+        self.horizons = [horizon] if isinstance(horizon, int) else list(horizon)
+        self.horizon = max(self.horizons)
+        alone = np.zeros_like(request.user)
+        self.group = (request.user if len(self.horizons) > 1 else alone).tolist()
+        latest = np.array(self.horizons)[self.group]
         self.head, self.tail = heads_and_tails(request)
         through = self.head + self.tail
-        self.possible = through <= horizon
-        # Every task runs somewhere, so no schedule is shorter than this.
-        self.lower = float(np.where(self.possible, through, math.inf).min(1).max())
-        self.complete = self.lower <= horizon and self._build()
+        self.possible = through <= latest[:, None]
+        # Every task runs somewhere, so nothing is done before this.
+        least = np.zeros(len(self.horizons))
+        np.maximum.at(least, self.group, np.where(self.possible, through, math.inf).min(1))
+        self.least, self.lower = least.tolist(), float(least.max())
+        self.impossible = self.lower == math.inf
+        self.complete = not self.impossible and self._build()
 
     def _build(self) -> bool:
         """Fills the model; False if the deadline came first."""
-        self.model = cp_model.CpModel()
-        self.makespan = self.model.new_int_var(int(self.lower), self.horizon, "makespan")
+        self.model, request = cp_model.CpModel(), self.request
+        self.ends = [
+            self.model.new_int_var(int(least), latest, "end")
+            for least, latest in zip(self.least, self.horizons, strict=True)
+        ]
+        self.makespan = self.ends[0]
+        if len(self.ends) > 1:
+            self.makespan = self.model.new_int_var(int(self.lower), self.horizon, "makespan")
+            self.model.add_max_equality(self.makespan, self.ends)
         self.start: dict[Key, cp_model.IntVar] = {}
         self.end: list[cp_model.IntVar] = []
         self.at: list[dict[int, Literal]] = []
         self.conjunctions: dict[tuple[int, ...], Literal] = {}
-        self.used: dict[int, list[_Use]] = {}
+        self.used: dict[int, list[Use]] = {}
         self.crossings: list[tuple[Key, Literal]] = []
         for add in (self._add_task, self._add_transfers):
             for v in range(len(self.possible)):
                 add(v)
                 if time.monotonic() >= self.deadline:
                     return False
+        everything = self.ends if len(self.ends) == 1 else [self.makespan, *self.ends]
         for resource, uses in self.used.items():
-            self._add_resource(resource, uses)
+            share(self.model, request.capacity(resource) or 1, uses, everything)
         self.model.minimize(self.makespan)
         return True
 
@@ -74,7 +91,7 @@ class IntegerModel:
           on_solution: called with every better solution; CP-SAT stops where it returns True.
         """
         if not self.complete:
-            status = "INFEASIBLE" if self.lower > self.horizon else "UNKNOWN"
+            status = "INFEASIBLE" if self.impossible else "UNKNOWN"
             return IntegerSolution(None, {}, self.lower, status)
         solver, status = run_model(
             self.model,
@@ -110,6 +127,9 @@ class IntegerModel:
         if not self.complete:
             return
         self.model.add_hint(self.makespan, int(times.makespan))
+        if len(self.ends) > 1:
+            for end, time_of in zip(self.ends, times.completion, strict=True):
+                self.model.add_hint(end, int(time_of))
         for key, variable in self.start.items():
             if key in times.start:
                 self.model.add_hint(variable, int(times.start[key]))
@@ -134,19 +154,20 @@ class IntegerModel:
             {k: int(values[v, k]) for k in places}
             for values in (self.head, self.tail, request.seconds)
         )
-        latest = self.horizon - min(tail.values())
+        horizon, done = self.horizons[self.group[v]], self.ends[self.group[v]]
+        latest = horizon - min(tail.values())
         start = model.new_int_var(min(head.values()), latest, f"start {v}")
         earliest = min(head[k] + seconds[k] for k in places)
-        latest = self.horizon - min(tail[k] - seconds[k] for k in places)
+        latest = horizon - min(tail[k] - seconds[k] for k in places)
         end = model.new_int_var(earliest, latest, f"end {v}")
         for k in places:
             interval = model.new_optional_interval_var(start, seconds[k], end, at[k], f"{v}@{k}")
             if request.servers[k] is not None and seconds[k] > 0:
-                use = _Use(interval, seconds[k], at[k], head[k], tail[k] - seconds[k])
-                self.used.setdefault(k, []).append(use)
+                use = Use(interval, seconds[k], at[k], head[k], tail[k] - seconds[k], done)
+                self.used.setdefault(int(request.processor[v, k]), []).append(use)
         model.add(start >= sum(head[k] * at[k] for k in places))
-        model.add(self.makespan >= start + sum(tail[k] * at[k] for k in places))
-        model.add(self.makespan >= end)
+        model.add(done >= start + sum(tail[k] * at[k] for k in places))
+        model.add(done >= end)
         self.at.append(at)
         self.end.append(end)
         self.start["task", v, 0, 0] = start
@@ -164,7 +185,8 @@ class IntegerModel:
             places, self.end[u], {k: self.head[u, k] + request.seconds[u, k] for k in places}
         )
         if request.sends_output[u]:
-            target = _Target({0: True}, [(self.makespan, {0: True})], {0: 0.0})
+            done = self.ends[self.group[u]]
+            target = _Target({0: True}, [(done, {0: True})], {0: 0.0})
             self._add_transfer(("output", u, u), request.output[u], source, target)
         starts = {v: self.start["task", v, 0, 0] for v, _ in request.edges_from[u]}
         for start in starts.values():
@@ -194,11 +216,12 @@ class IntegerModel:
         self, name: tuple[str, int, int], hops: np.ndarray, source: "_Source", target: "_Target"
     ) -> None:
         """Hops between all pairs of places, each present where the route of the pair has it."""
-        request = self.request
-        ways = request.ways(hops)
+        request, horizon = self.request, self.horizons[self.group[name[1]]]
+        lags = hops + request.startup[name[1]]
+        ways = request.ways(lags)
         routes: dict[tuple[int, int], tuple[int, ...]] = {}
         for j, k in itertools.product(source.at, target.at):
-            if j != k and source.head[j] + ways[j, k] + target.tail[k] > self.horizon:
+            if j != k and source.head[j] + ways[j, k] + target.tail[k] > horizon:
                 self._forbid(source.at[j], target.at[k])
             elif j != k:
                 routes[j, k] = request.routes[j][k] or ()
@@ -214,12 +237,12 @@ class IntegerModel:
                 when = [present[first], present[then]]
                 if turned or len(target.waiting) > 1:
                     when = [source.at[pair[0]], target.at[pair[1]]]
-                arrival = self.start[(*name, first)] + int(hops[first] + request.startup[first])
+                arrival = self.start[(*name, first)] + int(lags[first])
                 self._add_if(self.start[(*name, then)] >= arrival, when)
         if len(target.waiting) == 1:
             ((waiting, _),) = target.waiting
-            lags = sum(int(hops[link] + request.startup[link]) * present[link] for link in present)
-            self._add_if(waiting >= source.ready + lags, [])
+            passing = sum(int(lags[link]) * present[link] for link in present)
+            self._add_if(waiting >= source.ready + passing, [])
 
     def _present(
         self,
@@ -256,20 +279,20 @@ class IntegerModel:
         source: "_Source",
         target: "_Target",
     ) -> None:
-        model, request, link = self.model, self.request, key[3]
-        seconds, lag = int(hops[link]), int(hops[link] + request.startup[link])
-        lags = hops + request.startup
+        model, request, task, link = self.model, self.request, key[1], key[3]
+        lags = hops + request.startup[task]
+        seconds, lag, group = int(hops[link]), int(lags[link]), self.group[task]
         using = [(j, k, route) for (j, k), route in routes.items() if link in route]
         head = min(source.head[j] + lags[list(r[: r.index(link)])].sum() for j, _, r in using)
         tail = min(
             target.tail[k] + lags[list(r[r.index(link) :])].sum() - seconds for _, k, r in using
         )
-        latest = self.horizon - seconds - int(tail)
+        latest = self.horizons[group] - seconds - int(tail)
         start = model.new_int_var(int(head), latest, f"start {key}")
         interval = model.new_optional_fixed_size_interval_var(start, seconds, present, f"{key}")
         if request.serial[link]:
-            use = _Use(interval, seconds, present, int(head), int(tail))
-            self.used.setdefault(len(request.servers) + link, []).append(use)
+            use = Use(interval, seconds, present, int(head), int(tail), self.ends[group])
+            self.used.setdefault(request.on_link(task, link), []).append(use)
         self.start[key] = start
         if any(route[0] == link for *_, route in using):
             self._add_if(start >= source.ready, [present])
@@ -281,42 +304,6 @@ class IntegerModel:
             if k in at:
                 sent = self._at_one_of(source.at, origins)
                 self._add_if(waiting >= start + lag, [sent, at[k]])
-
-    def _add_resource(self, resource: int, uses: list["_Use"]) -> None:
-        """No more at a time than there are servers, and what that says of the makespan."""
-        model, servers = self.model, self.request.servers
-        capacity = (servers[resource] or 1) if resource < len(servers) else 1
-        if capacity >= len(uses):
-            return
-        intervals = [use.interval for use in uses]
-        if capacity == 1:
-            model.add_no_overlap(intervals)
-        else:
-            model.add_cumulative(intervals, [1] * len(uses), capacity)
-            if capacity == 2:  # with more, copies cost more than they teach
-                self._add_servers(capacity, uses)
-        around = min(use.head for use in uses) + min(use.tail for use in uses)
-        load = sum(use.seconds * use.present for use in uses)
-        # Around what runs here there is nothing if nothing runs here.
-        busy = self._any([use.present for use in uses])
-        model.add(capacity * self.makespan >= capacity * around * busy + load)
-
-    def _add_servers(self, capacity: int, uses: list["_Use"]) -> None:
-        """Says which of the equal servers runs what, so that each has an order to learn about.
-
-        The i-th use takes one of the first i servers, since it does not matter which is which.
-        """
-        queues: list[list[cp_model.IntervalVar]] = [[] for _ in range(capacity)]
-        for i, use in enumerate(uses):
-            served = [self.model.new_bool_var("served") for _ in queues[: i + 1]]
-            self.model.add(sum(served) == use.present)
-            for queue, by in zip(queues, served, strict=False):
-                start: Any = use.interval.start_expr()
-                queue.append(
-                    self.model.new_optional_fixed_size_interval_var(start, use.seconds, by, "")
-                )
-        for queue in queues:
-            self.model.add_no_overlap(queue)
 
     def _at_one_of(self, at: Mapping[int, Literal], places: Collection[int]) -> Literal:
         """Whether one of these literals holds, of which exactly one holds in all."""
@@ -330,13 +317,7 @@ class IntegerModel:
         return self._any([at[k] for k in places])
 
     def _any(self, literals: list[Literal]) -> Literal:
-        if len(literals) == 1 or any(literal is True for literal in literals):
-            return literals[0] if len(literals) == 1 else True
-        result = self.model.new_bool_var("any")
-        self.model.add_bool_or([*literals, ~result])
-        for literal in literals:
-            self.model.add_implication(literal, result)
-        return result
+        return any_of(self.model, literals)
 
     def _both(self, first: Literal, second: Literal) -> Literal:
         if first is True or second is True:
@@ -355,16 +336,6 @@ class IntegerModel:
 
     def _add_if(self, constraint: Any, literals: list[Literal]) -> None:
         self.model.add(constraint).only_enforce_if([x for x in literals if x is not True])
-
-
-class _Use(NamedTuple):
-    """An interval on a resource: its seconds, whether it is there, what is before and after it."""
-
-    interval: cp_model.IntervalVar
-    seconds: int
-    present: Any
-    head: int
-    tail: int
 
 
 class _Source(NamedTuple):

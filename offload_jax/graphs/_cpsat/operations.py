@@ -9,13 +9,13 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from offload_jax.graphs.costs import GraphCosts, Route
 from offload_jax.graphs.decision import Schedule, Transfers
-from offload_jax.graphs.request import Request, unpack_rows
+from offload_jax.graphs.request import Request, link_entries, processors, unpack_rows
 
 Key = tuple[str, int, int, int]
 """What an operation is: ("task", v, 0, 0), or ("input", v, v, link), ("data", u, v, link) or
@@ -35,9 +35,13 @@ class TimedRequest:
       source, reader: int `[M]` the tasks of each edge, by reader and then by source.
       input, data, output: `[N, L]`, `[M, L]`, `[N, L]` seconds on each link, if sent over it; 0
         where there are no bytes.
-      startup: `[L]` seconds after each hop.
+      startup: `[N, L]` seconds after each hop of what a task sends.
       sends_input, sends_data, sends_output: bool `[N]`, `[M]`, `[N]` whether there are bytes.
-      routes, servers, serial, send_once: as in `GraphCosts`.
+      routes, servers, serial, send_once, num_users: as in `GraphCosts`.
+      user: int `[N]`.
+      processor: int `[N, K]` what each place is for each task, in a list of all processors.
+      processors: how many tasks each of these runs at a time; None is any number.
+      entry: int `[N, L]` what each link is for each task, in a list of all links of all users.
     """
 
     seconds: np.ndarray
@@ -55,6 +59,11 @@ class TimedRequest:
     servers: tuple[int | None, ...]
     serial: tuple[bool, ...]
     send_once: bool
+    num_users: int
+    user: np.ndarray
+    processor: np.ndarray
+    processors: tuple[int | None, ...]
+    entry: np.ndarray
 
     def in_units(self, unit: float) -> "TimedRequest":
         """Every duration in whole units, rounded down, so that no schedule becomes longer."""
@@ -77,15 +86,26 @@ class TimedRequest:
             listed[here].append((there, edge))
         return listed
 
-    def ways(self, hops: np.ndarray) -> np.ndarray:
+    def capacity(self, resource: int) -> int | None:
+        """How many operations a resource takes at a time; None is any number."""
+        return self.processors[resource] if resource < len(self.processors) else 1
+
+    def on_link(self, task: int, link: int) -> int:
+        """The resource that a link is for a task; processors come first."""
+        return len(self.processors) + int(self.entry[task, link])
+
+    def lags(self, name: str) -> np.ndarray:
+        """Seconds `[..., L]` of inputs, data or outputs on each link, start-up delays included."""
+        return getattr(self, name) + (self.startup[self.source] if name == "data" else self.startup)
+
+    def ways(self, seconds: np.ndarray) -> np.ndarray:
         """Seconds `[..., K, K]` from place to place over free links.
 
         Args:
-          hops: `[..., L]` seconds on each link.
+          seconds: `[..., L]` on each link, with what follows.
         """
         places = range(len(self.routes))
-        seconds = hops + self.startup
-        ways = np.full((*hops.shape[:-1], len(places), len(places)), math.inf)
+        ways = np.full((*seconds.shape[:-1], len(places), len(places)), math.inf)
         for j in places:
             for k in places:
                 route = self.routes[j][k]
@@ -102,14 +122,24 @@ def timed_requests(costs: GraphCosts) -> list[TimedRequest]:
 def timed_request(request: Request, costs: GraphCosts) -> TimedRequest:
     """One row of costs as seconds."""
     _check_routes(costs)
-    as_they_are = ("seconds", "release", "source", "startup")
-    fields = {name: getattr(request, name) for name in as_they_are}
+    as_they_are = ("seconds", "release", "source", "user", "num_users")
+    fields: dict[str, Any] = {name: getattr(request, name) for name in as_they_are}
     fields["reader"] = np.repeat(np.arange(len(request.release)), np.diff(request.first_edge))
+    fields["entry"] = entry = link_entries(request)[request.user]
+    fields["startup"] = request.startup[entry]
     for name in ("input", "data", "output"):
         amount = getattr(request, name)[:, None]
+        rate = request.seconds_per_byte[entry[request.source] if name == "data" else entry]
         with np.errstate(invalid="ignore"):  # 0 bytes over a dead link
-            seconds = np.where(amount > 0, amount * request.seconds_per_byte, 0.0)
+            seconds = np.where(amount > 0, amount * rate, 0.0)
         fields |= {name: seconds, f"sends_{name}": amount[:, 0] > 0}
+    every = processors(request)
+    fields["processor"] = every[request.user]
+    fields["processors"] = tuple(
+        number
+        for number, column in zip(costs.servers, every.T, strict=True)
+        for _ in np.unique(column)
+    )
     return TimedRequest(
         **fields,
         routes=costs.routes,
@@ -131,7 +161,7 @@ class Operation(NamedTuple):
 
     Attributes:
       key: what it is.
-      resource: the place k, or K + link; None where it waits for none.
+      resource: the number of the processor or link; None where it waits for none.
       duration: the field of the request that holds its seconds, and where in it; None where
         nothing joins two places, so that it never ends.
       released: the task before whose release it cannot start, if any.
@@ -159,7 +189,6 @@ def operations(
     steps: list[Operation] = []
     booked: set[Key] = set()
     position: dict[int, int] = {}
-    num_places = len(request.servers)
 
     def move(
         kind: str,
@@ -176,7 +205,7 @@ def operations(
                 booked.add(key)
                 serial = link >= 0 and request.serial[link]
                 duration = (kind, (row, link)) if link >= 0 else None
-                resource = num_places + link if serial else None
+                resource = request.on_link(name[0], link) if serial else None
                 steps.append(Operation(key, resource, duration, released, after))
             after, released = [(key, link if link >= 0 else None)], None
         return after
@@ -195,7 +224,8 @@ def operations(
             after += ready
         waits = request.seconds[v, here] > 0 and request.servers[here] is not None
         key = ("task", v, 0, 0)
-        steps.append(Operation(key, here if waits else None, ("seconds", (v, here)), v, after))
+        server = int(request.processor[v, here]) if waits else None
+        steps.append(Operation(key, server, ("seconds", (v, here)), v, after))
         position[v] = len(position)
         if request.sends_output[v] and here != 0:
             move("output", (v, v), v, request.routes[here][0], [(key, None)])
@@ -203,11 +233,16 @@ def operations(
 
 
 class Times(NamedTuple):
-    """When operations start and finish, by key, and when everything is done and home."""
+    """When operations start and finish, by key, and when all of each user is done and home."""
 
     start: dict[Key, float]
     finish: dict[Key, float]
-    makespan: float
+    completion: list[float]
+
+    @property
+    def makespan(self) -> float:
+        """When everything is done and home."""
+        return max(self.completion)
 
 
 def run(request: TimedRequest, sequence: Sequence[Operation]) -> Times:
@@ -220,25 +255,24 @@ def run(request: TimedRequest, sequence: Sequence[Operation]) -> Times:
     free: dict[int, list[float]] = {}
     start: dict[Key, float] = {}
     finish: dict[Key, float] = {}
-    makespan = 0.0
-    num_places = len(request.servers)
-    startup = request.startup.tolist()
+    completion = [0.0] * request.num_users
+    startup, user = request.startup.tolist(), request.user.tolist()
     for step in sequence:
         begin = 0.0 if step.released is None else float(request.release[step.released])
         for key, link in step.after:
-            begin = max(begin, finish[key] + (0.0 if link is None else startup[link]))
+            begin = max(begin, finish[key] + (0.0 if link is None else startup[key[1]][link]))
         seconds = step.seconds(request)
         if step.resource is not None:
-            servers = request.servers[step.resource] if step.resource < num_places else 1
-            queue = free.setdefault(step.resource, [0.0] * (servers or 1))
+            servers = request.capacity(step.resource) or 1
+            queue = free.setdefault(step.resource, [0.0] * servers)
             first = min(range(len(queue)), key=queue.__getitem__)
             begin = max(begin, queue[first])
             queue[first] = begin + seconds
         start[step.key], finish[step.key] = begin, begin + seconds
-        kind, *_, link = step.key
-        arrival = startup[link] if kind == "output" and link >= 0 else 0.0
-        makespan = max(makespan, finish[step.key] + arrival)
-    return Times(start, finish, makespan)
+        kind, task, _, link = step.key
+        arrival = startup[task][link] if kind == "output" and link >= 0 else 0.0
+        completion[user[task]] = max(completion[user[task]], finish[step.key] + arrival)
+    return Times(start, finish, completion)
 
 
 class Plan(NamedTuple):
@@ -287,7 +321,7 @@ def schedule_of(request: TimedRequest, plan: Plan) -> Schedule:
         finish=np.array([times.finish[key] for key in tasks]),
         place=np.asarray(place, np.int8),
         order=order,
-        completion=np.array([times.makespan]),
+        completion=np.array(times.completion),
         transfers=Transfers(*hops["input"], *hops["data"], *hops["output"]),
     )
 
@@ -302,7 +336,7 @@ def heads_and_tails(request: TimedRequest) -> tuple[np.ndarray, np.ndarray]:
 
     def ways(name: str) -> np.ndarray:
         sends = getattr(request, f"sends_{name}")[:, None, None]
-        return np.where(sends, request.ways(getattr(request, name)), 0.0)
+        return np.where(sends, request.ways(request.lags(name)), 0.0)
 
     tasks = np.arange(len(request.release))
     head = request.release[:, None] + ways("input")[:, 0]
@@ -343,9 +377,10 @@ def longest(request: TimedRequest) -> float:
     def finite(seconds: np.ndarray) -> np.ndarray:
         return np.where(np.isfinite(seconds), seconds, 0.0)
 
-    moves = [(request.input, request.sends_input), (request.data, request.sends_data)]
-    moves.append((request.output, request.sends_output))
-    delays = sum(finite((hops + request.startup)[sends]).sum() for hops, sends in moves)
+    delays = sum(
+        finite(request.lags(name)[getattr(request, f"sends_{name}")]).sum()
+        for name in ("input", "data", "output")
+    )
     return float(request.release.max() + finite(request.seconds).max(-1).sum() + delays)
 
 

@@ -12,23 +12,28 @@ The function of w is concave. A cut gives its value and a line above it; once no
 all lines are higher than the best value, that one is the maximum (Kelley's cutting planes).
 """
 
+import functools
 import itertools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs._flow.cut import Bytes, Layers, Prices
-from offload_jax.graphs._flow.row import find_row
-from offload_jax.graphs.costs import GraphCosts, Route
-from offload_jax.graphs.request import Request
+from offload_jax.graphs._flow.cut import Bytes, Layers, Prices, ways_between
+from offload_jax.graphs._flow.row import Row, find_row
+from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.request import Request, link_entries
 
 # A handful of cuts comes within the gap, relative, of the best that weights can do.
 _MOST_CUTS, _GAP = 50, 1e-4
 
 
+# Of resources that each user has one of so many are looked at, the others in the mean.
+_MOST_OWN = 6
+
+
 class _Resource(NamedTuple):
-    """What has a load: factors of seconds at places `[K]` and on links `[L]`, and c."""
+    """What has a load: factors of seconds at places `[U, K]` and on links `[U, L]`, and c."""
 
     place: np.ndarray
     link: np.ndarray
@@ -55,9 +60,8 @@ def lower_bound(request: Request, horizon: float, costs: GraphCosts) -> float:
     resources = _resources(request, costs, paths, through <= horizon, longest)
     if resources and longest < math.inf:
         seconds = np.where(through <= horizon, request.seconds, math.inf)
-        prices = Prices(seconds, request.seconds_per_byte, np.zeros_like(request.startup))
-        layers = Layers(Bytes.of(request), find_row(costs.routes))
-        bound = max(longest, _largest_mean(layers, prices, resources))
+        row = find_row(costs.routes)
+        bound = max(longest, _largest_mean(request, seconds, row, resources, longest))
     return bound * (1 - 8 * len(through) * np.finfo(float).eps)
 
 
@@ -74,35 +78,48 @@ def least_period(request: Request, costs: GraphCosts) -> float:
     Raises:
       ValueError: the places are not in a row.
     """
-    no_place, no_link = np.zeros(len(costs.servers)), np.zeros(len(costs.serial))
-    found = [
-        _Resource(np.eye(len(no_place))[k] / servers, no_link, 0.0)
-        for k, servers in enumerate(costs.servers)
-        if servers is not None
-    ]
-    each = np.eye(len(no_link))
-    found += [_Resource(no_place, each[i], 0.0) for i, one in enumerate(costs.serial) if one]
+    found: list[_Resource] = []
+    nothing, load = np.zeros(request.num_users), _load(request, costs)
+    for k, servers in enumerate(costs.servers):
+        if servers is not None:
+            found += _of_place(request, k, load, nothing, 0.0)
+    for link, serial in enumerate(costs.serial):
+        if serial:
+            found += _of_link(request, link, load, nothing, 0.0)
     if not found:
         return 0.0
-    prices = Prices(request.seconds, request.seconds_per_byte, np.zeros_like(request.startup))
-    bound = _largest_mean(Layers(Bytes.of(request), find_row(costs.routes)), prices, found)
+    bound = _largest_mean(request, request.seconds, find_row(costs.routes), found)
     return bound * (1 - 8 * len(request.user) * np.finfo(float).eps)
 
 
-def _largest_mean(layers: Layers, prices: Prices, resources: list[_Resource]) -> float:
-    """The bound by loads; `inf` where no placement is possible."""
+def least_completion(request: Request, costs: GraphCosts) -> np.ndarray:
+    """`[U]` seconds before which no schedule serves each user: his longest path."""
+    paths, least = _Paths(request, costs), np.zeros(request.num_users)
+    through = (paths.head + request.seconds + paths.rest).min(1)
+    np.maximum.at(least, request.user, through)
+    return least * (1 - 8 * len(through) * np.finfo(float).eps)
+
+
+def _largest_mean(
+    request: Request, seconds: np.ndarray, row: Row, resources: list[_Resource], known: float = 0.0
+) -> float:
+    """The bound by loads, if above what is known; `inf` where no placement is possible."""
     from scipy.optimize import linprog
 
+    layers, rate = Layers(Bytes.of(request), row), Prices.of(request).per_byte
+    free = np.zeros_like(rate)
+
     def charges(place: np.ndarray, link: np.ndarray) -> np.ndarray:
-        weighed = _times(prices.execution, place), _times(prices.per_byte, link)
-        return layers.charges(Prices(*weighed, prices.startup))
+        execution = _times(seconds, place[request.user])
+        return layers.charges(Prices(execution, _times(rate, link), free))
 
     place, link, least = (np.array(values) for values in zip(*resources, strict=True))
     each = [charges(*factors) for factors in zip(place, link, strict=True)]
     weights = np.full(len(resources), 1 / len(resources))
     best, lines = 0.0, []
+    mean = functools.partial(np.tensordot, axes=1)
     for _ in range(_MOST_CUTS):
-        cut = layers.cut(charges(weights @ place, weights @ link))
+        cut = layers.cut(charges(mean(weights, place), mean(weights, link)))
         best = max(best, cut.lower_bound + float(weights @ least))
         if cut.cost == math.inf:
             return math.inf
@@ -116,7 +133,7 @@ def _largest_mean(layers: Layers, prices: Prices, resources: list[_Resource]) ->
             b_eq=[1.0],
             bounds=(0, None),
         )
-        if highest.x is None or -highest.fun <= best * (1 + _GAP):
+        if highest.x is None or -highest.fun <= max(best, known) * (1 + _GAP):
             break
         weights = np.maximum(highest.x[:-1], 0.0)
         weights /= weights.sum()
@@ -134,7 +151,8 @@ class _Paths:
     Attributes:
       head: `[N, K]` seconds before task v can start at place k.
       rest: `[N, K]` least seconds from its end until all is done and home.
-      delay: `[K, K]` start-up delays on the way between places.
+      delay: `[U, K, K]` start-up delays on the way between places.
+      user: int `[M]` of what moves.
       ways: `[M, K, K]` seconds that inputs, edges and outputs of some bytes take between places.
       begin: `[M, K]` seconds before they can leave a place where they come to be.
       then: `[M, K]` least seconds from when they are at their last place until all is done.
@@ -145,12 +163,10 @@ class _Paths:
         reader = np.repeat(tasks, np.diff(request.first_edge))
         sizes = np.concatenate([request.input, request.data, request.output])
         moves = sizes > 0
-        rate, delay = (
-            np.array([[_total(values, route) for route in row] for row in costs.routes])
-            for values in (request.seconds_per_byte.tolist(), request.startup.tolist())
-        )
-        ways = np.zeros((len(sizes), *rate.shape))
-        ways[moves] = sizes[moves, None, None] * rate + delay
+        rate, delay = ways_between(request, costs.routes)
+        user = np.concatenate([request.user, request.user[source], request.user])
+        ways = np.zeros((len(sizes), *rate.shape[1:]))
+        ways[moves] = sizes[moves, None, None] * rate[user[moves]] + delay[user[moves]]
         fetched, moved, returned = np.split(ways, [len(tasks), len(tasks) + len(source)])
         edges_into = [slice(*ends) for ends in itertools.pairwise(request.first_edge)]
         head = request.release[:, None] + fetched[:, 0]
@@ -163,50 +179,139 @@ class _Paths:
             onward = (moved[edges] + (seconds[v] + rest[v])).min(2)
             rest[source[edges]] = np.maximum(rest[source[edges]], onward)
         self.head, self.rest, self.ways, self.delay = head, rest, ways[moves], delay
-        home = np.where(np.arange(rate.shape[0]) == 0, 0.0, math.inf)
+        self.user = user[moves]
+        home = np.where(np.arange(rate.shape[1]) == 0, 0.0, math.inf)
         home = np.broadcast_to(home, seconds.shape)
         done, needed = head + seconds, seconds + rest
         self.begin = np.concatenate([request.release[:, None] + home, done[source], done])[moves]
         self.then = np.concatenate([needed, needed[reader], home])[moves]
 
-    def around(self, before: tuple[int, ...], after: tuple[int, ...]) -> float:
-        """Least seconds before and after what occupies the hop from `before[-1]` to `after[0]`.
+    def around(self, before: tuple[int, ...], after: tuple[int, ...]) -> np.ndarray:
+        """`[3, U]` least seconds around what of a user takes the hop from the end of `before` on:
+        before it, its delay, after it.
 
         Whatever passes it comes from one of the former places and goes to one of the latter.
         """
         near, far = list(before), list(after)
-        leave = self.begin[:, near] + self.ways[:, near, before[-1]]
-        arrive = self.ways[:, after[0], far] + self.then[:, far]
-        delay = self.delay[before[-1], after[0]]
-        return float(leave.min(initial=math.inf) + delay + arrive.min(initial=math.inf))
+        leave = (self.begin[:, near] + self.ways[:, near, before[-1]]).min(1)
+        arrive = (self.ways[:, after[0], far] + self.then[:, far]).min(1)
+        delay = self.delay[:, before[-1], after[0]]
+        first, last = _least(leave, self.user, len(delay)), _least(arrive, self.user, len(delay))
+        return np.stack([first, delay, last])
 
 
-def _total(values: list[float], route: Route) -> float:
-    return math.inf if route is None else sum(values[link] for link in route)
+def _least(values: np.ndarray, user: np.ndarray, num_users: int) -> np.ndarray:
+    """`[U]` the least of values `[n]` of each user; `inf` where there is none."""
+    least = np.full(num_users, math.inf)
+    np.minimum.at(least, user, values)
+    return least
 
 
 def _resources(
     request: Request, costs: GraphCosts, paths: _Paths, possible: np.ndarray, longest: float
 ) -> list[_Resource]:
     """Places with so many servers, and serial links."""
-    no_place, no_link = np.zeros(len(costs.servers)), np.zeros(len(costs.serial))
-    found = []
+    load = _load(request, costs)
+    found: list[_Resource] = []
     for k, servers in enumerate(costs.servers):
         busy = possible[:, k] & (request.seconds[:, k] > 0)
         if servers is not None and busy.any():
-            least = paths.head[busy, k].min() + paths.rest[busy, k].min()
-            share = np.eye(len(no_place))[k] / servers
-            found.append(_Resource(share, no_link, min(float(least), longest)))
+            near = np.stack(
+                [
+                    _least(part[busy, k], request.user[busy], request.num_users)
+                    for part in (paths.head, paths.rest)
+                ]
+            )
+            least = _sum_of_least(near, bool(request.own_place[k]))
+            found += _of_place(request, k, load, least, longest)
     row = find_row(costs.routes)
-    around = dict.fromkeys(range(len(no_link)), math.inf)
+    around = {link: np.full(request.num_users, math.inf) for link in range(len(costs.serial))}
     for bound, hops in enumerate(zip(row.up, row.down, strict=True), 1):
         lower, upper = row.order[:bound], row.order[bound:]
         for hop, ends in zip(hops, ((lower, upper), (upper[::-1], lower[::-1])), strict=True):
             for link in hop or ():
-                around[link] = min(around[link], paths.around(*ends))
+                parts = paths.around(*ends)
+                least = _sum_of_least(parts, bool(request.link_step[link]))
+                around[link] = np.minimum(around[link], least)
     for link, serial in enumerate(costs.serial):
         if serial:
-            found.append(
-                _Resource(no_place, np.eye(len(no_link))[link], min(around[link], longest))
-            )
+            found += _of_link(request, link, load, around[link], longest)
+    return found
+
+
+def _sum_of_least(parts: np.ndarray, own: bool) -> np.ndarray:
+    """`[U]` sums of parts `[n, U]`, of the least ones of all users where they share."""
+    if own:
+        return parts.sum(0)
+    return np.full(parts.shape[1], parts.min(1).sum())
+
+
+def _load(request: Request, costs: GraphCosts) -> np.ndarray:
+    """`[U]` about what users cannot but load something of their own with, device or radio."""
+    seconds = np.where(request.seconds < math.inf, request.seconds, 0.0)
+    computing = np.bincount(request.user, seconds[:, 0], request.num_users)
+    rate, _ = ways_between(request, costs.routes)
+    sent = np.bincount(request.user, request.input, request.num_users)
+    returned = np.bincount(request.user, request.output, request.num_users)
+    with np.errstate(invalid="ignore"):  # 0 bytes over a dead link
+        moving = np.nan_to_num(sent[:, None] * rate[:, 0] + returned[:, None] * rate[:, :, 0])
+    least = moving[:, 1:].min(1, initial=math.inf)
+    # Where tasks may be split, so much of both is left at best.
+    return 1 / (1 / np.maximum(computing, 1e-300) + 1 / np.maximum(least, 1e-300))
+
+
+def _of_place(
+    request: Request, place: int, load: np.ndarray, least: np.ndarray, longest: float
+) -> list[_Resource]:
+    """The processors of a place, with the seconds `[U]` around what they do."""
+    seconds = np.where(request.seconds < math.inf, request.seconds, 0.0)
+    work = np.array([np.bincount(request.user, at, request.num_users) for at in seconds.T])
+    shared = (request.servers > 0) & (request.own_place == 0)
+    # As fast as what users share: there a second is worth as many of each one's own.
+    pace = np.divide(
+        work[shared].sum(0), work[place], out=np.zeros(len(least)), where=work[place] > 0
+    )
+    found = []
+    for share, c in _shares(bool(request.own_place[place]), load, pace, least, longest):
+        factor = np.zeros((request.num_users, request.seconds.shape[1]))
+        factor[:, place] = share / request.servers[place]
+        found.append(_Resource(factor, np.zeros((request.num_users, len(request.serial))), c))
+    return found
+
+
+def _of_link(
+    request: Request, link: int, load: np.ndarray, least: np.ndarray, longest: float
+) -> list[_Resource]:
+    """A link or that of each user, with the seconds `[U]` around what they do."""
+    rate = request.seconds_per_byte[link_entries(request)[:, link]]
+    pace = np.divide(1.0, rate, out=np.zeros(len(rate)), where=(rate > 0) & (rate < math.inf))
+    found = []
+    for share, c in _shares(bool(request.link_step[link]), load, pace, least, longest):
+        factor = np.zeros((request.num_users, len(request.serial)))
+        factor[:, link] = share
+        found.append(_Resource(np.zeros((request.num_users, request.seconds.shape[1])), factor, c))
+    return found
+
+
+def _shares(
+    own: bool, load: np.ndarray, pace: np.ndarray, least: np.ndarray, longest: float
+) -> list[tuple[np.ndarray, float]]:
+    """Factors `[U]` and c: one for what users share, some for what each has one of.
+
+    Of many users those of little load count as one, in the mean by their pace: any mean of sums of
+    c and loads bounds the makespan.
+    """
+    least = np.minimum(least, longest)
+    if not own:
+        return [(np.ones(len(least)), float(least[0]))]
+    found = []
+    heaviest = np.argsort(-load)
+    single = len(load) if len(load) <= _MOST_OWN else _MOST_OWN - 1
+    for group in [*heaviest[:single, None], heaviest[single:]]:
+        if not len(group):
+            continue
+        share = np.zeros(len(load))
+        share[group] = pace[group] if pace[group].any() else 1.0
+        share /= share.sum()
+        found.append((share, float(share @ np.where(share > 0, least, 0.0))))
     return found

@@ -23,7 +23,7 @@ the first place of the row; there is one such, since cuts form a lattice.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ import numpy as np
 from offload_jax.graphs._flow import maximum_flow
 from offload_jax.graphs._flow.row import Row
 from offload_jax.graphs.costs import Route
-from offload_jax.graphs.request import Request
+from offload_jax.graphs.request import Request, link_entries
 
 # A unit that float64 divides by without loss.
 _LEAST_EXPONENT = -1000
@@ -47,6 +47,7 @@ class Bytes(NamedTuple):
       input, output: `[N]` bytes from and to place 0.
       send_once: whether all edges out of a task carry one result, which crosses each link at most
         once in each direction.
+      user: int `[N]` whose links a task's bytes take; those of user 0 if None.
     """
 
     source: np.ndarray
@@ -55,13 +56,14 @@ class Bytes(NamedTuple):
     input: np.ndarray
     output: np.ndarray
     send_once: bool
+    user: np.ndarray | None = None
 
     @classmethod
     def of(cls, request: Request) -> "Bytes":
         """Those of one row of `GraphCosts`."""
         reader = np.repeat(np.arange(len(request.user)), np.diff(request.first_edge))
         sizes = request.data, request.input, request.output
-        return cls(request.source, reader, *sizes, request.send_once)
+        return cls(request.source, reader, *sizes, request.send_once, request.user)
 
 
 class Prices(NamedTuple):
@@ -69,13 +71,19 @@ class Prices(NamedTuple):
 
     Attributes:
       execution: `[N, K]` of each task at each place.
-      per_byte: `[L]` of each link.
-      startup: `[L]` of each link, for every transfer of more than 0 bytes.
+      per_byte: `[U, L]` of each link for each user, or `[L]` of each link.
+      startup: likewise, for every transfer of more than 0 bytes.
     """
 
     execution: np.ndarray
     per_byte: np.ndarray
     startup: np.ndarray
+
+    @classmethod
+    def of(cls, request: Request) -> "Prices":
+        """Seconds: what takes long is dear."""
+        entries = link_entries(request)
+        return cls(request.seconds, request.seconds_per_byte[entries], request.startup[entries])
 
 
 class Cut(NamedTuple):
@@ -108,6 +116,7 @@ class Layers:
         self.num_tasks, self.num_bounds = num_tasks, num_bounds = len(moved.input), len(row.up)
         bounds = np.arange(num_bounds, dtype=np.int32)
         self.held = np.broadcast_to(row.order.index(0) > bounds, (num_tasks, num_bounds))
+        self.user = np.zeros(num_tasks, int) if moved.user is None else moved.user
         moves = np.flatnonzero(moved.data > 0)
         self.reader, self.writer = moved.reader[moves], moved.source[moves]
         self.data, self.result = moved.data[moves], np.arange(len(moves))
@@ -144,10 +153,12 @@ class Layers:
         home = np.zeros((self.num_tasks, self.num_bounds))
         for sizes, near, far in ((moved.input, down, up), (moved.output, up, down)):
             some = np.flatnonzero(sizes)
-            crossing = near(sizes[some]), far(sizes[some])
+            moves = sizes[some], self.user[some]
+            crossing = near(*moves), far(*moves)
             home[some] += np.where(self.held[some], *crossing)
         execution = prices.execution[:, row.order]
-        parts = execution, home, up(self.data), down(self.data)
+        moves = self.data, self.user[self.writer]
+        parts = execution, home, up(*moves), down(*moves)
         return np.concatenate([part.ravel() for part in parts])
 
     def paid(self, beyond: np.ndarray) -> np.ndarray:
@@ -236,10 +247,30 @@ class Layers:
         return least if least < math.inf else float(charges[np.isfinite(charges)].sum())
 
 
-def _hop_prices(hops: tuple[Route, ...], prices: Prices) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from sizes `[n]`, above 0 bytes, to the costs of each hop `[n, K - 1]`."""
+def _hop_prices(
+    hops: tuple[Route, ...], prices: Prices
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A function from sizes `[n]`, above 0 bytes, of users `[n]` to costs of hops `[n, K - 1]`."""
     per_byte, startup = (
-        np.array([math.inf if hop is None else sum(values[link] for link in hop) for hop in hops])
-        for values in (prices.per_byte, prices.startup)
+        total_over(np.atleast_2d(values), hops) for values in (prices.per_byte, prices.startup)
     )
-    return lambda sizes: sizes[:, None] * per_byte + startup
+    return lambda sizes, users: sizes[:, None] * per_byte[users] + startup[users]
+
+
+def ways_between(
+    request: Request, routes: tuple[tuple[Route, ...], ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`[U, K, K]` twice: seconds per byte on the way between places, and start-up delays."""
+    entries, flat = link_entries(request), [route for row in routes for route in row]
+    shape = (len(entries), len(routes), len(routes))
+    rate = total_over(request.seconds_per_byte[entries], flat).reshape(shape)
+    return rate, total_over(request.startup[entries], flat).reshape(shape)
+
+
+def total_over(values: np.ndarray, routes: Sequence[Route]) -> np.ndarray:
+    """Sums `[..., n]` of values `[..., L]` over the links of n routes; `inf` for no route."""
+    total = np.full((*values.shape[:-1], len(routes)), math.inf)
+    for i, route in enumerate(routes):
+        if route is not None:
+            total[..., i] = values[..., list(route)].sum(-1)
+    return total

@@ -7,7 +7,7 @@ import numpy as np
 
 from offload_jax.graphs._flow.cut import Bytes, Cut, Layers, Prices
 from offload_jax.graphs._flow.row import Row
-from offload_jax.graphs.request import Request
+from offload_jax.graphs.request import Request, link_entries
 
 # A corner has to lie this far, relative, below the line between its neighbours.
 _GAP = 1e-9
@@ -20,11 +20,11 @@ def cheapest(request: Request, row: Row, execution: np.ndarray, per_byte: np.nda
       request: what has to move.
       row: of the places.
       execution: `[N, K]` prices of tasks.
-      per_byte: `[L]` prices of links.
+      per_byte: `[R]` prices of links.
     """
     layers = Layers(Bytes.of(request), row)
-    free = np.zeros_like(request.startup)
-    return layers.cut(layers.charges(Prices(execution, per_byte, free)))
+    rate = per_byte[link_entries(request)]
+    return layers.cut(layers.charges(Prices(execution, rate, np.zeros_like(rate))))
 
 
 class Corner(NamedTuple):
@@ -46,11 +46,12 @@ def hull(request: Request, row: Row, execution: np.ndarray, per_byte: np.ndarray
     """
     layers = Layers(Bytes.of(request), row)
     forbidden = np.isinf(execution)
-    seconds = np.where(forbidden, math.inf, request.seconds)
-    rate = np.where(np.isinf(per_byte), math.inf, request.seconds_per_byte)
+    per_byte, slow = per_byte[link_entries(request)], Prices.of(request)
+    seconds = np.where(forbidden, math.inf, slow.execution)
+    rate = np.where(np.isinf(per_byte), math.inf, slow.per_byte)
     charges = [
-        layers.charges(Prices(seconds, rate, request.startup)),
-        layers.charges(Prices(execution, per_byte, np.zeros_like(request.startup))),
+        layers.charges(Prices(seconds, rate, slow.startup)),
+        layers.charges(Prices(execution, per_byte, np.zeros_like(rate))),
     ]
     impossible = np.isinf(charges[0]) | np.isinf(charges[1])
     finite = [np.where(impossible, 0.0, each) for each in charges]

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from offload_jax.graphs.period import links_crossed
-from offload_jax.graphs.request import Request
+from offload_jax.graphs.request import Request, link_entries, processors
 from offload_jax.side_constraints import RELATIVE_TOLERANCE
 
 # The solver meets its constraints up to 1e-7.
@@ -44,6 +44,7 @@ def relaxed_period(request: Request, memory: np.ndarray, max_memory: np.ndarray)
     if len(np.unique(task)) < num_tasks:
         return math.inf
     # One task alone, which is not split.
+    user = request.user[task]
     shares = seconds / np.maximum(servers, 1)[place] * (servers > 0)[place]
     least = np.full(num_tasks, math.inf)
     np.minimum.at(least, task, shares)
@@ -51,19 +52,26 @@ def relaxed_period(request: Request, memory: np.ndarray, max_memory: np.ndarray)
     pair, alone = place, np.ones(len(task))
     back = place * num_places
     crosses = links_crossed(request)
-    rate = np.where(request.seconds_per_byte < math.inf, request.seconds_per_byte, 0.0)
-    # Load of each limited place and serial link by each task at each place.
-    loads = [np.where(place == k, seconds / servers[k], 0.0) for k in np.flatnonzero(servers)]
+    # Load of each limited processor and serial link by each task at each place.
+    at = processors(request)[user, place]
+    limits = np.zeros(at.max() + 1)
+    limits[at] = max_memory[place]
+    loads = [np.where(at == k, shares, 0.0) for k in np.unique(at[(servers > 0)[place]]).tolist()]
     moved = request.input[task, None] * crosses[pair] + request.output[task, None] * crosses[back]
-    loads += list((moved * rate).T[request.serial])
+    entries = link_entries(request)[user]
+    rate = request.seconds_per_byte[entries]
+    busy = moved * np.where(rate < math.inf, rate, 0.0)
+    for link in np.flatnonzero(request.serial):
+        for entry in np.unique(entries[:, link]):
+            loads.append(np.where(entries[:, link] == entry, busy[:, link], 0.0))
     unit = max((float(load.max(initial=0.0)) for load in loads), default=0.0)
     if unit == 0.0:
         return 0.0
     rows, bounds = [np.append(load / unit, -1.0) for load in loads], [0.0] * len(loads)
     size = max(float(memory.max(initial=0.0)), 1.0)
-    for k in np.flatnonzero(np.isfinite(max_memory)):
-        rows.append(np.append(np.where(place == k, memory[task] / size, 0.0), 0.0))
-        bounds.append(max_memory[k] * (1 + RELATIVE_TOLERANCE) / size)
+    for k in np.flatnonzero(np.isfinite(limits)):
+        rows.append(np.append(np.where(at == k, memory[task] / size, 0.0), 0.0))
+        bounds.append(limits[k] * (1 + RELATIVE_TOLERANCE) / size)
     whole = (num_tasks, len(task) + 1)
     found = linprog(
         np.append(0.0 * alone, 1.0),

@@ -60,17 +60,19 @@ class Scaled:
     def __init__(self, request: Request, row: Row, parts: Sequence[Part]) -> None:
         self._layers = layers = Layers(Bytes.of(request), row)
         self._position = np.argsort(row.order)
-        seconds, per_byte = request.seconds.copy(), request.seconds_per_byte.copy()
+        prices = Prices.of(request)
+        seconds, per_byte = prices.execution.copy(), prices.per_byte.copy()
         self._moving = []
         for part in parts:
-            links = [link for link in part.links if per_byte[link] < math.inf]
             slow, rate = np.zeros_like(seconds), np.zeros_like(per_byte)
-            rate[links], per_byte[links] = per_byte[links], 0.0
+            for link in part.links:
+                alive = per_byte[:, link] < math.inf
+                rate[alive, link], per_byte[alive, link] = per_byte[alive, link], 0.0
             for place in part.places:
                 can = seconds[:, place] < math.inf
                 slow[can, place], seconds[can, place] = seconds[can, place], 0.0
             self._moving.append(layers.charges(Prices(slow, rate, np.zeros_like(rate))))
-        self._fixed = layers.charges(Prices(seconds, per_byte, request.startup))
+        self._fixed = layers.charges(Prices(seconds, per_byte, prices.startup))
 
     def place_at(self, ratios: Sequence[float]) -> np.ndarray:
         """int8 `[N]`, the best placement where part i takes `ratios[i]` times as long."""

@@ -63,8 +63,7 @@ def cut(costs: GraphCosts) -> Cuts:
 def least_serial(request: Request, row: Row) -> Cut:
     """The placement of least serial latency for one request."""
     layers = Layers(Bytes.of(request), row)
-    prices = Prices(request.seconds, request.seconds_per_byte, request.startup)
-    return layers.cut(layers.charges(prices))
+    return layers.cut(layers.charges(Prices.of(request)))
 
 
 def lower_bounds(costs: GraphCosts, makespan: Any) -> np.ndarray:

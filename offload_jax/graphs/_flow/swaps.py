@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from offload_jax.graphs._flow.cut import Bytes, Cut, Layers, Prices
+from offload_jax.graphs._flow.cut import Bytes, Cut, Layers, Prices, ways_between
 from offload_jax.graphs._flow.row import Row
 from offload_jax.graphs.costs import Route
 from offload_jax.graphs.request import Request
@@ -42,18 +42,14 @@ class _Additive:
 
     Attributes:
       alone: `[N, K]` a task at a place, with its input and output.
-      rate, delay: `[K, K]` seconds for a byte on the way between two places, and for its start.
+      rate, delay: `[U, K, K]` seconds for a byte on the way between two places, and for its start.
     """
 
     def __init__(self, request: Request, routes: tuple[tuple[Route, ...], ...]) -> None:
-        self.rate, self.delay = (
-            np.array([[_total(values, route) for route in row] for row in routes])
-            for values in (request.seconds_per_byte, request.startup)
-        )
-        self.moved = Bytes.of(request)
-        home = np.zeros(len(request.user), int)
-        there = self._ways(request.input, self.rate[home], self.delay[home])
-        back = self._ways(request.output, self.rate.T[home], self.delay.T[home])
+        self.rate, self.delay = ways_between(request, routes)
+        self.moved, self.user = Bytes.of(request), request.user
+        there = self._ways(request.input, self.rate[self.user, 0], self.delay[self.user, 0])
+        back = self._ways(request.output, self.rate[self.user, :, 0], self.delay[self.user, :, 0])
         self.alone = request.seconds + there + back
         self.allowed = request.seconds < math.inf
 
@@ -68,7 +64,7 @@ class _Additive:
     def cost(self, place: np.ndarray) -> float:
         """Serial latency of places `[N]`."""
         ends = place[self.moved.source], place[self.moved.reader]
-        moves = self._ways(self.moved.data, self.rate[ends], self.delay[ends])
+        moves = self._ways(self.moved.data, *self._from(self.user[self.moved.source], *ends))
         return float(self.alone[np.arange(len(place)), place].sum() + moves.sum())
 
     def best_single_place(self) -> tuple[float, np.ndarray]:
@@ -88,8 +84,11 @@ class _Additive:
         # What moves between a task that is free and one that stays is a cost of the former.
         out, into = free[source] & ~free[reader], ~free[source] & free[reader]
         away = place[reader[out]][:, None], place[source[into]][:, None]
-        np.add.at(execution, source[out], self._ways(data[out], *self._from(pair, away[0])))
-        np.add.at(execution, reader[into], self._ways(data[into], *self._from(away[1], pair)))
+        users = self.user[source[out]][:, None], self.user[source[into]][:, None]
+        leaving = self._from(users[0], pair, away[0])
+        np.add.at(execution, source[out], self._ways(data[out], *leaving))
+        coming = self._from(users[1], away[1], pair)
+        np.add.at(execution, reader[into], self._ways(data[into], *coming))
         both = free[source] & free[reader]
         none = np.zeros(free.sum())
         moved = Bytes(
@@ -99,17 +98,16 @@ class _Additive:
             none,
             none,
             send_once=False,
+            user=self.user[free],
         )
         layers = Layers(moved, _TWO_PLACES)
-        links = self._from(pair, pair[::-1])
+        links = self._from(np.arange(len(self.rate))[:, None], pair, pair[::-1])
         found = layers.cut(layers.charges(Prices(execution[free], *links)))
         result = place.copy()
         result[free] = pair[found.place]
         return result
 
-    def _from(self, origin: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self.rate[origin, target], self.delay[origin, target]
-
-
-def _total(values: np.ndarray, route: Route) -> float:
-    return math.inf if route is None else float(values[list(route)].sum())
+    def _from(
+        self, user: np.ndarray, origin: np.ndarray, target: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self.rate[user, origin, target], self.delay[user, origin, target]

@@ -1,8 +1,9 @@
-"""Annealing on any goal: price, period and makespan, each weighed or limited, and memory.
+"""Annealing on any goal: price, period and latency, each weighed or limited, and memory.
 
 A step gives one task, a run of tasks in order or, where time matters, one place in the order
-another value. What breaks a limit costs more, in proportion to how far; the best decision that
-keeps all of them is what is returned.
+another value; of several users it also moves all tasks of one to another place in the order. What
+breaks a limit costs more, in proportion to how far; the best decision that keeps all of them is
+what is returned.
 """
 
 import math
@@ -10,7 +11,17 @@ import math
 import numpy as np
 
 from offload_jax.graphs._numba.annealing import shift, window
-from offload_jax.graphs._numba.simulator import compiled, inner, new_state, readers, simulate
+from offload_jax.graphs._numba.ranks import pair_costs
+from offload_jax.graphs._numba.rules import greedy_places
+from offload_jax.graphs._numba.simulator import (
+    compiled,
+    inner,
+    new_state,
+    plain,
+    readers,
+    reset,
+    run_task,
+)
 from offload_jax.graphs._numba.spending import new_scratch, spend
 from offload_jax.side_constraints import RELATIVE_TOLERANCE
 
@@ -25,18 +36,57 @@ def _excess(spent, limit):
     return (spent - limit) / limit if limit > 0.0 else 1.0
 
 
+@plain
+def _complete(request, state, place, order, completion):
+    """Writes when each user is served, `[U]`."""
+    reset(state)
+    completion[:] = 0.0
+    for i in range(order.size):
+        task = order[i]
+        state.position[task] = i
+        _, _, back = run_task(request, state, task, place[task])
+        user = request.user[task]
+        completion[user] = max(completion[user], max(back, state.finish[task]))
+
+
+@compiled
+def completion_of(request, place, order):
+    """`[U]` when each user is served, for callers from Python."""
+    completion = np.zeros(request.num_users)
+    _complete(request, new_state(request), place, order, completion)
+    return completion
+
+
+@compiled
+def greedy_along(request, order):
+    """int `[N]` where each task, in the given order, is done first."""
+    place = np.zeros(order.size, np.int64)
+    rate, _ = pair_costs(request)
+    greedy_places(request, rate, new_state(request), new_state(request), order, place)
+    return place
+
+
 @inner
-def _score(request, goal, timed, place, order, state, scratch, held):
+def _score(request, goal, timed, place, order, state, scratch, held, completion):
     """What a decision costs, and by how much it breaks limits in all."""
     reader, moved, busy, crossed, spent = scratch
-    weights, execution, per_byte, limits, memory, max_memory = goal
+    weights, execution, per_byte, limits, memory, max_memory, share, since, largest = goal
     spend(request, place, execution, per_byte, request.serial, reader, moved, busy, crossed, spent)
     price, period = spent[0], spent[1]
     if price == math.inf:
         return math.inf, math.inf
-    makespan = simulate(request, state, place, order) if timed else 0.0
+    makespan, latest, mean = 0.0, -math.inf, 0.0
+    if timed:
+        _complete(request, state, place, order, completion)
+        for user in range(completion.size):
+            makespan = max(makespan, completion[user])
+            latest = max(latest, completion[user] - since[user])
+            mean += share[user] * (completion[user] - since[user])
     if makespan == math.inf:
         return math.inf, math.inf
+    latency = 0.0
+    if timed:
+        latency = latest if largest else mean
     excess = _excess(makespan, limits[0]) + _excess(price, limits[1]) + _excess(period, limits[2])
     held[:, :] = 0.0
     for v in range(place.size):
@@ -44,16 +94,15 @@ def _score(request, goal, timed, place, order, state, scratch, held):
     for user in range(held.shape[0]):
         for k in range(held.shape[1]):
             excess += _excess(held[user, k], max_memory[k])
-    return weights[0] * makespan + weights[1] * price + weights[2] * period, excess
+    return weights[0] * latency + weights[1] * price + weights[2] * period, excess
 
 
 @compiled
 def score(request, goal, timed, place, order):
     """The cost of a decision, and by how much it breaks limits in all."""
     held = np.zeros((request.num_users, request.seconds.shape[1]))
-    return _score(
-        request, goal, timed, place, order, new_state(request), new_scratch(request), held
-    )
+    state, completion = new_state(request), np.zeros(request.num_users)
+    return _score(request, goal, timed, place, order, state, new_scratch(request), held, completion)
 
 
 @compiled
@@ -62,9 +111,9 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
 
     Args:
       request: what is decided about.
-      goal: weights `[3]` of makespan, price and period, prices, limits `[3]`, memory of tasks and
-        of places.
-      timed: whether the makespan is weighed or limited.
+      goal: weights `[3]` of latency, price and period, prices, limits `[3]` of makespan, price and
+        period, memory of tasks and of places, and what the latency is, as `Goal` has them.
+      timed: whether times are weighed or limited.
       place, order: int `[N]` where to begin; changed to where the walk ends.
       num_steps: decisions to look at.
       share, cold: the temperature falls from the first to the second, as shares of the cost.
@@ -75,21 +124,25 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
     """
     num_tasks, num_places = request.seconds.shape
     state, scratch = new_state(request), new_scratch(request)
-    held = np.zeros((request.num_users, num_places))
+    held, completion = np.zeros((request.num_users, num_places)), np.zeros(request.num_users)
     first_reader, reader, _ = readers(request)
-    cost, excess = _score(request, goal, timed, place, order, state, scratch, held)
+    cost, excess = _score(request, goal, timed, place, order, state, scratch, held, completion)
     best_cost, best_excess = cost, excess
     best_place, best_order = place.copy(), order.copy()
     position = np.empty(num_tasks, np.int64)
     for i in range(num_tasks):
         position[order[i]] = i
-    before = place.copy()
+    before, ahead, served = place.copy(), order.copy(), request.num_users > 1
     cooling = math.log(cold / share) / num_steps
     for step in range(num_steps):
         before[:] = place
         task, kind = np.random.randint(num_tasks), np.random.random()
         origin = target = position[task]
-        if timed and kind < 0.35:
+        block = served and timed and kind < 0.1
+        if block:
+            ahead[:] = order
+            _move_user(request, order, position, ahead, request.user[task])
+        elif timed and kind < 0.35:
             first, last = window(request, first_reader, reader, position, task)
             target = first + np.random.randint(last - first + 1)
             _shift(order, position, origin, target)
@@ -105,7 +158,7 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
                     length = np.int64(num_tasks ** np.random.random())
                 for i in range(position[task], min(num_tasks, position[task] + length)):
                     place[order[i]] = here
-        tried, broken = _score(request, goal, timed, place, order, state, scratch, held)
+        tried, broken = _score(request, goal, timed, place, order, state, scratch, held, completion)
         scale = best_cost if best_cost < math.inf else cost
         heat = scale * share * math.exp(cooling * step)
         rise = tried - cost + (broken - excess) * scale * strict
@@ -118,9 +171,30 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
                 best_order[:] = order
         else:
             place[:] = before
-            if target != origin:
+            if block:
+                order[:] = ahead
+                for i in range(num_tasks):
+                    position[order[i]] = i
+            elif target != origin:
                 _shift(order, position, target, origin)
     return best_place, best_order, best_cost, best_excess
+
+
+@inner
+def _move_user(request, order, position, ahead, user):
+    """Moves all tasks of a user, which follow one another then, to a random place in the order."""
+    num_tasks = order.size
+    since = np.random.randint(num_tasks + 1)
+    filled = 0
+    for part in range(3):
+        # Those of others before that place, the user's, those of others after it.
+        first = since if part == 2 else 0
+        last = since if part == 0 else num_tasks
+        for i in range(first, last):
+            if (request.user[ahead[i]] == user) == (part == 1):
+                order[filled] = ahead[i]
+                position[ahead[i]] = filled
+                filled += 1
 
 
 @inner
