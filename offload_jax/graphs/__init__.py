@@ -18,7 +18,7 @@ from offload_jax.graphs.files.read import read
 from offload_jax.graphs.fuse import fuse
 from offload_jax.graphs.network_costs import network_costs
 from offload_jax.graphs.objectives import SERIAL_LATENCY, Prices, energy_prices, network_prices
-from offload_jax.graphs.pareto import GraphFront, pareto_front
+from offload_jax.graphs.pareto import GraphFront, GraphPeriodFront, pareto_front, period_front
 from offload_jax.graphs.period import period
 from offload_jax.graphs.predecessors import predecessor_lists
 from offload_jax.graphs.problem import GraphProblem, validate
@@ -30,6 +30,7 @@ __all__ = [
     "Decision",
     "GraphCosts",
     "GraphFront",
+    "GraphPeriodFront",
     "GraphProblem",
     "GraphSolution",
     "MeasuredGraph",
@@ -47,6 +48,7 @@ __all__ = [
     "network_prices",
     "pareto_front",
     "period",
+    "period_front",
     "policies",
     "predecessor_lists",
     "read",
