@@ -156,7 +156,8 @@ def least(graph, execution, per_byte, weights=(0, 1, 0), limits=(math.inf,) * 3,
             break
         if weights[0] == 0 and limits[0] == math.inf:
             return cost
-        most = limits[0] * (1 + 1e-9)
+        # Makespans below it are looked for, those equal to the limit, 0 too, among them.
+        most = math.nextafter(limits[0] * (1 + 1e-9), math.inf)
         if weights[0] and best < math.inf:
             most = min(most, (best - cost) / weights[0])
         makespan = oracle.placement_optimum(graph, place, most)

@@ -51,7 +51,7 @@ def test_no_schedule_costs_less(part: int) -> None:
 @pytest.mark.parametrize("send_once", [False, True])
 def test_hull_of_any_graph_is_that_of_all_placements(send_once: bool) -> None:
     rng = np.random.default_rng([1, send_once])
-    assert sum(check_hull(rng, send_once, 1 + case % 5) for case in range(400)) > 600
+    assert sum(check_hull(rng, send_once, 1 + case % 5) for case in range(400)) > 500
 
 
 def test_hull_of_a_chain_is_that_of_its_exact_front() -> None:
@@ -78,7 +78,7 @@ def test_hull_of_a_chain_is_that_of_its_exact_front() -> None:
         found = oj.graphs.pareto_front(problem, method="cut")
         np.testing.assert_allclose(np.stack(found[:2], 1), corners, 1e-6)
         num_corners += len(corners)
-    assert num_corners > 300
+    assert num_corners > 200
 
 
 def layered(num_tasks: int, num: int) -> list[oj.graphs.GraphProblem]:
