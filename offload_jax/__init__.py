@@ -26,7 +26,7 @@ from offload_jax.network import Link, Network, Place, Processor
 from offload_jax.network_file import read_network
 from offload_jax.objectives import ENERGY, LATENCY, PERIOD, Objective, Period, PowerModel
 from offload_jax.plans import Plan, plan
-from offload_jax.side_constraints import SideConstraints
+from offload_jax.side_constraints import SideConstraints, allowed_places
 from offload_jax.solution import Solution
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Resized",
     "SideConstraints",
     "Solution",
+    "allowed_places",
     "chain_costs",
     "datasets",
     "energy",

@@ -1,12 +1,15 @@
 """The command line: `offload-jax`, or `python -m offload_jax`."""
 
+import math
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+
+from offload_jax.cli_options import REQUEST, RULES, SHAPE, Quantity, picture
 
 # What takes long to import is imported by the command that needs it.
 
@@ -52,95 +55,8 @@ def _say(sentence: str) -> int:
     return 2
 
 
-class _Quantity(click.ParamType):
-    """A number with its unit, in SI units."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from offload_jax import units
-
-        assert param is not None
-        return units.parse(param.opts[0], value, getattr(units, self.name.upper()))
-
-
-class _Pair(click.ParamType):
-    """Two texts with = between them; the last = of several."""
-
-    name = "pair"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        left, equals, right = value.rpartition("=")
-        if not (left and equals and right):
-            assert param is not None
-            raise click.UsageError(f"{param.opts[0]} {value}: must be {param.metavar}")
-        return left, right
-
-
-_PICTURES = (".pdf", ".png", ".svg")
-
-
-def _picture(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
-    """A file that a picture can be written to, before anything is computed."""
-    if value is None:
-        return None
-    path = Path(value)
-    if path.suffix.lower() not in _PICTURES:
-        raise click.UsageError(f"{param.opts[0]} {value}: must end in {', '.join(_PICTURES)}")
-    if not path.parent.is_dir():
-        raise click.UsageError(f"{param.opts[0]} {value}: {path.parent} is no folder")
-    return path
-
-
-def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several decorators as one."""
-
-    def decorate(function: Any) -> Any:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-_SHAPE = click.option(
-    "--shape",
-    "shapes",
-    metavar="NAME=LENGTH",
-    type=_Pair(),
-    multiple=True,
-    help="Length of a dimension that an ONNX file leaves open, as batch=1.",
-)
-_REQUEST = _options(
-    click.argument("file", metavar="FILE"),
-    click.option(
-        "--network",
-        metavar="NET",
-        help="TOML file with places and links; a chain with speeds has its own.",
-    ),
-    _SHAPE,
-    click.option(
-        "--profile",
-        "profiles",
-        metavar="PLACE=FILE",
-        type=_Pair(),
-        multiple=True,
-        help="Times of an ONNX model's nodes measured at a place, as `measure` writes them.",
-    ),
-    click.option(
-        "--reference-speed",
-        type=_Quantity("speed"),
-        default="1 GHz",
-        show_default=True,
-        metavar="SPEED",
-        help="Machine on which the seconds of a task graph are meant.",
-    ),
-)
-
-
 @commands.command("plan")
-@_REQUEST
+@REQUEST
 @click.option(
     "--objective",
     type=click.Choice(["latency", "period", "energy"]),
@@ -149,27 +65,31 @@ _REQUEST = _options(
     help="What to minimise.",
 )
 @click.option(
-    "--max-latency", metavar="TIME", type=_Quantity("time"), help='As "200 ms"; most it may take.'
+    "--energy-weight",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    help="What a joule counts on top of the latency.",
 )
 @click.option(
-    "--allow",
-    "allowed",
-    metavar="LAYER=PLACE,...",
-    type=_Pair(),
-    multiple=True,
-    help="Only places that a layer may have; * in its name stands for any text.",
+    "--max-latency", metavar="TIME", type=Quantity("time"), help='As "200 ms"; most it may take.'
 )
 @click.option(
-    "--time-limit", metavar="TIME", type=_Quantity("time"), help='As "10 s"; how long to search.'
+    "--max-energy", metavar="ENERGY", type=Quantity("energy"), help='As "50 mJ", likewise.'
 )
+@click.option("--max-period", metavar="TIME", type=Quantity("time"), help='As "40 ms", likewise.')
+@RULES
 @click.option("--save", metavar="JSON", help="Write the plan there, for oj.Plan.load.")
 @click.option("--split", metavar="DIR", help="Write an ONNX file for each segment to a new folder.")
-@click.option("--plot", metavar="PNG", callback=_picture, help="Draw layers and their places.")
+@click.option("--plot", metavar="PNG", callback=picture, help="Draw layers and their places.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def plan_command(
     *,
     objective: str,
+    energy_weight: float | None,
     max_latency: float | None,
+    max_energy: float | None,
+    max_period: float | None,
+    memory: Sequence[tuple[str, float]],
     allowed: Sequence[tuple[str, str]],
     time_limit: float | None,
     save: str | None,
@@ -189,13 +109,21 @@ def plan_command(
     """
     import offload_jax as oj
 
+    minimised = getattr(oj, objective.upper())
+    if energy_weight is not None:
+        if objective != "latency":
+            raise ValueError("--energy-weight: goes with --objective latency alone")
+        minimised = oj.Objective(1.0, energy_weight)
     task, network = _read(**request)
     found = oj.plan(
         task,
         network,
-        objective=getattr(oj, objective.upper()),
+        objective=minimised,
         max_latency=max_latency,
-        allowed={layer: places.split(",") for layer, places in allowed},
+        max_energy=max_energy,
+        max_period=max_period,
+        max_memory=dict(memory),
+        allowed=_places(allowed),
         time_limit=time_limit,
     )
     if split is not None:
@@ -209,9 +137,62 @@ def plan_command(
     click.echo(found.to_json() if as_json else str(found), nl=not as_json)
 
 
+@commands.command("front")
+@REQUEST
+@click.option(
+    "--against",
+    type=click.Choice(["energy", "period"]),
+    default="energy",
+    show_default=True,
+    help="What is traded for latency.",
+)
+@RULES
+@click.option("--output", metavar="PNG", default="front.png", show_default=True, callback=picture)
+def front_command(
+    *,
+    against: str,
+    memory: Sequence[tuple[str, float]],
+    allowed: Sequence[tuple[str, str]],
+    time_limit: float | None,
+    output: Path,
+    **request: Any,
+) -> None:
+    """Draws and lists what FILE can trade: latency against energy, or against the period.
+
+    \b
+    Example:
+      offload-jax front model.onnx --network network.toml --against period --output front.png
+    """
+    from offload_jax import plot
+    from offload_jax.plans.front import front
+
+    task, network = _read(**request)
+    found = front(
+        task,
+        network,
+        against=against,
+        max_memory=dict(memory),
+        allowed=_places(allowed),
+        time_limit=time_limit,
+    )
+    singles = {
+        f"all on {name}": (total.latency, getattr(total, against))
+        for name, total in found.singles.items()
+        if total.latency < math.inf
+    }
+    unit = {"energy": "J", "period": "s"}[against]
+    axes = plot.front(found.points, others=singles, ylabel=f"{against} ({unit})")
+    _draw(axes, output)
+    click.echo(found)
+
+
+def _places(allowed: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    return {layer: places.split(",") for layer, places in allowed}
+
+
 @commands.command("map")
-@_REQUEST
-@click.option("--output", metavar="PNG", default="map.png", show_default=True, callback=_picture)
+@REQUEST
+@click.option("--output", metavar="PNG", default="map.png", show_default=True, callback=picture)
 def map_command(*, output: Path, **request: Any) -> None:
     """Draws where FILE is cut best at every pair of bandwidths of two links.
 
@@ -237,7 +218,7 @@ def map_command(*, output: Path, **request: Any) -> None:
 
 @commands.command("measure")
 @click.argument("model", metavar="MODEL")
-@_SHAPE
+@SHAPE
 @click.option("--runs", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--threads", type=click.IntRange(0), default=0, help="0 is one for each core.")
 @click.option("--output", metavar="FILE", default="profile.csv", show_default=True)

@@ -1,21 +1,25 @@
 """Rules about places that every decision of a batch must keep to."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from offload_jax.network import Place
 from offload_jax.validation import (
     FINITE,
     Array,
     ArrayLike,
     as_array,
     as_float64,
+    as_names,
     broadcast_shapes,
     check_class,
+    check_known,
     is_traced,
     require,
 )
@@ -27,8 +31,11 @@ Latencies are float32 in JAX, so a deadline computed as the latency of some deci
 few times 1e-7; without a tolerance that very decision could miss it.
 """
 
-Allowed = ArrayLike | Mapping[int, Iterable[int]]
+Allowed = ArrayLike | Mapping[int, Iterable[int | str]]
 """bool `[..., N, K]`, True where a task may run, or the places by task, others being free."""
+
+PLACE_NAMES = tuple(place.name.lower() for place in Place)
+"""Of the three places of problems, device, edge and cloud."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,10 +123,48 @@ class SideConstraints:
             )
 
 
+def allowed_places(
+    tasks: Sequence[str], places: Sequence[str], allowed: Mapping[str, Iterable[str]]
+) -> np.ndarray:
+    """What `solve` takes as `allowed`, by names: `oj.allowed_places(graph.names, ...)`.
+
+    Args:
+      tasks: the N names of the tasks, such as those of a `TaskGraph`.
+      places: the K names of the places, such as `Network.place_names`.
+      allowed: names of the places where tasks may run, by the name of a task, or by a pattern of
+        several in which * stands for any text and ? for any letter; all others are free. Of two
+        that name a task, both count.
+
+    Returns:
+      bool `[N, K]`.
+
+    Raises:
+      ValueError: an unknown task or place, or none is left to a task.
+    """
+    check_class("allowed", allowed, Mapping)
+    table = np.ones((len(tasks), len(places)), bool)
+    for pattern, names in allowed.items():
+        named = as_names(f"allowed[{pattern!r}]", names)
+        for name in named:
+            check_known(f"allowed[{pattern!r}]", name, places, "place ")
+        found = [name == pattern or fnmatch.fnmatchcase(name, pattern) for name in tasks]
+        if not any(found):
+            raise ValueError(f"allowed: no task has the name {pattern!r}")
+        table[found] &= np.isin(places, named)
+    for name, row in zip(tasks, table, strict=True):
+        if not row.any():
+            raise ValueError(f"allowed: leaves no place to {name!r}")
+    return table
+
+
 def as_allowed(
-    allowed: Allowed | None, num_tasks: int, num_places: int, batch: tuple[int, ...]
+    allowed: Allowed | None,
+    num_tasks: int,
+    num_places: int,
+    batch: tuple[int, ...],
+    place_names: Sequence[str] = (),
 ) -> Array | None:
-    """bool `[..., N, K]` of what `solve` was given.
+    """bool `[..., N, K]` of what `solve` was given, in which places may have names.
 
     Raises:
       ValueError: it has another shape or type, names what does not exist, or leaves a task none.
@@ -132,13 +177,8 @@ def as_allowed(
             if task not in range(num_tasks):
                 raise ValueError(f"allowed: unknown task {task!r}, tasks are 0..{num_tasks - 1}")
             check_class(f"allowed[{task}]", places, Iterable)
-            listed = [*places]
-            for place in listed:
-                if place not in range(num_places):
-                    raise ValueError(
-                        f"allowed[{task}]: unknown place {place!r}, places are 0..{num_places - 1}"
-                    )
-            table[int(task)] = np.isin(np.arange(num_places), [int(place) for place in listed])
+            listed = [_number(f"allowed[{task}]", p, num_places, place_names) for p in places]
+            table[int(task)] = np.isin(np.arange(num_places), listed)
         allowed = table
     if not isinstance(allowed, jax.Array):
         allowed = as_array("allowed", allowed)
@@ -154,3 +194,12 @@ def as_allowed(
         somewhere = np.asarray(allowed).any(-1)
         require("allowed", somewhere, somewhere, "leaves the task no place")
     return allowed
+
+
+def _number(where: str, place: Any, num_places: int, names: Sequence[str]) -> int:
+    if isinstance(place, str) and place in names:
+        return names.index(place)
+    if isinstance(place, str) or place not in range(num_places):
+        named = f" or {', '.join(names)}" if names else ""
+        raise ValueError(f"{where}: unknown place {place!r}, places are 0..{num_places - 1}{named}")
+    return int(place)

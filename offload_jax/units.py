@@ -39,6 +39,7 @@ BANDWIDTH = Quantity(
 SIZE = Quantity(_units("B", _BYTES), '"4 GB" or "512 MiB"')
 TIME = Quantity(_units("s", _SMALL), '"5 ms" or "0.1 s"')
 POWER = Quantity(_units("W", _PREFIXES | _SMALL), '"3 W" or "250 mW"')
+ENERGY = Quantity(_units("J", _PREFIXES | _SMALL), '"2 J" or "50 mJ"')
 
 
 def parse(what: str, text: Any, quantity: Quantity) -> float:

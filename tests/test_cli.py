@@ -187,11 +187,21 @@ BAD = {
     f"{MODEL} --objective speed": "'speed' is not one of 'latency', 'period', 'energy'",
     f"{MODEL} --max-latency 5": "--max-latency = '5': must be text with a number and a unit",
     f"{MODEL} --max-latency 5MB": "--max-latency = '5MB': unknown unit",
-    f"{MODEL} --max-latency 1us": "max_latency = 1e-06 s: the fastest plan found takes",
+    f"{MODEL} --max-latency 1us": "max_latency = 1e-06 s: the best plan found takes",
+    f"{MODEL} --max-energy 1s": "--max-energy = '1s': unknown unit",
+    f"{MODEL} --max-period 1ns": "no plan within these limits is possible",
+    f"{MODEL} --energy-weight 1 --objective period": "--energy-weight: goes with --objective lat",
+    f"{MODEL} --memory phone": "--memory phone: must be PLACE=SIZE",
+    f"{MODEL} --memory phone=1": "--memory phone = '1': must be text with a number and a unit",
+    f"{MODEL} --memory moon=1GB": "max_memory: unknown place 'moon'",
+    f"{MODEL} --memory phone=1kB --memory edge=1kB": "memory: the weights of model",
+    f"{MODEL.replace('plan', 'front')} --against money": "'money' is not one of 'energy', 'period'",
+    "front chain.json": "against: energy needs the watts of a place of the network",
+    f"{MODEL.replace('plan', 'front')} --output front.gif": "--output front.gif: must end in",
     f"{MODEL} --time-limit 0s": "time_limit = 0",
     f"{MODEL} --allow conv1": "--allow conv1: must be LAYER=PLACE,...",
     f"{MODEL} --allow conv1=moon": "allowed['conv1']: unknown place 'moon', known are phone, edge",
-    f"{MODEL} --allow conv9=edge": "allowed: no layer of model has the name 'conv9'",
+    f"{MODEL} --allow conv9=edge": "allowed: no task has the name 'conv9'",
     f"{MODEL} --reference-speed 3": "--reference-speed = '3': must be text",
     f"{MODEL} --profile times.csv": "--profile times.csv: must be PLACE=FILE",
     f"{MODEL} --profile phone=times.csv": "profile of 'phone'",
@@ -207,8 +217,8 @@ BAD = {
     "map table.csv --network down.toml": "network: phone to edge: cannot be swept from 0.0",
     "map model.onnx --output map.gif": "--output map.gif: must end in .pdf, .png, .svg",
     "check": "Missing argument 'DIR'",
-    "check nothing": "nothing/plan.json: No such file or directory",
-    "check full": "full/plan.json: No such file or directory",
+    "check nothing": "nothing/parts.json: No such file or directory",
+    "check full": "full/parts.json: No such file or directory",
     "measure text.onnx": "text.onnx: is no ONNX model, or a truncated one",
     "measure model.onnx --runs 0 --shape batch=1": "0 is not in the range x>=1",
     "measure model.onnx": "model.onnx: shapes: must give the lengths of 'batch'",
@@ -271,12 +281,36 @@ def test_a_model_is_planned_split_and_checked(
     assert sorted(path.name for path in Path("parts").iterdir()) == [
         "0-phone.onnx",
         "1-edge.onnx",
-        "plan.json",
+        "parts.json",
     ]
     assert run(capsys, "check parts") == (0, "2 parts, 1 outputs: equal to the last bit\n", "")
     # Pinned to the phone, nothing is left to send.
     _, out, _ = run(capsys, f"{MODEL} --allow c*=phone --allow pool=phone")
     assert "phone to edge, now 20 Mbit/s: the plan stays at every bandwidth" in out
+
+
+def test_goals_and_limits_are_taken_from_the_command(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = run(capsys, f"{MODEL} --objective period --memory phone=1kB")
+    assert status == 0 and "model: period" in out
+    # The second convolution has 9.2 kB of weights.
+    assert "all on phone" in out and "conv2" in out
+    _, out, _ = run(capsys, f"{MODEL} --energy-weight 2 --json")
+    content = json.loads(out)
+    assert content["objective"] == "weighted" and content["weights"] == [1.0, 2.0, 0.0]
+    _, out, _ = run(capsys, f"{MODEL} --max-energy 0.1mJ --json")
+    assert json.loads(out)["energy"] <= 1e-4
+
+
+def test_a_front_is_drawn_and_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = f"{MODEL.replace('plan', 'front')} --against period --output period.png"
+    status, out, err = run(capsys, line)
+    assert (status, err) == (0, "")
+    assert (folder / "period.png").read_bytes().startswith(b"\x89PNG")
+    lines = out.splitlines()
+    assert lines[0].split("  ")[0] == "latency" and "period" in lines[0]
+    assert lines[-1].endswith("proven")
 
 
 def test_a_stored_plan_is_split_and_checked(

@@ -57,7 +57,7 @@ def run(
       beginning of the first, and `parts`: of each place the seconds of all runs of each part,
       without the slowdown.
     """
-    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    plan = json.loads((folder / "parts.json").read_text(encoding="utf-8"))
     tensors, names = plan["tensors"], network.place_names
     inputs: Any = random_inputs({name: tensors[name] for name in plan["inputs"]})
     np.savez(folder / "inputs.npz", **inputs)

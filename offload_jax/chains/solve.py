@@ -16,7 +16,7 @@ from offload_jax.chains.costs import ChainCosts, chain_costs, validate_source
 from offload_jax.chains.evaluation import cost_of_decision
 from offload_jax.chains.problem import ChainProblem, validate
 from offload_jax.objectives import LATENCY, Objective, Period
-from offload_jax.side_constraints import Allowed, SideConstraints, as_allowed
+from offload_jax.side_constraints import PLACE_NAMES, Allowed, SideConstraints, as_allowed
 from offload_jax.solution import Solution
 from offload_jax.validation import Array, ArrayLike, check_class, check_known, is_traced
 
@@ -94,7 +94,8 @@ tables by the extra `single` | no |
       side_constraints: limits on what a place may run and hold, places forbidden to subtasks; with
         or without limits.
       allowed: bool `[..., A, K]`, the places where each subtask may run, or a mapping from subtasks
-        to places, all others being free.
+        to places, all others being free. The places of a problem may be "device", "edge" and
+        "cloud" there; for names of subtasks and other places see `oj.allowed_places`.
       contiguous: whether each place runs one stage at most, of subtasks in a row. The places come
         in any order, and need not all be used.
       time_limit: seconds per problem, after which "cpsat" gives the best that it has.
@@ -114,7 +115,10 @@ tables by the extra `single` | no |
     """
     _check(problem, objective, side_constraints, time_limit)
     limits = limits_of(problem, max_latency, max_energy, limit, max_period)
-    places = as_allowed(allowed, problem.num_subtasks, problem.num_places, problem.batch_shape)
+    names = PLACE_NAMES if isinstance(problem, ChainProblem) else ()
+    places = as_allowed(
+        allowed, problem.num_subtasks, problem.num_places, problem.batch_shape, names
+    )
     if places is not None and isinstance(problem, ChainCosts):
         problem, places = _forbid(problem, places), None
     request = Request(

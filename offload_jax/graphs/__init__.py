@@ -26,7 +26,7 @@ from offload_jax.graphs.objectives import (
     energy_prices,
     network_prices,
 )
-from offload_jax.graphs.pareto import GraphFront, pareto_front
+from offload_jax.graphs.pareto import GraphFront, GraphPeriodFront, pareto_front, period_front
 from offload_jax.graphs.period import period
 from offload_jax.graphs.predecessors import predecessor_lists
 from offload_jax.graphs.problem import GraphProblem, validate
@@ -41,6 +41,7 @@ __all__ = [
     "Decision",
     "GraphCosts",
     "GraphFront",
+    "GraphPeriodFront",
     "GraphProblem",
     "GraphSolution",
     "MeasuredGraph",
@@ -60,6 +61,7 @@ __all__ = [
     "network_prices",
     "pareto_front",
     "period",
+    "period_front",
     "policies",
     "predecessor_lists",
     "read",

@@ -141,7 +141,7 @@ def goals_of(
     elif isinstance(objective, UserLatency):
         weights = 1.0, 0.0, 0.0
     else:
-        weights = float(objective.latency_weight), 1.0, 0.0
+        weights = objective.weights
     limited = bool((limits["max_energy"] < math.inf).any())
     prices = _prices(problem, objective, weights[1] > 0 or limited, costs)
     batch = costs.batch_shape

@@ -82,11 +82,15 @@ class Prices:
       per_byte: `[..., R]` of a byte over each link, in the entries of `GraphCosts`, which for one
         user are the links; `inf` forbids the link.
       latency_weight: what a second of the makespan costs on top.
+      price_weight: of the prices themselves; 0 leaves them to `max_energy`.
+      period_weight: what a second of the period costs on top.
     """
 
     execution: Any
     per_byte: Any
     latency_weight: float = 0.0
+    price_weight: float = 1.0
+    period_weight: float = 0.0
 
     def __post_init__(self) -> None:
         for name, axes in (("execution", 2), ("per_byte", 1)):
@@ -95,8 +99,18 @@ class Prices:
                 raise ValueError(f"{name}: needs {axes} axes at least, got shape {values.shape}")
             require(name, values, COST.holds(values), COST.wording)
             object.__setattr__(self, name, values)
-        weight = as_float64("latency_weight", self.latency_weight)
-        require("latency_weight", weight, FINITE.holds(weight), FINITE.wording)
+        for name in ("latency_weight", "price_weight", "period_weight"):
+            weight = as_float64(name, getattr(self, name))
+            require(name, weight, FINITE.holds(weight), FINITE.wording)
+        if not any(self.weights):
+            raise ValueError(
+                "latency_weight, price_weight, period_weight: all 0, nothing to minimise"
+            )
+
+    @property
+    def weights(self) -> tuple[float, float, float]:
+        """Of a second of the makespan, the prices, and a second of the period."""
+        return float(self.latency_weight), float(self.price_weight), float(self.period_weight)
 
 
 def energy_prices(problem: GraphProblem, power: PowerModel | None = None) -> Prices:

@@ -31,7 +31,7 @@ from offload_jax.graphs.objectives import Prices, SerialLatency, UserLatency
 from offload_jax.graphs.priced import solve as solve_priced
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.objectives import LATENCY, Objective, Period
-from offload_jax.side_constraints import Allowed, SideConstraints, as_allowed
+from offload_jax.side_constraints import PLACE_NAMES, Allowed, SideConstraints, as_allowed
 from offload_jax.validation import ArrayLike, check_class, is_for_host, is_traced
 
 
@@ -92,11 +92,11 @@ greedy, with HEFT and annealing left out and no clock; while tracing "greedy" | 
 
     | what is asked | "cut" | "search" | "cpsat" | "auto" |
     |---|---|---|---|---|
-    | energy, `Prices` without `latency_weight` | proven, places in a row | yes | proven | "cut" \
+    | energy, `Prices` without such weights | proven, places in a row | yes | proven | "cut" \
 where it proves |
     | `oj.PERIOD` | best corner, with the bound of loads | yes | proven, or a bound | "search" |
-    | `Objective` of seconds and joules, `Prices` with `latency_weight` | best corner | yes | \
-proven, or a bound | "search" |
+    | `Objective` of seconds and joules, `Prices` with weights of makespan or period | best corner \
+| yes | proven, or a bound | "search" |
     | `oj.MEAN_LATENCY`, `oj.MAX_LATENCY` | best corner, also user after user | yes | proven, or a \
 bound | "search"; "greedy" too: the best of user after user, shortest first, and by rank |
     | any of these, or the makespan, within limits or memory | best corner that keeps them | keeps \
@@ -127,7 +127,8 @@ them where it finds how | proven, or a bound | "search" |
       max_period: seconds, likewise.
       side_constraints: memory of places, `oj.SideConstraints(memory=, max_memory=)`.
       allowed: bool `[..., N, K]`, the places where each task may run, or a mapping from tasks to
-        places, all others being free.
+        places, all others being free. The places of a `GraphProblem` may be "device", "edge" and
+        "cloud" there; for names of tasks and other places see `oj.allowed_places`.
       time_limit: seconds for each request.
       start: a decision, schedule or solution for each request, or several, to begin with; what is
         returned is never worse.
@@ -166,7 +167,7 @@ them where it finds how | proven, or a bound | "search" |
     chosen = METHODS[method]
     priced = not serial and (bool(limited) or not is_makespan(objective))
     costs = as_costs(problem, library=None if chosen.traces and not priced else np)
-    costs = _only_allowed(costs, allowed)
+    costs = only_allowed(costs, allowed, PLACE_NAMES if isinstance(problem, GraphProblem) else ())
     if priced:
         methods = (*_PRICED, "greedy") if isinstance(objective, UserLatency) else _PRICED
         _check_priced(method, methods, traced, limited, options)
@@ -182,9 +183,11 @@ them where it finds how | proven, or a bound | "search" |
     return chosen.run(costs, options._replace(start=given))
 
 
-def _only_allowed(costs: GraphCosts, allowed: Allowed | None) -> GraphCosts:
-    """Costs whose seconds are `inf` where a place is not allowed."""
-    places = as_allowed(allowed, costs.num_tasks, costs.num_places, costs.batch_shape)
+def only_allowed(
+    costs: GraphCosts, allowed: Allowed | None, place_names: Sequence[str]
+) -> GraphCosts:
+    """Costs whose seconds are `inf` where a place is not allowed; see `as_allowed`."""
+    places = as_allowed(allowed, costs.num_tasks, costs.num_places, costs.batch_shape, place_names)
     if places is None:
         return costs
     library = jnp if is_traced(places, costs) else np

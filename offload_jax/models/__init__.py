@@ -158,13 +158,13 @@ def split(
     *,
     order: Any | None = None,
 ) -> tuple[Part, ...]:
-    """Writes a placed model as ONNX files, one for each part, and `plan.json`.
+    """Writes a placed model as ONNX files, one for each part, and `parts.json`.
 
     A part is as much as a place can run in one go without waiting for anything in the middle, and
     without having anybody wait for what is ready. A part that reads constants brings them, also
     where several parts read the same. Shapes that inference knows are constants.
 
-    `plan.json` lists the parts in an order in which they can run: file, place, tasks, the parts
+    `parts.json` lists the parts in an order in which they can run: file, place, tasks, the parts
     that come before it (`after`), and the tensors that it needs and makes. Under `tensors` are
     type, shape and bytes of each that is an input, an output or passes between parts, the place
     that it comes from and those that it goes to. The first place has the inputs and gets the
@@ -179,7 +179,7 @@ def split(
         is the model's own.
 
     Returns:
-      The parts, in the order of `plan.json`.
+      The parts, in the order of `parts.json`.
 
     Raises:
       ImportError: the package `onnx` is not installed.

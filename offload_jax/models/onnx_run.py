@@ -69,7 +69,7 @@ def random_inputs(described: Mapping[str, Mapping[str, Any]]) -> dict[str, np.nd
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """What `plan.json` in a folder of parts says.
+    """What `parts.json` in a folder of parts says.
 
     Raises:
       ValueError: it is none, or damaged.

@@ -142,7 +142,7 @@ def _freeze_shape(node: Any, values: Mapping[str, Any]) -> None:
 def _plan(
     writer: "_Writer", parts: Sequence[Part], names: Sequence[str], files: Sequence[str]
 ) -> dict[str, Any]:
-    """What `plan.json` says; docs/models.md explains it."""
+    """What `parts.json` says; docs/models.md explains it."""
     source = dict.fromkeys(writer.inputs, names[0])
     readers: dict[str, dict[str, None]] = defaultdict(dict)
     for part in parts:

@@ -11,7 +11,7 @@ from offload_jax.graphs.predecessors import edge_lists
 from offload_jax.graphs.task_graph import TaskGraph, topological_order
 from offload_jax.models.model import Model, Tensors
 
-PLAN = "plan.json"
+PLAN = "parts.json"
 """The file in a folder of parts that says what goes where."""
 
 

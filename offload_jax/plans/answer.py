@@ -19,7 +19,7 @@ PROVEN = 1e-6
 """What is so close to its lower bound counts as proven: solvers round to float32."""
 
 _GOOD_ENOUGH = 0.1
-_PROVABLE, _PROOF_SECONDS = 20, 10.0
+_PROVABLE, PROOF_SECONDS = 20, 10.0
 
 
 class Answer(NamedTuple):
@@ -59,7 +59,7 @@ def fastest(
     if is_chain:
         return _of_chain(request)
     first = Answer(*at_once(costs))
-    few = _is_provable(first.place)
+    few = is_provable(first.place)
     latency = first.timetable.makespan
     enough = _GOOD_ENOUGH if time_limit is None and not few else PROVEN
     if latency == math.inf or gap(latency, first.lower_bound) <= enough:
@@ -84,11 +84,11 @@ def cheapest(
     Raises:
       ValueError: no decision keeps to what is asked, or none was found.
     """
-    few = _is_provable(request.user)
+    few = is_provable(request.seconds)
     solution = solve_graph(
         costs,
         method="cpsat" if few else "auto",
-        time_limit=_PROOF_SECONDS if few and time_limit is None else time_limit,
+        time_limit=PROOF_SECONDS if few and time_limit is None else time_limit,
         **options,
     )
     if not float(solution.cost) < math.inf:
@@ -97,7 +97,8 @@ def cheapest(
     return _answer(request, solution)
 
 
-def _is_provable(tasks: np.ndarray) -> bool:
+def is_provable(tasks: np.ndarray) -> bool:
+    """Whether CP-SAT is there and may soon have a proof about an array of so many tasks."""
     return len(tasks) <= _PROVABLE and is_installed("ortools")
 
 

@@ -1,7 +1,6 @@
 """What a plan has to keep to: places that layers may have, memory of places, a deadline."""
 
 import dataclasses
-import fnmatch
 import math
 import numbers
 from collections.abc import Mapping, Sequence
@@ -10,44 +9,27 @@ import numpy as np
 
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.network import Network
+from offload_jax.plans.plan import UNITS, Total
 from offload_jax.plans.task import Task
-from offload_jax.side_constraints import SideConstraints
-from offload_jax.validation import as_names, check_class, check_known, check_positive
+from offload_jax.side_constraints import RELATIVE_TOLERANCE, SideConstraints, allowed_places
+from offload_jax.validation import check_class, check_known, check_positive
 
 
 def keep_to_allowed(
     task: Task, network: Network, costs: GraphCosts, allowed: Mapping[str, Sequence[str]]
 ) -> GraphCosts:
-    """Forbids all places but those allowed.
-
-    Args:
-      task: whose layers are named.
-      network: whose places are named.
-      costs: of the two.
-      allowed: names of places by the name of a layer, or by a pattern with * and ? for several.
+    """Forbids all places but those allowed, see `allowed_places`.
 
     Raises:
       ValueError: an unknown layer or place, or none is left to a layer.
     """
-    check_class("allowed", allowed, Mapping)
-    seconds = np.array(costs.seconds)
-    for pattern, names in allowed.items():
-        places = as_names(f"allowed[{pattern!r}]", names)
-        for name in places:
-            check_known(f"allowed[{pattern!r}]", name, network.place_names, "place ")
-        layers = [v for v, name in enumerate(task.graph.names) if _matches(name, pattern)]
-        if not layers:
-            raise ValueError(f"allowed: no layer of {task.name} has the name {pattern!r}")
-        other = [k for k, name in enumerate(network.place_names) if name not in places]
-        seconds[np.ix_(layers, other)] = math.inf
-        for layer in layers:
-            if not (seconds[layer] < math.inf).any():
-                raise ValueError(f"allowed: leaves no place to layer {task.graph.names[layer]!r}")
+    names = task.graph.names
+    free = allowed_places(names, network.place_names, allowed)
+    seconds = np.where(free, np.asarray(costs.seconds), math.inf)
+    for name, row in zip(names, seconds, strict=True):
+        if not (row < math.inf).any():
+            raise ValueError(f"allowed: leaves no place to {name!r}")
     return dataclasses.replace(costs, seconds=seconds)
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatch.fnmatchcase(name, pattern)
 
 
 def memory_limits(
@@ -71,7 +53,7 @@ def memory_limits(
             raise ValueError(f"max_memory[{name!r}] = {most!r:.60}: must be a number, at least 0")
     limits = np.array(
         [
-            min(_or_infinite(place.memory), (max_memory or {}).get(place.name, math.inf))
+            min(or_infinite(place.memory), (max_memory or {}).get(place.name, math.inf))
             for place in network.places
         ]
     )
@@ -87,7 +69,8 @@ def memory_limits(
     return limits
 
 
-def _or_infinite(value: float | None) -> float:
+def or_infinite(value: float | None) -> float:
+    """What None leaves free."""
     return math.inf if value is None else value
 
 
@@ -113,13 +96,20 @@ def check_positive_or_none(name: str, value: float | None) -> None:
         check_positive(name, value)
 
 
-def check_latency(latency: float, max_latency: float | None) -> None:
-    """Refuses a decision that takes too long.
+def check_total(total: Total, **limits: float | None) -> None:
+    """Refuses a decision that takes too much.
+
+    Args:
+      total: of the decision.
+      limits: the most of a quantity, by its name.
 
     Raises:
       ValueError: it does.
     """
-    if max_latency is not None and latency > max_latency:
-        raise ValueError(
-            f"max_latency = {max_latency:.4g} s: the fastest plan found takes {latency:.4g} s"
-        )
+    for name, most in limits.items():
+        spent = getattr(total, name)
+        if most is not None and not spent <= most * (1 + RELATIVE_TOLERANCE):
+            unit = UNITS[name]
+            raise ValueError(
+                f"max_{name} = {most:.4g} {unit}: the best plan found takes {spent:.4g} {unit}"
+            )

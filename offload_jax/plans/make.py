@@ -14,10 +14,11 @@ from offload_jax.graphs.request import Request, unpack_rows
 from offload_jax.graphs.timetable import Timetable, longest_first, timetable
 from offload_jax.models.parts import groups_of_places
 from offload_jax.network import Network
-from offload_jax.objectives import ENERGY, LATENCY, PERIOD, Objective, Period
+from offload_jax.objectives import LATENCY, Objective, Period, PowerModel
 from offload_jax.plans import answer, limits
-from offload_jax.plans.plan import Flip, Plan, Segment, Sent, Total
+from offload_jax.plans.plan import Flip, Plan, Segment, Sent, Total, Weights, weighed
 from offload_jax.plans.task import Task, costs_of
+from offload_jax.validation import check_class
 
 
 def plan(
@@ -26,6 +27,8 @@ def plan(
     *,
     objective: Objective | Period = LATENCY,
     max_latency: float | None = None,
+    max_energy: float | None = None,
+    max_period: float | None = None,
     max_memory: Mapping[str, float] | None = None,
     allowed: Mapping[str, Sequence[str]] | None = None,
     time_limit: float | None = None,
@@ -47,9 +50,10 @@ def plan(
         `models.ModelChain`.
       network: where it may run; the first place holds the inputs and takes the outputs. Left out,
         a `ChainProblem` has its own three places; otherwise its speeds and bandwidths are not used.
-      objective: `oj.LATENCY`; `oj.PERIOD`, seconds from one request to the next in a stream; or
-        `oj.ENERGY`, joules of computing at the places whose `watts` are known.
-      max_latency: seconds that a plan may take.
+      objective: `oj.LATENCY`; `oj.PERIOD`, seconds from one request to the next in a stream;
+        `oj.ENERGY`, joules of computing at the places whose `watts` are known; or a weighted sum of
+        seconds and joules, an `oj.Objective`.
+      max_latency, max_energy, max_period: the most seconds, joules and seconds that a plan takes.
       max_memory: bytes for the weights of what runs at a place, by its name, besides `memory` of
         the network's places.
       allowed: names of the places where layers may run, by the name of a layer, or by a pattern of
@@ -64,10 +68,14 @@ def plan(
         unknown or cannot be kept, or no plan is possible, or none was found within the limits.
       ImportError: a package that the solver needs is not installed.
     """
-    limits.check_positive_or_none("max_latency", max_latency)
+    most = {"latency": max_latency, "energy": max_energy, "period": max_period}
+    for name, value in most.items():
+        limits.check_positive_or_none(f"max_{name}", value)
     limits.check_positive_or_none("time_limit", time_limit)
     task, network, costs = costs_of(what, network)
-    goal = _goal(objective, network)
+    goal, weights = _goal(objective)
+    if weights[1] or max_energy:
+        require_watts("objective" if weights[1] else "max_energy", network)
     memory = limits.memory_limits(task, network, max_memory)
     costs = limits.keep_to_allowed(task, network, costs, allowed or {})
     request = next(unpack_rows(costs))
@@ -76,20 +84,21 @@ def plan(
         fastest = answer.fastest(request, costs, time_limit, is_chain=task.is_chain)
         if fastest.timetable.makespan == math.inf:
             raise ValueError(f"{task.name}: no placement is possible")
-    if fastest is not None and limits.fits(task, fastest.place, memory):
-        found = fastest
-    else:
+    found = fastest
+    if found is None or not _keeps(task, network, request, found, memory, most):
         found = answer.cheapest(
             request,
             costs,
             time_limit,
-            objective=_prices(network, costs) if goal == "energy" else objective,
+            objective=joules(network, costs, weights),
             max_latency=None if goal == "latency" else max_latency,
+            max_energy=max_energy,
+            max_period=max_period,
             side_constraints=limits.side_constraints(task, memory),
         )
     table = found.timetable
-    limits.check_latency(table.makespan, max_latency)
-    own = _total(network, request, found.place, table)
+    own = total_of(network, request, found.place, table)
+    limits.check_total(own, **most)
     return Plan(
         name=task.name,
         file=task.file,
@@ -97,6 +106,7 @@ def plan(
         names=task.graph.names,
         network=network,
         objective=goal,
+        weights=weights,
         place=found.place,
         order=found.order,
         start=table.start,
@@ -105,51 +115,81 @@ def plan(
         period=own.period,
         energy=own.energy,
         lower_bound=float(found.lower_bound),
-        optimal=answer.gap(getattr(own, goal), float(found.lower_bound)) <= answer.PROVEN,
+        optimal=answer.gap(weighed(own, weights), float(found.lower_bound)) <= answer.PROVEN,
         inputs=_inputs(task, found.place),
         segments=_segments(task, request, found.place, found.order, table),
         totals={
-            name: _single(network, request, place) for place, name in enumerate(network.place_names)
+            name: single(network, request, place) for place, name in enumerate(network.place_names)
         },
         flips=_flips(network, costs, found.place) if found is fastest else None,
         source=what,
     )
 
 
-def _goal(objective: Any, network: Network) -> str:
-    """The name of what is minimised.
+def _goal(objective: Any) -> tuple[str, Weights]:
+    """The name of what is minimised, and what a second of the latency, a joule and a second of the
+    period weigh.
 
     Raises:
-      ValueError: it is none of the three, or needs watts that are not known.
+      ValueError: it is no objective of plans.
     """
-    for name, known in (("latency", LATENCY), ("period", PERIOD), ("energy", ENERGY)):
-        if objective is known:
-            if name == "energy" and all(place.watts is None for place in network.places):
-                raise ValueError("objective: energy needs the watts of a place of the network")
-            return name
-    raise ValueError(
-        f"objective: plans take oj.LATENCY, oj.PERIOD or oj.ENERGY, got {objective!r:.60}"
-    )
+    if isinstance(objective, Period):
+        return "period", (0.0, 0.0, 1.0)
+    check_class("objective", objective, Objective)
+    if objective.power != PowerModel():
+        raise ValueError("objective.power: plans count the watts of places instead")
+    latency, energy = float(objective.latency_weight), float(objective.energy_weight)
+    if latency and energy:
+        return "weighted", (latency, energy, 0.0)
+    return ("latency", (1.0, 0.0, 0.0)) if latency else ("energy", (0.0, 1.0, 0.0))
+
+
+def require_watts(what: str, network: Network) -> None:
+    """Refuses a network of which no energy is known.
+
+    Raises:
+      ValueError: it is.
+    """
+    if all(place.watts is None for place in network.places):
+        raise ValueError(f"{what}: energy needs the watts of a place of the network")
+
+
+def joules(network: Network, costs: GraphCosts, weights: Weights) -> Prices:
+    """Joules of computing as prices, links cost none; and what else is weighed."""
+    seconds = np.asarray(costs.seconds)
+    spent = np.where(seconds < math.inf, seconds, 0.0) * _watts(network)
+    return Prices(spent, np.zeros(len(costs.serial)), *weights)
 
 
 def _watts(network: Network) -> np.ndarray:
     return np.array([place.watts or 0.0 for place in network.places])
 
 
-def _prices(network: Network, costs: GraphCosts) -> Prices:
-    """Joules of computing; links cost none."""
-    seconds = np.asarray(costs.seconds)
-    joules = np.where(seconds < math.inf, seconds, 0.0) * _watts(network)
-    return Prices(joules, np.zeros(len(costs.serial)))
+def _keeps(
+    task: Task,
+    network: Network,
+    request: Request,
+    found: answer.Answer,
+    memory: np.ndarray,
+    most: Mapping[str, float | None],
+) -> bool:
+    """Whether a plan keeps to all limits but that of its latency."""
+    own = total_of(network, request, found.place, found.timetable)
+    return limits.fits(task, found.place, memory) and all(
+        (getattr(own, name) or 0.0) <= limits.or_infinite(most[name])
+        for name in ("energy", "period")
+    )
 
 
-def _single(network: Network, request: Request, place: int) -> Total:
+def single(network: Network, request: Request, place: int) -> Total:
+    """What it takes to run everything at one place."""
     places = np.full(len(request.user), place, np.int8)
     table = timetable(request, places, longest_first(request, places))
-    return _total(network, request, places, table)
+    return total_of(network, request, places, table)
 
 
-def _total(network: Network, request: Request, place: np.ndarray, table: Timetable) -> Total:
+def total_of(network: Network, request: Request, place: np.ndarray, table: Timetable) -> Total:
+    """What places and times take."""
     known = any(one.watts is not None for one in network.places)
     if table.makespan == math.inf:
         return Total(math.inf, math.inf, None)

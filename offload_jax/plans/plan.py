@@ -70,6 +70,18 @@ class Total(NamedTuple):
     energy: float | None
 
 
+Weights = tuple[float, float, float]
+"""Of a second of the latency, a joule, and a second of the period."""
+
+UNITS = {"latency": "s", "energy": "J", "period": "s"}
+
+
+def weighed(total: Any, weights: Weights) -> float:
+    """The weighted sum of latency, energy and period, of a `Total` or a plan."""
+    each = zip(UNITS, weights, strict=True)
+    return float(sum(weight * getattr(total, name) for name, weight in each if weight))
+
+
 class Flip(NamedTuple):
     """Between which bandwidths of a link the plan stays as it is.
 
@@ -95,7 +107,8 @@ class Plan:
       shapes: the lengths that were given for open dimensions of that file.
       names: the N names of its layers.
       network: places and links.
-      objective: what was minimised: "latency", "period" or "energy".
+      objective: what was minimised: "latency", "period", "energy" or "weighted".
+      weights: of a second of the latency, a joule, and a second of the period in `cost`.
       place: int8 `[N]` number of the place of each layer.
       order: int32 `[N]` the order in which layers take processors and links.
       start, finish: float64 `[N]` seconds of each layer.
@@ -115,6 +128,7 @@ class Plan:
     names: tuple[str, ...]
     network: Network
     objective: str
+    weights: Weights
     place: np.ndarray
     order: np.ndarray
     start: np.ndarray
@@ -133,7 +147,7 @@ class Plan:
     @property
     def cost(self) -> float:
         """What was minimised, in its unit."""
-        return float(getattr(self, self.objective))
+        return weighed(self, self.weights)
 
     def __repr__(self) -> str:
         return (
@@ -185,7 +199,7 @@ class Plan:
             raise ValueError(f"{prefix}{error}") from None
 
     def split(self, folder: str | os.PathLike[str]) -> tuple[models.Part, ...]:
-        """Writes one ONNX file for each segment, and `plan.json`; see `models.split`.
+        """Writes one ONNX file for each segment, and `parts.json`; see `models.split`.
 
         Raises:
           ImportError: the package `onnx` is not installed.
@@ -282,6 +296,7 @@ def _restored(content: dict[str, Any]) -> dict[str, Any]:
         **content,
         "shapes": {name: int(length) for name, length in content["shapes"].items()},
         "names": tuple(content["names"]),
+        "weights": tuple(content["weights"]),
         "network": Network(places, links),
         "place": np.array(content["place"], np.int8),
         "order": np.array(content["order"], np.int32),

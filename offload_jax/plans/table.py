@@ -26,8 +26,13 @@ def _title(plan: Any) -> str:
     if not plan.optimal and plan.lower_bound > 0:
         most = plan.cost / plan.lower_bound - 1
         quality = f"at most {100 * most:.2g} % above the least possible"
-    cost = f"{plan.cost:.4g} J" if plan.objective == "energy" else seconds(plan.cost)
-    return f"{plan.name}: {plan.objective} {cost}, {quality}"
+    cost = f"{plan.objective} {seconds(plan.cost)}"
+    if plan.weights[1]:
+        cost = f"{plan.objective} {plan.cost:.4g} J"
+    if plan.objective == "weighted":
+        second, joule, _ = plan.weights
+        cost = f"{second:g} latency + {joule:g} energy = {plan.cost:.4g}"
+    return f"{plan.name}: {cost}, {quality}"
 
 
 def _segments(plan: Any) -> list[str]:
@@ -39,7 +44,7 @@ def _segments(plan: Any) -> list[str]:
         name = plan.network.place_names[segment.place]
         count, busy = str(len(segment.layers)), seconds(segment.seconds)
         rows.append((name, count, *ends, busy, _leaves(plan, segment.sent)))
-    return _columns(rows)
+    return columns(rows)
 
 
 def _leaves(plan: Any, sent: Iterable[Any]) -> str:
@@ -60,7 +65,7 @@ def _totals(plan: Any) -> list[str]:
     rows += [(f"all on {name}", *_total(total)) for name, total in plan.totals.items()]
     if plan.energy is None:
         rows = [row[:-1] for row in rows]
-    return _columns(rows)
+    return columns(rows)
 
 
 def _total(total: tuple[float, float, float | None]) -> tuple[str, str, str]:
@@ -99,7 +104,8 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
 
 
-def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

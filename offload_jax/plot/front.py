@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from offload_jax.chains.pareto import ParetoFront
+from offload_jax.chains.pareto import ParetoFront, PeriodFront
+from offload_jax.graphs.pareto import GraphFront, GraphPeriodFront
 from offload_jax.plot.style import GREY, MARKERS, PALETTE, Axes, axes_or_new, legend
 from offload_jax.validation import as_float64, check_class
 
 
 def front(
-    points: ParetoFront | Any,
+    points: ParetoFront | PeriodFront | GraphFront | GraphPeriodFront | Any,
     *,
     others: Mapping[str, Sequence[float]] | None = None,
     xlabel: str = "latency (s)",
-    ylabel: str = "energy of the device (J)",
+    ylabel: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draws the points that no other one beats in both quantities, and their lower hull.
@@ -28,7 +29,8 @@ def front(
       points: a front, or `[n, 2]` points, of which less is better in both.
       others: further points by name, each with a mark of its own.
       xlabel: what is on the horizontal axis.
-      ylabel: what is on the vertical axis.
+      ylabel: what is on the vertical axis; by default the period of a front of periods, and else
+        the energy of the device.
       ax: where to draw; a new figure if None.
 
     Returns:
@@ -38,8 +40,11 @@ def front(
       ValueError: these are no points.
       ImportError: matplotlib is not installed; names the extra.
     """
-    if isinstance(points, ParetoFront):
-        points = np.stack([points.latency, points.energy], axis=-1)
+    if ylabel is None:
+        of_period = isinstance(points, PeriodFront | GraphPeriodFront)
+        ylabel = "period (s)" if of_period else "energy of the device (J)"
+    if isinstance(points, ParetoFront | PeriodFront | GraphFront | GraphPeriodFront):
+        points = np.stack(points[:2], axis=-1)
     points = as_points("points", points, 2)
     others = {} if others is None else others
     check_class("others", others, Mapping)

@@ -1,5 +1,8 @@
 """Every exact method against brute force: sizes, ties, dead links, scales, precisions, batches."""
 
+import re
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -174,3 +177,63 @@ def test_lists_and_numbers_will_do(method: str) -> None:
     solution = oj.solve(problem, method=method)
     np.testing.assert_array_equal(solution.decision, [1, 1])
     assert float(solution.cost) == 5.0  # 1 s up, 1 s and 2 s at the edge, 1 s down
+
+
+def test_the_table_of_what_methods_take_is_true() -> None:
+    """Where a cell is empty the method refuses, elsewhere it answers for problems or for tables."""
+    problem = cases.wide_problem(np.random.default_rng(8), 3)
+    table = oj.chain_costs(problem)
+    rules = oj.SideConstraints(max_subtasks={1: 2})
+    given: dict[str, dict[str, Any]] = {
+        "oj.LATENCY": {"objective": oj.LATENCY},
+        "oj.ENERGY": {"objective": oj.ENERGY},
+        "Objective": {"objective": oj.Objective(1.0, 1.0)},
+        "oj.PERIOD": {"objective": oj.PERIOD},
+        "max_latency": {"max_latency": 1e9},
+        "max_energy": {"max_energy": 1e9},
+        "limit": {"limit": (table, 1e9)},
+        "max_period": {"max_period": 1e9},
+        "side_constraints": {"side_constraints": rules},
+        "allowed": {"allowed": {0: ["device"]}},
+        "contiguous=True": {"contiguous": True},
+        "time_limit": {"time_limit": 10.0},
+        "progress": {"time_limit": 10.0, "progress": False},
+    }
+    assert oj.solve.__doc__
+    text = oj.solve.__doc__.partition("What else they take:")[2].partition("Lexicographic")[0]
+    head, _, *rows = [
+        line.strip().strip("|").split("|") for line in text.split("\n") if "|" in line
+    ]
+    named = set()
+    for row in rows:
+        for name in re.findall("`(.+?)`", row[0]):
+            named.add(name)
+            for column, cell in zip(head[1:], row[1:], strict=True):
+                method = column.strip().strip('"')
+                assert _takes(problem, table, method, given[name]) == bool(cell.strip()), (
+                    method,
+                    name,
+                )
+    assert named == set(given)
+
+
+def _takes(
+    problem: oj.ChainProblem, table: oj.ChainCosts, method: str, options: dict[str, Any]
+) -> bool:
+    needed: dict[str, Any] = {}
+    if method == "contiguous":
+        needed = {"objective": oj.PERIOD, "contiguous": True}
+    if method == "label_setting":
+        needed = {"max_latency": 1e9}
+    if "contiguous" in options:
+        needed |= {"objective": oj.PERIOD}
+    for source in (problem, table):
+        if method == "label_setting" and source is table:
+            needed = {"limit": (table, 1e9)}
+            options = {"allowed": [[True] * 3] * 3} if "allowed" in options else options
+        try:
+            oj.solve(source, method=method, **(needed | options))
+        except ValueError:
+            continue
+        return True
+    return False

@@ -72,18 +72,25 @@ def test_no_placement_costs_less() -> None:
     assert sum(check_placement(seed, ("cut", "search", "cpsat")) for seed in range(18)) > 3
 
 
-def check_schedule(seed: int) -> tuple[int, int]:
-    """CP-SAT for prices within a makespan and the like; how many were possible, how many not."""
+def check_schedule(seed: int, most_tasks: int = 4) -> tuple[int, int]:
+    """CP-SAT for prices within a makespan and the like; how many were possible, how many not.
+
+    Of up to so many tasks at three places, and fewer at four.
+    """
     rng = np.random.default_rng(seed)
     layout = LAYOUTS[seed % len(LAYOUTS)]
-    num_tasks = int(rng.integers(2, 5 if len(layout.servers) == 3 else 4))
+    num_tasks = int(rng.integers(2, most_tasks + (1 if len(layout.servers) == 3 else 0)))
     graph = cases.random_graph(rng, layout, num_tasks, exact=seed % 3 > 0)
     prices = random_prices(rng, graph)
+    # The oracle tries all sequences of what takes time.
+    moved = [*graph.edges.values(), *graph.input, *graph.output]
+    if np.count_nonzero(moved) + num_tasks > 11:
+        return 0, 0
     costs, tables = cases.as_costs(graph), (prices.execution, prices.per_byte)
     free = np.zeros_like(prices.execution), np.zeros(len(graph.serial))
     fastest = period_oracle.least(graph, *tables, (1, 0, 0))
     cheapest = period_oracle.least(graph, *tables, (0, 1, 0))
-    if math.inf in (fastest, cheapest) or fastest == 0:
+    if math.inf in (fastest, cheapest):
         return 0, 0
     slack = float(rng.choice([0.4, 1.0, 1.2, 1.6]))
     weighted = oj.graphs.Prices(*tables, latency_weight=float(rng.choice([0.25, 1.0, 3.0])))
@@ -121,27 +128,26 @@ def _points(graph: oracle.Graph, prices: oj.graphs.Prices, seconds: Callable) ->
     return sorted(found)
 
 
+def check_hull(rng: np.random.Generator, send_once: bool, num_tasks: int) -> int:
+    """Parametric cuts find every corner of the hull of all placements; how many there are."""
+    graph = cases.random_graph(rng, cases.in_a_row([0, 1, 2], send_once=send_once), num_tasks)
+    prices = random_prices(rng, graph)
+    lower: list[tuple] = []
+    for point in _points(graph, prices, oracle.serial_latency):
+        if lower and point[1] >= lower[-1][1]:
+            continue
+        while len(lower) > 1 and _is_above(lower[-1], lower[-2], point):
+            lower.pop()
+        lower.append(point)
+    found = oj.graphs.pareto_front(cases.as_costs(graph), prices=prices, method="cut")
+    np.testing.assert_allclose(np.stack(found[:2], 1).ravel(), np.ravel(lower))
+    return len(lower)
+
+
 @pytest.mark.parametrize("send_once", [False, True])
 def test_parametric_cuts_find_every_corner_of_the_hull(send_once: bool) -> None:
     rng = np.random.default_rng(int(send_once))
-    layout = cases.in_a_row([0, 1, 2], send_once=send_once)
-    num_corners = 0
-    for _ in range(10):
-        graph = cases.random_graph(rng, layout, 4)
-        prices = random_prices(rng, graph)
-        lower: list[tuple] = []
-        for point in _points(graph, prices, oracle.serial_latency):
-            if lower and point[1] >= lower[-1][1]:
-                continue
-            while len(lower) > 1 and _is_above(lower[-1], lower[-2], point):
-                lower.pop()
-            lower.append(point)
-        costs = cases.as_costs(graph)
-        found = oj.graphs.pareto_front(costs, prices=prices, method="cut")
-        np.testing.assert_allclose(np.stack([found.latency, found.energy], 1).ravel(),
-                                   np.ravel(lower))  # fmt: skip
-        num_corners += len(lower)
-    assert num_corners > 12
+    assert sum(check_hull(rng, send_once, 4) for _ in range(10)) > 12
 
 
 def _is_above(middle: tuple, first: tuple, last: tuple) -> bool:
@@ -150,22 +156,80 @@ def _is_above(middle: tuple, first: tuple, last: tuple) -> bool:
     return (middle[1] - first[1]) * run >= rise * (middle[0] - first[0])
 
 
-def test_front_is_that_of_all_schedules() -> None:
+@pytest.mark.parametrize("against", ["energy", "period"])
+def test_front_is_that_of_all_schedules(against: str) -> None:
+    """And search finds no other points, and in so small graphs both ends."""
     rng = np.random.default_rng(2)
     num_points = 0
     for _ in range(4):
         graph = cases.random_graph(rng, cases.PAPER, 3, alive=True)
         prices = random_prices(rng, graph)
+        costs = cases.as_costs(graph)
+        if against == "energy":
+            points = _points(graph, prices, oracle.placement_optimum)
+            found, searched = (
+                oj.graphs.pareto_front(costs, prices=prices, method=method)
+                for method in ("cpsat", "search")
+            )
+        else:
+            every = itertools.product(graph.places, repeat=len(graph.tasks))
+            points = sorted(
+                (oracle.placement_optimum(graph, p), period_oracle.graph_period(graph, p))
+                for p in every
+            )
+            found, searched = (
+                oj.graphs.period_front(costs, method=method) for method in ("cpsat", "search")
+            )
         front: list[tuple] = []
-        for point in _points(graph, prices, oracle.placement_optimum):
+        for point in points:
             if not front or point[1] < front[-1][1]:
                 front.append(point)
-        found = oj.graphs.pareto_front(cases.as_costs(graph), prices=prices)
-        np.testing.assert_allclose(found.latency, [p[0] for p in front], 1e-6)
-        np.testing.assert_allclose(found.energy, [p[1] for p in front], 1e-6)
+        np.testing.assert_allclose(np.stack(found[:2], 1), front, 1e-6)
         assert found.optimal.all()
+        for latency, other in zip(*searched[:2], strict=True):
+            assert min(p[1] for p in front if p[0] <= latency * (1 + 1e-6)) <= other * (1 + 1e-6)
+        assert searched[1][-1] == pytest.approx(front[-1][1], rel=1e-6)
         num_points += len(front)
-    assert num_points > 5
+    assert num_points > 4
+
+
+def test_fronts_keep_to_memory_and_allowed_places() -> None:
+    rng = np.random.default_rng(7)
+    problem = cases.as_problem(cases.random_request(rng, 4, exact=False))
+    memory = oj.SideConstraints(memory=[1.0] * 4, max_memory={0: 2.0})
+    for method in ("search", "cpsat"):
+        for front in (oj.graphs.pareto_front, oj.graphs.period_front):
+            found = front(problem, method=method, side_constraints=memory, allowed={1: ["device"]})
+            assert len(found.latency)
+            assert (found.place[:, 1] == 0).all()
+            assert ((found.place == 0).sum(1) <= 2).all()
+    with pytest.raises(ValueError, match='side_constraints: method "cut" takes none'):
+        oj.graphs.pareto_front(problem, method="cut", side_constraints=memory)
+
+
+def test_prices_may_be_limited_and_not_weighed() -> None:
+    """The least makespan within a price is that of the front."""
+    rng = np.random.default_rng(2)
+    graph = cases.random_graph(rng, cases.PAPER, 3, alive=True)
+    prices = random_prices(rng, graph)
+    costs, tables = cases.as_costs(graph), (prices.execution, prices.per_byte)
+    front = oj.graphs.pareto_front(costs, prices=prices)
+    timed = oj.graphs.Prices(*tables, latency_weight=1.0, price_weight=0.0)
+    streamed = oj.graphs.Prices(*tables, price_weight=0.0, period_weight=2.0)
+    for latency, energy in zip(*front[:2], strict=True):
+        found = oj.graphs.solve(costs, method="cpsat", objective=timed, max_energy=energy)
+        np.testing.assert_allclose(found.cost, latency, 1e-6)
+        limits = math.inf, energy, math.inf
+        least = period_oracle.least(graph, *tables, (0, 0, 2), limits)
+        found = oj.graphs.solve(costs, method="cpsat", objective=streamed, max_energy=energy)
+        np.testing.assert_allclose(found.cost, least, 1e-6)
+    # What has no price is impossible, weighed or not.
+    never = oj.graphs.Prices(np.full((3, 3), [math.inf, 1.0, math.inf]), tables[1], 1.0, 0.0)
+    for method in ("cut", "search", "cpsat"):
+        found = oj.graphs.solve(costs, method=method, objective=never)
+        assert (found.place == 1).all() or found.cost == math.inf
+    with pytest.raises(ValueError, match="all 0, nothing to minimise"):
+        oj.graphs.Prices(*tables, price_weight=0.0)
 
 
 def test_energy_is_that_of_the_schedule() -> None:
@@ -215,8 +279,13 @@ def test_forbidden_places_go_with_every_method() -> None:
         place = oj.graphs.solve(problem, method=method, allowed=pinned).place
         assert place[0] == 0
         assert place[3] < 2
-    for objective in (oj.ENERGY, oj.PERIOD):
-        found = oj.graphs.solve(problem, objective=objective, allowed=pinned)
+    network = oj.Network([oj.Processor(name, 1e9) for name in ("phone", "box", "far")], ())
+    tasks = ["camera", "a", "b", "conv", "c"]
+    named = {"camera": ["phone"], "conv*": ["box", "phone"]}
+    by_name = oj.allowed_places(tasks, network.place_names, named)
+    spelled = {0: ["device"], 3: ["edge", 0]}
+    for objective, allowed in ((oj.ENERGY, by_name), (oj.PERIOD, spelled)):
+        found = oj.graphs.solve(problem, objective=objective, allowed=allowed)
         assert found.place[0] == 0
         assert found.place[3] < 2
 

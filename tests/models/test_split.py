@@ -92,7 +92,7 @@ def test_parts_compute_what_the_whole_computes(place: Sequence[int], tmp_path: P
 def test_the_plan_says_what_goes_where(tmp_path: Path) -> None:
     found = read(tmp_path, heads())
     parts = oj.models.split(found, [0, 0, 1, 2, 0, 1], PLACES, tmp_path / "parts")
-    plan = json.loads((tmp_path / "parts" / "plan.json").read_text())
+    plan = json.loads((tmp_path / "parts" / "parts.json").read_text())
     assert plan["model"] == str(tmp_path / "test.onnx")
     assert (plan["inputs"], plan["outputs"]) == (["x"], ["y", "a"])
     assert [(part["file"], part["tasks"]) for part in plan["parts"]] == [
@@ -261,7 +261,7 @@ def test_refusals(tmp_path: Path) -> None:
         oj.models.split(found, [0] * 6, PLACES, folder, order=[0, 1, 2, 3, 4, 4])
     with pytest.raises(ValueError, match="model: must be a Model, got str"):
         unchecked(oj.models.split)("m", [0], PLACES, folder)
-    with pytest.raises(FileNotFoundError, match="plan.json"):
+    with pytest.raises(FileNotFoundError, match="parts.json"):
         oj.models.check(folder)
     assert not folder.exists()
     oj.models.split(found, [0] * 6, PLACES, folder)
@@ -283,6 +283,6 @@ def test_refusals(tmp_path: Path) -> None:
     (folder / "0-phone.onnx").write_bytes(b"no model")
     with pytest.raises(RuntimeError, match=r"0-phone.onnx: ONNX Runtime: .*"):
         oj.models.check(folder)
-    (folder / "plan.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"plan.json: the plan: has no model"):
+    (folder / "parts.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"parts.json: the plan: has no model"):
         oj.models.check(folder)

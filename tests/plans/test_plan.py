@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
+from offload_jax.plans.front import front
 from tests import oracle
 from tests.typecheck import unchecked
 
@@ -291,6 +292,47 @@ def test_least_energy_before_a_deadline() -> None:
         assert found.energy == pytest.approx(min(in_time), rel=1e-6)
 
 
+def test_latency_energy_and_period_are_weighed_and_limited() -> None:
+    """A chain of three stages over three places, against all 27 placements."""
+    rng = np.random.default_rng(11)
+    watts = np.array([2.0, 50.0, 0.0])
+    for _ in range(3):
+        task = chain(rng, 3)
+        costs = oj.network_costs(task, NETWORK)
+        graph = as_oracle(_path(task), NETWORK)
+        every = {}
+        for place in itertools.product(range(3), repeat=3):
+            latency = oracle.table_cost(costs.execution, costs.transfer, place)
+            joules = float(sum(watts[k] * costs.execution[t, k] for t, k in enumerate(place)))
+            every[place] = latency, joules, oj_period(graph, list(place))
+        latencies, energies, periods = map(np.array, zip(*every.values(), strict=True))
+        found = oj.plan(task, NETWORK, objective=oj.Objective(2.0, 0.05))
+        assert found.objective == "weighted" and found.optimal
+        assert found.cost == pytest.approx((2 * latencies + 0.05 * energies).min(), rel=1e-6)
+        assert str(found).startswith("chain: 2 latency + 0.05 energy = ")
+        most = float(np.median(energies))
+        found = oj.plan(task, NETWORK, max_energy=most)
+        assert found.latency == pytest.approx(latencies[energies <= most].min(), rel=1e-6)
+        most = float(np.median(periods))
+        found = oj.plan(task, NETWORK, objective=oj.ENERGY, max_period=most)
+        assert found.energy == pytest.approx(energies[periods <= most].min(), rel=1e-6)
+        for against, others in (("energy", energies), ("period", periods)):
+            points = front(task, NETWORK, against=against)
+            best = sorted(zip(latencies, others, strict=True))
+            kept = [p for i, p in enumerate(best) if all(p[1] < q for _, q in best[:i])]
+            np.testing.assert_allclose(np.stack(points.points[:2], 1), kept, 1e-6)
+            assert f"{len(kept)} of {len(kept)} proven" in str(points)
+
+
+def _path(task: oj.workloads.TaskProfile) -> oj.graphs.TaskGraph:
+    ends = np.zeros((2, len(task.flops)))
+    ends[0, 0], ends[1, -1] = task.data[0], task.data[-1]
+    edges = [(t, t + 1) for t in range(len(task.flops) - 1)]
+    return oj.graphs.TaskGraph.from_edges(
+        task.flops / 2, edges, task.data[1:-1], input=ends[0], output=ends[1]
+    )
+
+
 def test_weights_have_to_fit() -> None:
     """Three stages of 0.6 MB where each place holds 1 MB: each is somewhere else."""
     limits = {"edge": 1e6, "cloud": 1e6}
@@ -318,6 +360,7 @@ WEIGHTS = oj.models.ModelChain(
     ((),) * 3,
     (("x",),) * 4,
 )
+SMALL_CHAIN = oj.ChainProblem([1e9], [1e6, 1e6], 1e9, 1e9, 1e6, 1e6)
 BAD: dict[str, Callable[[], Any]] = {
     "plan: takes a Model, TaskGraph, .* got int": lambda: unchecked(oj.plan)(3, NETWORK),
     "network: needed, for only a ChainProblem has one": lambda: oj.plan(MODEL_LIKE),
@@ -337,13 +380,13 @@ BAD: dict[str, Callable[[], Any]] = {
     r"allowed\['stage 0'\]: unknown place 'moon'": lambda: oj.plan(
         MODEL_LIKE, NETWORK, allowed={"stage 0": ["moon"]}
     ),
-    "allowed: no layer of chain has the name 'stage 9'": lambda: oj.plan(
+    "allowed: no task has the name 'stage 9'": lambda: oj.plan(
         MODEL_LIKE, NETWORK, allowed={"stage 9": ["edge"]}
     ),
-    "allowed: leaves no place to layer 'stage 1'": lambda: oj.plan(
+    "allowed: leaves no place to 'stage 1'": lambda: oj.plan(
         MODEL_LIKE, NETWORK, allowed={"stage 1": []}
     ),
-    r"max_latency = 0.001 s: the fastest plan found takes": lambda: oj.plan(
+    r"max_latency = 0.001 s: the best plan found takes": lambda: oj.plan(
         MODEL_LIKE, NETWORK, max_latency=1e-3
     ),
     "max_latency = -1: must be finite and greater than 0": lambda: oj.plan(
@@ -359,11 +402,22 @@ BAD: dict[str, Callable[[], Any]] = {
     "no plan within these limits is possible": lambda: oj.plan(
         MODEL_LIKE, NETWORK, objective=oj.PERIOD, max_latency=1e-3
     ),
-    "objective: plans take oj.LATENCY, oj.PERIOD or oj.ENERGY, got": lambda: oj.plan(
-        MODEL_LIKE, NETWORK, objective=oj.Objective(1.0, 1.0)
+    "objective: must be an? Objective, got str": lambda: unchecked(oj.plan)(
+        MODEL_LIKE, NETWORK, objective="latency"
+    ),
+    "objective.power: plans count the watts of places": lambda: oj.plan(
+        MODEL_LIKE, NETWORK, objective=oj.Objective(1.0, 1.0, oj.PowerModel(idle_watts=0.1))
     ),
     "objective: energy needs the watts of a place": lambda: oj.plan(
-        oj.ChainProblem([1e9], [1e6, 1e6], 1e9, 1e9, 1e6, 1e6), objective=oj.ENERGY
+        SMALL_CHAIN, objective=oj.Objective(1.0, 2.0)
+    ),
+    "max_energy: energy needs the watts of a place": lambda: oj.plan(SMALL_CHAIN, max_energy=1.0),
+    "against: energy needs the watts of a place": lambda: front(SMALL_CHAIN),
+    "against: unknown 'money', known are energy, period": lambda: front(
+        SMALL_CHAIN, against="money"
+    ),
+    "chain: no plan within these limits was found": lambda: front(
+        MODEL_LIKE, NETWORK, allowed={"stage 0": ["phone"], "stage 1": ["edge"]}, time_limit=1e-9
     ),
     "no placement is possible": lambda: oj.plan(
         oj.MeasuredTask(

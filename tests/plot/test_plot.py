@@ -238,6 +238,7 @@ def test_a_front_is_what_nothing_dominates() -> None:
     problem = oj.ChainProblem([1e9] * 3, [1e5] * 4, 1e9, 3e9, 1e6, 1e6)
     found = oj.pareto_front(problem)
     ax = oj.plot.front(found)
+    assert oj.plot.front(oj.period_front(problem)).get_ylabel() == "period (s)"
     assert len(ax.lines[-1].get_xydata()) == len(found.latency) or len(found.latency) > 1
     assert "no point is finite" in texts(oj.plot.front([]))
 

@@ -6,12 +6,14 @@ first t subtasks on the set S of places, the last stage at place k,
     L[S, k, t] = min over s < t, j in S - {k} of
                  max(L[S - {k}, j, s], transfer[s, j, k], load of subtasks s..t-1 at k).
 
-The load grows with the length of the stage, so s counts down only until the load alone is too much,
-after about A / K subtasks: O(2^K K A (K + A / K)). A bound on the period, raised until a pipeline
-is found, leaves little of that: from subtask t on, the places outside of S have to do the rest, so
-that for any weights y
+Below a period, few of these matter: without looking at who sends to whom, the places of S reach the
+subtasks up to F[S] at most, each going as far as the period lets it from where the others got to,
 
-    sum over t' >= t of min_k y_k execution[t', k] <= bound * sum over k outside of S of y_k.
+    F[S] = max over k in S of furthest end at k from F[S - {k}],
+
+and those outside of S have to reach what is left, counted from the last subtask back. Bisection
+finds the least period below which F does not rule all out, and L is filled in below slightly more
+than that, and more again, until there is a pipeline.
 """
 
 import math
@@ -21,81 +23,129 @@ import numpy as np
 from offload_jax.compiled import njit
 
 _OPTIONS = {"cache": True, "error_model": "numpy", "fastmath": {"nnan"}}
-# A place that can run nothing, or for nothing, weighs nothing in the sum above.
+# Sums in another order may differ by rounding.
 _ROUNDING = 1 + 1e-9
+# How close bisection gets and by how much the period is raised first, as shares of it; and how much
+# more it is raised each time.
+_CLOSE, _RAISED = 1e-3, 2.0
 
 
 @njit(**_OPTIONS)
-def _enter(transfer, least, rest, k, first, entry):
+def _ends(transfer):
+    """`[K, A + 1]` seconds before each subtask: the least to each place, from it, and staying."""
+    num_places, num = transfer.shape[0], transfer.shape[2] - 1
+    enter = np.full((num_places, num + 1), math.inf)
+    leave, stay = enter.copy(), np.empty((num_places, num + 1))
+    for k in range(num_places):
+        enter[k, 0] = 0.0 if k == 0 else transfer[0, k, 0]
+        leave[k, num] = 0.0 if k == 0 else transfer[k, 0, num]
+        stay[k] = transfer[k, k]
+        for j in range(num_places):
+            if j != k:
+                for t in range(1, num):
+                    enter[k, t] = min(enter[k, t], transfer[j, k, t])
+                    leave[k, t] = min(leave[k, t], transfer[k, j, t])
+    return enter, leave, stay
+
+
+@njit(**_OPTIONS)
+def _reach(table, limits, most, furthest, reached):
+    """Writes to `reached` `[2^K]` how many subtasks each set of places can do within a period.
+
+    Args:
+      table: execution and spent, see `pipeline`, and what `_ends` gives; or all of them reversed.
+      limits: see `pipeline`.
+      most: seconds.
+      furthest: `[K, A + 1]` scratch.
+    """
+    execution, spent, enter, leave, stay = table
+    num_places, num = execution.shape
+    most = most * _ROUNDING
+    used = np.empty(len(limits))
+    for k in range(num_places):
+        computed, stayed, end, cut, best = 0.0, 0.0, 0, 0, 0
+        used[:] = 0.0
+        for s in range(num):
+            if end <= s:
+                computed, stayed, end = 0.0, 0.0, s
+                used[:] = 0.0
+            while end < num and computed + execution[k, end] <= most:
+                staying = stayed + stay[k, end] if end > s else 0.0
+                fits = staying <= most
+                for b in range(len(limits)):
+                    fits &= used[b] + spent[b, k, end] <= limits[b] * _ROUNDING
+                if not fits:
+                    break
+                computed, stayed = computed + execution[k, end], staying
+                for b in range(len(limits)):
+                    used[b] += spent[b, k, end]
+                end += 1
+                if leave[k, end] <= most:
+                    cut = end
+            if enter[k, s] <= most and cut > best:
+                best = cut
+            furthest[k, s] = best
+            if end > s:
+                computed -= execution[k, s]
+                stayed -= stay[k, s + 1] if end > s + 1 else 0.0
+                for b in range(len(limits)):
+                    used[b] -= spent[b, k, s]
+        furthest[k, num] = num
+    reached[0] = 0
+    for places in range(1, 1 << num_places):
+        best = 0
+        for k in range(num_places):
+            if (places >> k) & 1:
+                before = reached[places ^ (1 << k)]
+                best = max(best, before, furthest[k, before])
+        reached[places] = best
+
+
+@njit(**_OPTIONS)
+def _enter(transfer, least, window, rest, k, entry):
     """Least periods of what comes before a stage at place k that begins at each subtask."""
     num_places = transfer.shape[0]
-    entry[:] = math.inf
     if rest == 0:
         entry[0] = 0.0 if k == 0 else transfer[0, k, 0]
         return
+    first, last = window[rest]
+    entry[first : last + 1] = math.inf
     for j in range(num_places):
         if (rest >> j) & 1:
-            for s in range(first, len(entry)):
+            for s in range(first, last + 1):
                 before, moving = least[rest, j, s], transfer[j, k, s]
                 before = before if before > moving else moving
                 entry[s] = before if before < entry[s] else entry[s]
 
 
 @njit(**_OPTIONS)
-def _weights(execution):
-    """`[K]` y of the bound, and `[A + 1]` the least weighed seconds from each subtask on."""
-    num_places, num = execution.shape
-    weight = np.zeros(num_places)
-    for k in range(num_places):
-        total, count = 0.0, 0
-        for t in range(num):
-            if execution[k, t] < math.inf:
-                total += execution[k, t]
-                count += 1
-        weight[k] = count / total if total > 0.0 else 0.0
-    rest = np.zeros(num + 1)
-    for t in range(num - 1, -1, -1):
-        smallest = math.inf
-        for k in range(num_places):
-            if execution[k, t] < math.inf:
-                smallest = min(smallest, weight[k] * execution[k, t])
-        rest[t] = rest[t + 1] + smallest
-    return weight, rest
+def _fill(execution, transfer, spent, limits, window, most, least):
+    """Fills `least` with periods below `most`; the best period, its places and the last of them.
 
-
-@njit(**_OPTIONS)
-def _fill(execution, transfer, spent, limits, weight, rest_from, most, least):
-    """Fills `least` with periods below `most`; the best period, its places and the last of them."""
+    Only from the first to the last subtask of the window `[2^K, 2]` of each set.
+    """
     num_places, num = execution.shape
     num_budgets = len(limits)
     entry, left = np.empty(num + 1), np.empty(num_budgets)
-    earliest = np.zeros(1 << num_places, np.int64)
     found, found_set, found_place = most, 0, 0
     for places in range(1, 1 << num_places):
-        size, outside = 0, 0.0
-        for k in range(num_places):
-            if (places >> k) & 1:
-                size += 1
-            else:
-                outside += weight[k]
-        begin = size
-        while found < math.inf and begin < num and rest_from[begin] > found * outside * _ROUNDING:
-            begin += 1
-        earliest[places] = begin
+        begin, until = window[places]
+        if begin > until:
+            continue
         for k in range(num_places):
             if not (places >> k) & 1:
                 continue
-            least[places, k, :] = math.inf
+            least[places, k, begin : until + 1] = math.inf
             rest = places ^ (1 << k)
-            _enter(transfer, least, rest, k, earliest[rest], entry)
-            first, last = earliest[rest], num - 1
-            while first < num and entry[first] >= found:
+            first, last = window[rest]
+            _enter(transfer, least, window, rest, k, entry)
+            while first <= last and entry[first] >= found:
                 first += 1
             while last >= first and entry[last] >= found:
                 last -= 1
             if last < first:
                 continue
-            for end in range(max(begin, first + 1), num + 1):
+            for end in range(max(begin, first + 1), until + 1):
                 # What stays at place 0 between requests counts there, too.
                 stayed = transfer[0, 0, num] if k == 0 and end == num else 0.0
                 computed, best = 0.0, found
@@ -113,21 +163,22 @@ def _fill(execution, transfer, spent, limits, weight, rest_from, most, least):
                         fits &= left[b] >= 0.0
                     if load >= best or not fits:
                         break
-                    load = load if load > entry[s] else entry[s]
-                    best = load if load < best else best
+                    if s <= last:
+                        load = load if load > entry[s] else entry[s]
+                        best = load if load < best else best
                 if best < found:
                     least[places, k, end] = best
                 elif end > last:
                     break
             home = 0.0 if k == 0 else transfer[k, 0, num]
-            total = max(least[places, k, num], home)
+            total = max(least[places, k, num], home) if until == num else math.inf
             if total < found:
                 found, found_set, found_place = total, places, k
     return found, found_set, found_place
 
 
 @njit(**_OPTIONS)
-def _stages(execution, transfer, spent, limits, least, most, places, k):
+def _stages(execution, transfer, spent, limits, window, least, most, places, k):
     """Follows the stages back from the last, at place k; none needs more than `most`."""
     num_places, num = execution.shape
     decision = np.zeros(num, np.int8)
@@ -135,10 +186,11 @@ def _stages(execution, transfer, spent, limits, least, most, places, k):
     end = num
     while end > 0:
         rest = places ^ (1 << k)
-        _enter(transfer, least, rest, k, 0, entry)
+        first, last = window[rest]
+        _enter(transfer, least, window, rest, k, entry)
         left[:] = limits
         computed, stayed = 0.0, transfer[0, 0, num] if k == 0 and end == num else 0.0
-        for s in range(end - 1, -1, -1):
+        for s in range(end - 1, first - 1, -1):
             decision[s] = k
             computed += execution[k, s]
             if s + 1 < end:
@@ -146,16 +198,33 @@ def _stages(execution, transfer, spent, limits, least, most, places, k):
             if k == 0 and s == 0:
                 stayed += transfer[0, 0, 0]
             left -= spent[:, k, s]
-            if max(computed, stayed, entry[s]) <= most and (left >= 0.0).all():
+            fits = max(computed, stayed) <= most and (left >= 0.0).all()
+            if s <= last and entry[s] <= most and fits:
                 end = s
                 break
         following = k
         for j in range(num_places):
-            fits = max(least[rest, j, end], transfer[j, following, end]) <= most
-            if end > 0 and (rest >> j) & 1 and fits:
+            member = end > 0 and (rest >> j) & 1
+            if member and max(least[rest, j, end], transfer[j, following, end]) <= most:
                 k = j
         places = rest
     return decision
+
+
+@njit(**_OPTIONS)
+def _largest(execution, transfer):
+    """No period that is possible is above this."""
+    total = 0.0
+    for t in range(transfer.shape[2]):
+        computed = moved = 0.0
+        for k in range(len(execution)):
+            if t < execution.shape[1] and computed < execution[k, t] < math.inf:
+                computed = execution[k, t]
+            for j in range(len(execution)):
+                if moved < transfer[j, k, t] < math.inf:
+                    moved = transfer[j, k, t]
+        total += computed + moved
+    return total
 
 
 @njit(**_OPTIONS)
@@ -172,16 +241,37 @@ def pipeline(execution, transfer, spent, limits):
       int8 `[A]` the decision, empty where there is none.
     """
     num_places, num = execution.shape
+    enter, leave, stay = _ends(transfer)
+    ahead = execution, spent, enter, leave, stay
+    back = (
+        execution[:, ::-1].copy(),
+        spent[:, :, ::-1].copy(),
+        leave[:, ::-1].copy(),
+        enter[:, ::-1].copy(),
+        stay[:, ::-1].copy(),
+    )
+    furthest = np.empty((num_places, num + 1), np.int64)
+    reached, returned = np.empty(1 << num_places, np.int64), np.empty(1 << num_places, np.int64)
+    top = _largest(execution, transfer) * (1 + _CLOSE) or 1.0
+    low, high = 0.0, top
+    while high - low > _CLOSE * high and high > 1e-15 * top:
+        middle = 0.5 * (low + high)
+        _reach(ahead, limits, middle, furthest, reached)
+        if reached[-1] == num:
+            high = middle
+        else:
+            low = middle
+    window = np.empty((1 << num_places, 2), np.int64)
     least = np.empty((1 << num_places, num_places, num + 1))
-    least[0] = math.inf
-    weight, rest_from = _weights(execution)
-    raised = 1.1
-    bound = rest_from[0] / weight.sum() if weight.sum() > 0.0 else 0.0
-    while True:
-        most = bound * raised if bound > 0.0 and raised < 1e9 else math.inf
-        found, places, k = _fill(execution, transfer, spent, limits, weight, rest_from, most, least)
+    most, raised = high, _CLOSE * high
+    while most < top:
+        most, raised = min(most + raised, top), _RAISED * raised
+        _reach(ahead, limits, most, furthest, reached)
+        _reach(back, limits, most, furthest, returned)
+        for places in range(1 << num_places):
+            window[places] = num - returned[~places], reached[places]
+        window[0] = 0
+        found, places, k = _fill(execution, transfer, spent, limits, window, most, least)
         if places != 0:
-            return _stages(execution, transfer, spent, limits, least, found, places, k)
-        if most == math.inf:
-            return np.empty(0, np.int8)
-        raised = 1 + 2 * (raised - 1)
+            return _stages(execution, transfer, spent, limits, window, least, found, places, k)
+    return np.empty(0, np.int8)

@@ -281,6 +281,8 @@ def _minimize(
 ) -> tuple[float, float]:
     """Adds limits and the objective; what a unit of it is worth, and what has to be added."""
     price, loads = _prices(model, request, goal), _loads(model, request)
+    # What costs `inf` is forbidden, weighed and limited or not.
+    _sum(model, [term for term in price if term[0] == math.inf], 0.0, 1.0)
     _limit(model, price, goal.max_price)
     for load in loads:
         _limit(model, load, goal.max_period)
@@ -304,11 +306,13 @@ def _minimize(
             passed = counted
         total.append(times * passed)
     if goal.price_weight:
-        total.append(_sum(model, price, value / goal.price_weight))
+        weight = goal.price_weight
+        total.append(_sum(model, price, bound / weight, value / weight))
     if goal.period_weight:
         period = model.model.new_int_var(0, 2 * _RESOLUTION, "period")
+        weight = goal.period_weight
         for load in loads:
-            model.model.add(_sum(model, load, value / goal.period_weight) <= period)
+            model.model.add(_sum(model, load, bound / weight, value / weight) <= period)
         total.append(period)
     model.model.minimize(sum(total))
     return value, offset
@@ -324,26 +328,21 @@ def _at_processors(model: IntegerModel, place: int, values: np.ndarray) -> list[
     return list(found.values())
 
 
-def _sum(model: IntegerModel, terms: Terms, unit: float) -> Any:
-    """The sum in whole units; what costs `inf` is forbidden."""
+def _sum(model: IntegerModel, terms: Terms, most: float, unit: float) -> Any:
+    """The sum in whole units; what alone is more than `most` is forbidden."""
     found: Any = 0
     for amount, literal in terms:
-        if amount == math.inf:
+        if amount > most * (1 + RELATIVE_TOLERANCE):
             model.model.add_bool_or([False if literal is True else ~literal])
-        else:
+        elif amount > 0:
             found += math.floor(amount / unit) * literal
     return found
 
 
 def _limit(model: IntegerModel, terms: Terms, most: float) -> None:
-    if most == math.inf or not terms:
-        return
-    if most == 0.0:
-        for _, literal in (term for term in terms if term[0] > 0):
-            model.model.add_bool_or([False if literal is True else ~literal])
-        return
-    allowance = math.ceil(_RESOLUTION * (1 + RELATIVE_TOLERANCE))
-    model.model.add(_sum(model, terms, most / _RESOLUTION) <= allowance)
+    if most < math.inf:
+        allowance = math.ceil(_RESOLUTION * (1 + RELATIVE_TOLERANCE))
+        model.model.add(_sum(model, terms, most, most / _RESOLUTION) <= allowance)
 
 
 def _sizes(model: IntegerModel, request: Request) -> list[tuple[int, int, float, Any]]:
