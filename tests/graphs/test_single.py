@@ -109,7 +109,7 @@ def test_any_number_of_tasks(num_tasks: int) -> None:
 def test_the_best_of_many_is_no_worse_than_of_fewer() -> None:
     policy = random_policy(POLICIES["one round"])
     makers = [oj.single.learned(policy, best_of=number, seed=3) for number in (0, 4, 16)]
-    rule, most_probable = oj.single.graph(), oj.single.learned(policy)
+    rules = [oj.single.graph(), oj.single.graph(method="cut"), oj.single.learned(policy)]
     improved = 0
     for request in hostile(60):
         graph = oracle.three_places(*request)
@@ -119,7 +119,9 @@ def test_the_best_of_many_is_no_worse_than_of_fewer() -> None:
 
         fields = fields_of(request)
         none, few, many = (makespan(decide(*fields)) for decide in makers)
-        expected = min(makespan(rule(*fields)), makespan(most_probable(*fields)))
+        order = rules[0](*fields).order
+        single = (oj.graphs.Decision(np.full(len(order), place), order) for place in range(3))
+        expected = min(map(makespan, (*single, *(rule(*fields) for rule in rules))))
         assert none == pytest.approx(expected, rel=1e-9)
         assert many <= few * (1 + 1e-9) <= none * (1 + 2e-9)
         improved += many < 0.99 * few
@@ -145,10 +147,11 @@ def deciders() -> dict:
         "rule": oj.single.graph(),
         "cut": oj.single.graph(method="cut"),
         "learned": oj.single.learned(random_policy(POLICIES["one round"])),
+        "searched": oj.single.learned(random_policy(POLICIES["flat"]), best_of=2, simulations=9),
     }
 
 
-@pytest.mark.parametrize("name", ["rule", "cut", "learned"])
+@pytest.mark.parametrize("name", ["rule", "cut", "learned", "searched"])
 def test_bad_requests_raise_what_validate_raises(name: str) -> None:
     decide = deciders()[name]
     decide(**GOOD)
@@ -191,7 +194,7 @@ OF_USERS = ("user", "num_users", "shared_radio")
 def test_any_layout_of_arguments() -> None:
     """Lists, whole numbers, arrays of JAX, and views that are read-only or not contiguous."""
     makers = deciders()
-    compiled = len(loops.decide.signatures), len(loops.learned.signatures)
+    compiled = len(loops.decide.signatures), len(loops.most_probable.signatures)
     for decide in makers.values():
         expected = decide(**GOOD)
         problem = oj.graphs.GraphProblem(**GOOD)
@@ -204,7 +207,7 @@ def test_any_layout_of_arguments() -> None:
         for arguments in (listed, fields, turned, jaxed, once):
             jax.tree.map(np.testing.assert_array_equal, decide(**arguments), expected)
     # Making them compiled all there is.
-    assert (len(loops.decide.signatures), len(loops.learned.signatures)) == compiled
+    assert (len(loops.decide.signatures), len(loops.most_probable.signatures)) == compiled
 
 
 def test_what_is_no_number_of_samples() -> None:
@@ -213,3 +216,5 @@ def test_what_is_no_number_of_samples() -> None:
         oj.single.learned(policy, best_of=-1)
     with pytest.raises(ValueError, match="seed = -2: must not be negative"):
         oj.single.learned(policy, best_of=1, seed=-2)
+    with pytest.raises(ValueError, match="simulations = -3: must not be negative"):
+        oj.single.learned(policy, simulations=-3)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes, power_of_two
+from offload_jax.graphs._flow.row import row_or_none
+from offload_jax.graphs._flow.solve import cut as least_serial_places
+from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes
 from offload_jax.graphs._jax.network import GraphPolicyConfig, embed_tasks, place_logits, priorities
+from offload_jax.graphs._jax.noise import draw_sample, drawn
 from offload_jax.graphs._jax.observation import (
     Observation,
     by_reader,
@@ -23,7 +25,7 @@ from offload_jax.graphs._jax.observation import (
 )
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
-from offload_jax.graphs._jax.rules import greedy, typed
+from offload_jax.graphs._jax.rules import greedy, place_filled, typed
 from offload_jax.graphs._jax.simulate import simulate_costs
 from offload_jax.graphs._jax.simulator import Candidates, State, chosen, run
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
@@ -31,7 +33,7 @@ from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.learning import policies
-from offload_jax.validation import ArrayLike
+from offload_jax.validation import ArrayLike, is_traced
 
 STUDENT = Path(__file__).parents[1] / "student.npz"
 
@@ -39,13 +41,8 @@ STUDENT = Path(__file__).parents[1] / "student.npz"
 _WORD = 32
 # Less urgent than anything a network says.
 _LAST = -1e30
-# Of rows, tasks and samples together: what the loops need is drawn before them.
+# Of tasks and samples together: what the loops need is drawn before them.
 _MOST_DRAWN = 1 << 20
-# Tasks: fewer are drawn as so many, since draws of some do not depend on how many there are.
-_LEAST_DRAWN = 64
-# So many samples are independent of each other; later ones are changes of the best one so far, each
-# task's place and urgency with this probability.
-_INDEPENDENT, _CHANGED = 16, 0.2
 
 
 class SampledSchedule(NamedTuple):
@@ -60,6 +57,9 @@ class SampledSchedule(NamedTuple):
     place: Array
     order: Array
     makespan: Array
+
+
+SampledPolicy = Callable[[GraphProblem | GraphCosts, Array], Decision]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,17 +90,18 @@ class LearnedGraphPolicy:
             lambda costs: _most_probable(self.params, costs, platform=platform_of(costs)), costs
         )
 
-    def best_of(self, num: int) -> Callable[[GraphProblem | GraphCosts, Array], Decision]:
+    def best_of(self, num: int) -> SampledPolicy:
         """A policy that simulates many schedules and returns the best.
 
         Args:
-          num: sampled schedules; the decision of the rule `greedy` and the most probable schedule
-            are looked at besides them. Sample i is drawn from `fold_in(key, i)` whatever `num` is,
-            so the result gets no worse with it; after the first 16, a sample changes the best one
-            so far in a fifth of the tasks.
+          num: sampled schedules. Looked at besides them are the most probable schedule, the
+            decision of the rule `greedy`, every single place and, outside `jit` and where places
+            are in a row, the cut. Sample i is drawn from `fold_in(key, i)` whatever `num` and the
+            request are, so the result gets no worse with it; after the first 16, a sample changes
+            the best one so far in a fifth of the tasks.
 
         Returns:
-          A function of a problem and a JAX random key.
+          A function of a problem, leading dimensions free, and a JAX random key.
 
         Raises:
           ValueError: `num` is negative.
@@ -111,18 +112,51 @@ class LearnedGraphPolicy:
         def decide(problem: GraphProblem | GraphCosts, key: Array) -> Decision:
             check_source(problem)
             costs = as_costs(problem)
-            size = math.prod(costs.batch_shape) * costs.num_tasks * num
-            if size <= _MOST_DRAWN and by_loops(costs, self.params, key):
-                from offload_jax.graphs._numba import learned_rows, network
-
-                weights = network.pack(self.config, self.params)
-                return learned_rows.best_of(weights, costs, *draws(key, num, costs))
+            if costs.num_tasks * num <= _MOST_DRAWN and by_loops(costs, self.params, key):
+                return self._by_loops(costs, key, num, 0)
+            in_row = not is_traced(costs) and row_or_none(costs.routes) is not None
             return in_few_shapes(
-                lambda costs: _best_of(self.params, costs, key, num, platform=platform_of(costs)),
+                lambda costs, *cut: _best_of(
+                    self.params, costs, key, num, *cut, platform=platform_of(costs)
+                ),
                 costs,
+                *(least_serial_places(costs).decision if in_row else ()),
             )
 
         return decide
+
+    def then_search(self, num_simulations: int, *, best_of: int = 16) -> SampledPolicy:
+        """A policy that anneals from the best of many schedules; requests share the cores.
+
+        Args:
+          num_simulations: of annealing, for each request; 0 is `best_of` alone.
+          best_of: sampled schedules, see `best_of`. The decision is never worse than that.
+
+        Returns:
+          A function of a problem, leading dimensions free, and a JAX random key. On the host: it
+          raises ValueError inside `jit` and `vmap`, and ImportError without the extra `single`.
+
+        Raises:
+          ValueError: a number is negative.
+        """
+        for name, number in (("num_simulations", num_simulations), ("best_of", best_of)):
+            if number < 0:
+                raise ValueError(f"{name} = {number}: must not be negative")
+
+        def decide(problem: GraphProblem | GraphCosts, key: Array) -> Decision:
+            check_source(problem)
+            if is_traced(problem, key, self.params):
+                raise ValueError("problem: search runs on the host, not inside jit or vmap")
+            return self._by_loops(as_costs(problem), key, best_of, num_simulations)
+
+        return decide
+
+    def _by_loops(self, costs: GraphCosts, key: Array, num: int, num_simulations: int) -> Decision:
+        from offload_jax.graphs._numba import learned_rows, network
+
+        weights = network.pack(self.config, self.params)
+        effort = drawn(key, num, num_simulations, costs.num_tasks, costs.num_places)
+        return learned_rows.best_of(weights, costs, effort)
 
 
 @functools.partial(jax.jit, static_argnames="platform")
@@ -132,24 +166,31 @@ def _most_probable(params: Any, costs: GraphCosts, *, platform: Platform) -> Dec
 
 @functools.partial(jax.jit, static_argnames="platform")
 def _best_of(
-    params: Any, costs: GraphCosts, key: Array, num: ArrayLike, *, platform: Platform
+    params: Any, costs: GraphCosts, key: Array, num: ArrayLike, *cut: Array, platform: Platform
 ) -> Decision:
-    """The best of the rule `greedy`, the most probable schedule and `num` samples."""
+    """The best of `num` samples, the most probable schedule, `greedy`, single places and the cut.
+
+    Args:
+      cut: places and order, or nothing.
+    """
     rule = greedy(costs)
-    makespan = simulate_costs(costs, *rule).makespan
+    single = (jnp.full_like(rule.place, k) for k in range(costs.num_places))
+    places = jnp.stack([rule.place, *(place_filled(costs, place) for place in single), *cut[:1]])
+    makespans = simulate_costs(costs, places, rule.order).makespan
+    least = jnp.argmin(makespans, axis=0)[None, ..., None]
+    place = jnp.take_along_axis(places, least, axis=0)[0]
     found = _best_sample(params, costs, key, num, platform)
-    better = (found.makespan < makespan)[..., None]
-    return jax.tree.map(lambda a, b: jnp.where(better, a, b), typed(found, costs), rule)
+    better = (found.makespan < makespans.min(0))[..., None]
+    best = Decision(place, rule.order)
+    return jax.tree.map(lambda a, b: jnp.where(better, a, b), typed(found, costs), best)
 
 
 def _best_sample(
     params: Any, costs: GraphCosts, key: Array | None, num: ArrayLike, platform: Platform
 ) -> SampledSchedule:
     """The most probable schedule, or if one of `num` samples is better that."""
-    batch = costs.batch_shape
-    numbers = jnp.arange(math.prod(batch), dtype=jnp.int32).reshape(*batch, 1)
 
-    def decide(rows: int, costs: GraphCosts, row: Array) -> SampledSchedule:
+    def decide(rows: int, costs: GraphCosts) -> SampledSchedule:
         features = task_features(platform, rows, costs)
         embedding = embed_tasks(params, features)
         priority = priorities(params, embedding)
@@ -159,8 +200,8 @@ def _best_sample(
 
         def better(i: Array, carry: tuple[SampledSchedule, Array]) -> tuple[SampledSchedule, Array]:
             best, noise = carry
-            fresh, changed = _draw_sample(key, i, row[:, 0], *noise.shape[:2])
-            tried = jnp.where(jnp.moveaxis(changed, 0, -1), jnp.moveaxis(fresh, 0, -1), noise)
+            fresh, changed = draw_sample(key, i, *noise.shape[:2])
+            tried = jnp.where(changed[..., None], fresh[..., None], noise)
             found = sample_schedule(
                 platform, rows, costs, params, features, embedding, priority, tried
             )
@@ -172,67 +213,7 @@ def _best_sample(
         noise = jnp.zeros((costs.num_tasks, costs.num_places + 1, rows), priority.dtype)
         return jax.lax.fori_loop(0, num, better, (best, noise))[0]
 
-    return over_rows(decide, costs, numbers)
-
-
-def draw(key: Array, shape: tuple[int, ...], *, shared: float, order: float) -> Array:
-    """Noise `[N, K + 1, ...]` for the places of each task and, the last one, its urgency.
-
-    Gumbel noise makes a choice by score a sample of the choice's probabilities. What all tasks of a
-    schedule share makes them go to a place together, which pays where one alone does not.
-
-    Args:
-      key: JAX random key.
-      shape: of the result.
-      shared: at most so many times the noise of one task is added for all tasks.
-      order: factor of the noise of urgency.
-    """
-    own, common, amount = jax.random.split(key, 3)
-    noise = jax.random.gumbel(own, shape)
-    _, columns, *rest = shape
-    shift = jax.random.gumbel(common, (columns - 1, *rest))
-    shift = shared * jax.random.uniform(amount, (1, *rest)) * shift
-    return jnp.concatenate([noise[:, :-1] + shift[None], order * noise[:, -1:]], axis=1)
-
-
-def _draw_sample(
-    key: Array, number: Array, rows: Array, num_tasks: int, columns: int
-) -> tuple[Array, Array]:
-    """Noise `[B, N, K + 1]` of a sample about each of B rows, and where it takes it."""
-
-    def draw_row(row: Array) -> tuple[Array, Array]:
-        own = jax.random.fold_in(jax.random.fold_in(key, number), row)
-        fresh, changed = _redraw(own, num_tasks, columns)
-        return fresh, changed | (number < _INDEPENDENT)
-
-    return jax.vmap(draw_row)(rows)
-
-
-def draws(key: Array, num: int, costs: GraphCosts) -> tuple[np.ndarray, np.ndarray]:
-    """The same of samples 0 to n - 1, `[B, n, N, K + 1]`, drawn for one of a few sizes."""
-    rows, num_tasks = math.prod(costs.batch_shape), costs.num_tasks
-    size = power_of_two(rows), power_of_two(max(_LEAST_DRAWN, num_tasks)), costs.num_places + 1
-    noise, changed = _draw_samples(key, power_of_two(max(1, num)), *size)
-    cut = slice(rows), slice(num), slice(num_tasks)
-    return np.asarray(noise).swapaxes(0, 1)[cut], np.asarray(changed).swapaxes(0, 1)[cut]
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _draw_samples(
-    key: Array, num: int, rows: int, num_tasks: int, columns: int
-) -> tuple[Array, Array]:
-    row = jnp.arange(rows)
-    draw_one = functools.partial(_draw_sample, key, rows=row, num_tasks=num_tasks, columns=columns)
-    return jax.vmap(draw_one)(jnp.arange(num))
-
-
-def _redraw(key: Array, num_tasks: int, columns: int) -> tuple[Array, Array]:
-    """Noise `[N, K + 1]`, and where a change of a schedule takes it."""
-    first, second = jax.random.split(key)
-    noise = draw(first, (num_tasks, columns), shared=4.0, order=2.0)
-    place, urgency = jnp.split(jax.random.bernoulli(second, _CHANGED, (num_tasks, 2)), 2, axis=1)
-    changed = jnp.concatenate([jnp.repeat(place, columns - 1, axis=1), urgency], axis=1)
-    return noise, changed
+    return over_rows(decide, costs)
 
 
 def dependency_order(priority: Array, features: TaskFeatures) -> Array:
@@ -289,7 +270,8 @@ def sample_schedule(
       features: of the rows.
       embedding: `[F, N, rows]` what `embed_tasks` gave.
       priority: `[N, rows]`.
-      noise: `[N, K + 1, rows]` added to the scores of places and, the last one, to priorities.
+      noise: `[N, K + 1, rows]` added to the scores of places, by position, and, the last one, to
+        priorities, by task.
     """
     if noise is not None:
         priority = priority + noise[:, -1]

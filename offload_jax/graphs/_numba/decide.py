@@ -1,14 +1,18 @@
 """One task graph at a time, from its fields to its decision in one compiled call, in float64."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from offload_jax.graphs._flow.row import PAPER
 from offload_jax.graphs._flow.solve import least_serial
 from offload_jax.graphs._numba import network
+from offload_jax.graphs._numba.best_of import Effort
+from offload_jax.graphs._numba.best_of import decide as decide_learned
 from offload_jax.graphs._numba.list_scheduling import CPOP, HEFT, PEFT, plan
 from offload_jax.graphs._numba.ranks import empty_last
 from offload_jax.graphs._numba.rollout import best_schedule
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 
 GREEDY = 3
+# Numbers of tasks whose samples are kept.
+_SIZES_KEPT = 4
 
 
 METHODS = {"greedy": GREEDY, "heft": HEFT, "cpop": CPOP, "peft": PEFT, "cut": None}
@@ -115,24 +121,22 @@ def decide(method, cycles, data, depends, input, output, rates, edge_servers, re
 
 
 @compiled
-def learned(
-    weights, first, widths, noise, with_rule, cycles, data, depends, input, output, rates,
-    edge_servers, release, send_once,
+def most_probable(
+    weights, first, widths, silence, cycles, data, depends, input, output, rates, edge_servers,
+    release, send_once,
 ):  # fmt: skip
     """int8 places and int32 order `[N]` by a network; empty where the request is invalid.
 
     Args:
       weights, first, widths: as `network.pack` gives them.
-      noise: `[n, N, K + 1]` of n samples, for the places of tasks and their priorities.
-      with_rule: whether the rule `greedy` decides where it is better.
+      silence: `[0, 0, 0]`.
     """
     if not is_valid(cycles, data, depends, input, output, rates, release):
         return np.empty(0, np.int8), np.empty(0, np.int32)
     request = request_of(
         cycles, data, depends, input, output, rates, edge_servers, release, send_once
     )
-    changed = np.ones(noise.shape, np.bool_)
-    place, order = best_schedule(request, weights, first, widths, noise, changed, with_rule)
+    place, order, _ = best_schedule(request, weights, first, widths, silence, silence > 0)
     return place.astype(np.int8), order.astype(np.int32)
 
 
@@ -170,21 +174,31 @@ def _by_cut(*fields: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_network(
-    policy: "LearnedGraphPolicy", best_of: int | None, seed: int
+    policy: "LearnedGraphPolicy", best_of: int | None, simulations: int, seed: int
 ) -> Callable[..., Decision]:
     """What `oj.single.learned` returns for a policy for task graphs."""
-    for name, value in (("best_of", best_of or 0), ("seed", seed)):
+    from offload_jax.graphs._jax.noise import drawn
+
+    given = ("best_of", best_of or 0), ("simulations", simulations), ("seed", seed)
+    for name, value in given:
         if value < 0:
             raise ValueError(f"{name} = {value}: must not be negative")
     weights = network.pack(policy.config, policy.params)
-    samples, columns = best_of or 0, len(Place) + 1
-    silence = np.empty((0, 0, columns))
+    if best_of is None and not simulations:
+        silence = np.empty((0, 0, 0))
+        return _decider(lambda *fields: most_probable(*weights, silence, *fields))
+    key = jax.random.key(seed)
 
-    def kernel(cycles: np.ndarray, *fields: Any) -> tuple[np.ndarray, np.ndarray]:
-        noise = silence
-        if samples:
-            noise = np.random.default_rng(seed).gumbel(size=(samples, cycles.size, columns))
-        return learned(*weights, noise, best_of is not None, cycles, *fields)
+    @functools.lru_cache(maxsize=_SIZES_KEPT)
+    def effort(num_tasks: int) -> Effort:
+        return drawn(key, best_of or 0, simulations, num_tasks, len(Place))
+
+    def kernel(*fields: Any) -> tuple[np.ndarray, np.ndarray]:
+        request, order = _ranked(*fields)
+        if not len(order):
+            return order, order
+        place, order = decide_learned(Request(*request), PAPER, weights, effort(len(order)))
+        return place.astype(np.int8), order.astype(np.int32)
 
     return _decider(kernel)
 

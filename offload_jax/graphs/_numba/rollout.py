@@ -1,39 +1,80 @@
 """How a learned policy decides about one request: compiled loops."""
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from offload_jax.graphs._numba.network import (
+    Work,
     embed_tasks,
     new_work,
     place_logits,
     priorities,
     task_layer,
 )
-from offload_jax.graphs._numba.observation import new_observation, observe, place_task, start
+from offload_jax.graphs._numba.observation import (
+    Observation,
+    new_observation,
+    observe,
+    place_task,
+    start,
+)
 from offload_jax.graphs._numba.ranks import empty_last, ready_order
-from offload_jax.graphs._numba.rules import greedy
-from offload_jax.graphs._numba.simulator import inner, new_state, plain, reset, simulate
+from offload_jax.graphs._numba.simulator import State, inner, new_state, plain, reset
 from offload_jax.graphs._numba.task_features import task_features
 
 
+class Player(NamedTuple):
+    """What a network says of a request before anything is booked, and what rollouts write on.
+
+    Attributes:
+      weights, first: as `network.pack` gives them.
+      features: of `task_features`.
+      urgency: `[N]` of `priorities`.
+      of_task: of `task_layer`.
+      state, before, observation, work: written.
+    """
+
+    weights: np.ndarray
+    first: np.ndarray
+    features: Any
+    urgency: np.ndarray
+    of_task: np.ndarray
+    state: State
+    before: State
+    observation: Observation
+    work: Work
+
+
+@inner
+def new_player(request, weights, first, widths):
+    features = task_features(request, widths[4])
+    embed_tasks(request, weights, first, widths, features.task)
+    return Player(
+        weights,
+        first,
+        features,
+        priorities(weights, first, widths, features.task),
+        task_layer(weights, first, widths, features.task),
+        new_state(request),
+        new_state(request),
+        new_observation(request),
+        new_work(request.seconds.shape[1], widths),
+    )
+
+
 @plain
-def _rollout(
-    request, features, net, state, before, observation, work, of_task, noise, order, place
-):
+def _rollout(request, player, noise, order, place):
     """Writes into `place` where the network puts each task, in the given order.
 
     Args:
-      net: weights and where parts of them begin.
-      state, before, observation, work: written.
-      of_task: of `task_layer`.
       noise: `[N, K + 1]` added to the scores of places, by position.
 
     Returns:
       The makespan.
     """
-    weights, first = net
+    features, state, observation = player.features, player.state, player.observation
     num_places = request.seconds.shape[1]
     reset(state)
     start(request, features, observation)
@@ -43,11 +84,14 @@ def _rollout(
         state.position[task] = i
         chosen = 0
         if not features.empty[task]:
-            observe(request, features, state, before, observation, task)
-            place_logits(weights, first, work, of_task, task, observation.step, observation.places)
+            observe(request, features, state, player.before, observation, task)
+            place_logits(
+                player.weights, player.first, player.work, player.of_task, task,
+                observation.step, observation.places,
+            )  # fmt: skip
             best = -math.inf
             for k in range(num_places):
-                total = work.logits[k, 0] + noise[i, k]
+                total = player.work.logits[k, 0] + noise[i, k]
                 if features.live[task, k] and total > best:
                     best, chosen = total, k
         done = place_task(request, features, state, observation, task, chosen)
@@ -57,45 +101,41 @@ def _rollout(
 
 
 @inner
-def best_schedule(request, weights, first, widths, noise, changed, with_rule):
-    """Places and order int `[N]`: the best of the most probable schedule and of n samples.
+def play(request, player, noise):
+    """Places and order int `[N]` of the most probable schedule under noise, and its makespan.
+
+    Args:
+      noise: `[N, K + 1]` added to the scores of places, by position, and, the last one, to the
+        urgency of tasks.
+    """
+    noisy = player.urgency.copy()
+    for v in range(noisy.size):
+        noisy[v] += noise[v, noise.shape[1] - 1]
+    order, place = ready_order(request, noisy), np.zeros(noisy.size, np.int64)
+    empty_last(request, place, order)
+    return place, order, _rollout(request, player, noise, order, place)
+
+
+@inner
+def best_schedule(request, weights, first, widths, noise, changed):
+    """The best of the most probable schedule and of n samples, as `play` gives it.
 
     Args:
       weights, first, widths: as `network.pack` gives them.
-      noise: `[n, N, K + 1]` of samples, for places by position and for priorities by task.
+      noise: `[n, N, K + 1]` of samples.
       changed: bool `[n, N, K + 1]`: where a sample takes it, and not that of the best one so far.
-      with_rule: whether the rule `greedy` decides where no sample is better.
     """
+    player = new_player(request, weights, first, widths)
     num_tasks, num_places = request.seconds.shape
-    features = task_features(request, widths[4])
-    embed_tasks(request, weights, first, widths, features.task)
-    urgency = priorities(weights, first, widths, features.task)
-    of_task = task_layer(weights, first, widths, features.task)
-    state, before, observation = new_state(request), new_state(request), new_observation(request)
-    work = new_work(num_places, widths)
     best_noise = np.zeros((num_tasks, num_places + 1))
-    tried, noisy = best_noise.copy(), urgency.copy()
-    best_place, best_order, least = np.zeros(num_tasks, np.int64), np.arange(num_tasks), math.inf
-    for i in range(noise.shape[0] + 1):
+    tried = best_noise.copy()
+    best_place, best_order, least = play(request, player, tried)
+    for i in range(noise.shape[0]):
         for v in range(num_tasks):
             for k in range(num_places + 1):
-                tried[v, k] = best_noise[v, k]
-                if i > 0 and changed[i - 1, v, k]:
-                    tried[v, k] = noise[i - 1, v, k]
-            noisy[v] = urgency[v] + tried[v, num_places]
-        order, place = ready_order(request, noisy), np.zeros(num_tasks, np.int64)
-        empty_last(request, place, order)
-        makespan = _rollout(
-            request, features, (weights, first), state, before, observation, work, of_task, tried,
-            order, place,
-        )  # fmt: skip
-        if makespan < least or i == 0:
+                tried[v, k] = noise[i, v, k] if changed[i, v, k] else best_noise[v, k]
+        place, order, makespan = play(request, player, tried)
+        if makespan < least:
             best_place, best_order, least = place, order, makespan
-            for v in range(num_tasks):
-                for k in range(num_places + 1):
-                    best_noise[v, k] = tried[v, k]
-    if with_rule:
-        place, order = greedy(request)
-        if simulate(request, state, place, order) <= least:
-            return place, order
-    return best_place, best_order
+            best_noise, tried = tried, best_noise
+    return best_place, best_order, least

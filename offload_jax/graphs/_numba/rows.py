@@ -19,6 +19,7 @@ from jax import Array
 from offload_jax.graphs._numba.list_scheduling import plan
 from offload_jax.graphs._numba.ranks import empty_last, pair_costs
 from offload_jax.graphs._numba.rules import greedy as greedy_request
+from offload_jax.graphs._numba.rules import only_allowed
 from offload_jax.graphs._numba.rules import rank_order as rank_request
 from offload_jax.graphs._numba.simulator import compiled, inner, new_state, reset, run_task
 from offload_jax.graphs._numba.ways import paths
@@ -144,12 +145,7 @@ def _filled_rows(rows, place, order, first, last):
     for r in range(first, last):
         request = request_at(rows, r)
         places, tasks = place[r], rank_request(request)
-        for v in range(tasks.size):
-            if not request.seconds[v, places[v]] < math.inf:
-                places[v] = 0
-                for k in range(request.seconds.shape[1] - 1, -1, -1):
-                    if request.seconds[v, k] < math.inf:
-                        places[v] = k
+        only_allowed(request, places)
         empty_last(request, places, tasks)
         order[r] = tasks
 

@@ -34,6 +34,17 @@ def rank_order(request):
 
 
 @plain
+def only_allowed(request, place):
+    """Changes in place what a place forbids: to the first that is allowed."""
+    for v in range(place.size):
+        if not request.seconds[v, place[v]] < math.inf:
+            place[v] = 0
+            for k in range(request.seconds.shape[1] - 1, -1, -1):
+                if request.seconds[v, k] < math.inf:
+                    place[v] = k
+
+
+@plain
 def greedy_places(request, rate, state, before, order, place):
     """Writes into `place` where each task, in the given order, is done first.
 
