@@ -101,7 +101,7 @@ class GraphEnv(Environment[GraphState]):
         costs = jax.tree.map(jnp.asarray, broadcast_batch(costs))
         features = task_features(self.platform, 1, costs)
         means = mean_costs(costs, self.platform)
-        order = by_decreasing(upward_ranks(means, costs.predecessors))
+        order = by_decreasing(upward_ranks(means))
         tasks = tasks_by_position(costs, order, 1)
         zero = jnp.zeros((), jnp.int32)
         state = GraphState(
@@ -146,7 +146,7 @@ class GraphEnv(Environment[GraphState]):
             place=state.place.at[task].set(place[0]),
             cost=cost,
             machine=machine,
-            resident=deliver(state.resident, by_reader(state.features, now.task), place),
+            resident=deliver(state.resident, by_reader(state.tasks, now.position), place),
         )
         state = self._try(state)
         regret = jnp.maximum(cost - state.lower_bound, 0.0)
@@ -181,12 +181,12 @@ class GraphEnv(Environment[GraphState]):
             self.platform,
             state.features,
             state.resident,
-            by_reader(state.features, now.task),
+            by_reader(state.tasks, now.position),
             state.machine,
             state.candidates,
             now,
         )
-        task = state.features.task[:, now.task[0], 0]
+        task = state.features.task[:, state.order[now.position], 0]
         left = jnp.stack([1 - state.time / self.length, bounded_log(state.features.scale[0])])
         parts = [seen.places[..., 0].ravel(), seen.step[..., 0], task, left]
         return jnp.concatenate(parts).astype(jnp.float32)

@@ -250,11 +250,15 @@ def dependency_order(priority: Array, features: TaskFeatures) -> Array:
     # Sets of tasks as bits of words: bit u is set in the row of what task u is in.
     bits = np.where(task[:, None] // _WORD == np.arange(words), 1 << (task[:, None] % _WORD), 0)
     member = jnp.asarray(bits, jnp.uint32)
-    bit = jnp.left_shift(jnp.uint32(1), (features.predecessors % _WORD).astype(jnp.uint32))
-    bit = jnp.where(features.predecessors < num_tasks, bit, 0)
-    word = features.predecessors // _WORD
+    lists, data = features.needs
+    lists = task[:, None] if lists is None else lists
+    bit = jnp.left_shift(jnp.uint32(1), (lists % _WORD).astype(jnp.uint32))
+    bit = jnp.where(data >= 0, bit, 0)
     needs = jnp.stack(
-        [jnp.sum(jnp.where(word == w, bit, 0), axis=1, dtype=jnp.uint32) for w in range(words)]
+        [
+            jnp.sum(jnp.where(lists // _WORD == w, bit, 0), axis=1, dtype=jnp.uint32)
+            for w in range(words)
+        ]
     )
     number = jnp.arange(num_tasks)[:, None]
 
@@ -339,7 +343,7 @@ def rollout(
     def place_one(memory: tuple, state: State, candidates: Candidates, x: tuple) -> tuple:
         last, resident_bytes = memory
         now, extra = x
-        reads = by_reader(features, now.task)
+        reads = by_reader(tasks, now.position)
         observation = observe(platform, features, resident_bytes, reads, state, candidates, now)
         place = jnp.where(now.empty, 0, choose(observation, extra)).astype(jnp.int32)
         done = jnp.maximum(chosen(place, candidates.back), chosen(place, candidates.finish))

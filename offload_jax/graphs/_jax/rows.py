@@ -17,6 +17,7 @@ from jaxtyping import Int
 
 from offload_jax.batching import is_known, map_chunks
 from offload_jax.graphs._jax.simulator import Tasks
+from offload_jax.graphs._jax.ways import by_column, is_wide
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.validation import broadcast_shapes
 
@@ -86,18 +87,15 @@ def tasks_by_position(costs: GraphCosts, order: Int[Array, "rows N"], rows: int)
     needed = in_order(costs.predecessors, order, rows)
     source = jnp.where(needed < 0, num_tasks, position[needed, columns])
     data = in_order(costs.data.astype(dtype), order, rows)
-    task = number[:, None, None]
-    if 2 * width > num_tasks:
-        positions: Array | None = None
-        column, most = source, number
-        shape: tuple[int, ...] = (num_tasks, num_tasks, rows)
+    if is_wide(width, num_tasks):
+        positions, most = None, number
+        data = by_column(source, data)
     else:
-        shape, column = source.shape, _rank(source)
-        column = jnp.where(needed < 0, width, column)
-        positions = jnp.full(shape, num_tasks, jnp.int32)
-        positions = positions.at[task, column, columns].set(source, mode="drop")
+        column = jnp.where(needed < 0, width, _rank(source))
+        at = number[:, None, None], column, columns
+        positions = jnp.full(source.shape, num_tasks, jnp.int32).at[at].set(source, mode="drop")
+        data = jnp.full(source.shape, -1, dtype).at[at].set(data, mode="drop")
         most = jnp.max(jnp.sum(needed >= 0, axis=1), axis=-1)
-    data = jnp.full(shape, -1, dtype).at[task, column, columns].set(data, mode="drop")
 
     def booked(values: Any) -> Array:
         return in_order(values.astype(dtype), order, rows)
