@@ -265,7 +265,10 @@ def dependency_order(priority: Array, features: TaskFeatures) -> Array:
     def step(i: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         urgency, booked, order = carry
         waits = jnp.any((needs & ~booked[:, None]) != 0, axis=0)
-        chosen = jnp.argmax(jnp.where(waits, -jnp.inf, urgency), axis=0).astype(jnp.int32)
+        urgent = jnp.where(waits, -jnp.inf, urgency)
+        # `argmax` takes twenty times as long on a CPU.
+        first = urgent == jnp.max(urgent, axis=0, keepdims=True)
+        chosen = jnp.min(jnp.where(first, number, num_tasks - 1), axis=0)
         urgency = jnp.where(number == chosen[None], -jnp.inf, urgency)
         return urgency, booked | member[chosen].T, order.at[i].set(chosen)
 
