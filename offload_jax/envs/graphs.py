@@ -17,6 +17,7 @@ from offload_jax.graphs._jax.observation import (
     StepFeatures,
     by_reader,
     deliver,
+    nowhere,
     observe,
     step_features,
 )
@@ -50,7 +51,7 @@ class GraphState(NamedTuple):
     cost: Array
     lower_bound: Array
     machine: simulator.State
-    resident: Array
+    resident: tuple[Array, ...]
     candidates: simulator.Candidates
     crossed: list[simulator.Crossed]
     tasks: simulator.Tasks
@@ -111,7 +112,7 @@ class GraphEnv(Environment[GraphState]):
             cost=jnp.zeros((), tasks.seconds.dtype),
             lower_bound=bound_of_rows(self.platform, 1, costs)[0],
             machine=simulator.first_state(self.platform, tasks),
-            resident=jnp.zeros_like(tasks.seconds),
+            resident=nowhere(tasks),
             candidates=None,  # type: ignore[arg-type]
             crossed=[],
             tasks=tasks,

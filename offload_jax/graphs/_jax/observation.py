@@ -91,7 +91,7 @@ class Observation(NamedTuple):
 def observe(
     platform: Platform,
     features: TaskFeatures,
-    resident_bytes: Array,
+    resident: tuple[Array, ...],
     reads: Array,
     state: State,
     candidates: Candidates,
@@ -101,14 +101,14 @@ def observe(
 
     Args:
       platform, features: of B rows.
-      resident_bytes: `[N, K, B]` bytes for the task of each position that lie at each place.
+      resident: for each place `[N, B]` bytes that lie there for the task of each position.
       reads: what `by_reader` gives of it.
       state, candidates: of the machine.
       now: the row of `StepFeatures`.
     """
     places = range(platform.num_places)
     # What else the readers of this task need, and how long it takes to get it to a place.
-    beside = jnp.sum(jnp.where((reads >= 0)[:, None], resident_bytes, 0.0), axis=0)
+    beside = jnp.stack([jnp.sum(jnp.where(reads >= 0, each, 0.0), axis=0) for each in resident])
     finish, back = jnp.stack(candidates.finish), jnp.stack(candidates.back)
     ready, start = jnp.stack(candidates.ready), jnp.stack(candidates.start)
     first = jnp.min(jnp.where(now.live, finish, jnp.inf), axis=0, keepdims=True)
@@ -149,7 +149,7 @@ def observe(
         "outbound": row([_latest(state.free, routes) for routes in out]) - first,
         "sibling_bytes": beside * unit,
         "sibling_fetch": row([_fetching(beside, features.rates, k) for k in places]),
-        "resident": resident_bytes[now.position] * unit,
+        "resident": jnp.stack([each[now.position] for each in resident]) * unit,
         "inputs_left": now.to_fetch,
         "outputs_left": now.to_return,
         "single_place": features.single_place_seconds,
@@ -191,10 +191,21 @@ def _far(rates: Array, k: int) -> Array:
     return jnp.sum(jnp.where(alive, others, 0.0), 0) / jnp.maximum(jnp.sum(alive, 0), 1)
 
 
-def deliver(resident_bytes: Array, reads: Array, place: Array) -> Array:
-    """`resident_bytes` once a task has been placed that hands on the bytes `reads` `[N, B]`."""
-    there = jnp.arange(resident_bytes.shape[1])[:, None] == place[None]
-    return resident_bytes + jnp.where(there[None], jnp.maximum(reads, 0.0)[:, None], 0.0)
+def nowhere(tasks: Tasks) -> tuple[Array, ...]:
+    """The bytes that `observe` looks at before anything is booked.
+
+    An array of two axes for each place: XLA makes no vector code of three and broadcasts.
+    """
+    num_tasks, num_places, rows = tasks.seconds.shape
+    return (jnp.zeros((num_tasks, rows), tasks.seconds.dtype),) * num_places
+
+
+def deliver(resident: tuple[Array, ...], reads: Array, place: Array) -> tuple[Array, ...]:
+    """The same once a task has been placed that hands on the bytes `reads` `[N, B]`."""
+    num_bytes = jnp.maximum(reads, 0.0)
+    return tuple(
+        each + jnp.where((place == k)[None], num_bytes, 0.0) for k, each in enumerate(resident)
+    )
 
 
 def by_reader(tasks: Tasks, position: Array) -> Array:

@@ -18,6 +18,7 @@ from offload_jax.graphs._jax.observation import (
     Observation,
     by_reader,
     deliver,
+    nowhere,
     observe,
     step_features,
 )
@@ -340,18 +341,17 @@ def rollout(
     """
     tasks = tasks_by_position(costs, order, rows)
     steps = step_features(features, tasks, order, rows)
-    dtype = tasks.seconds.dtype
-    memory = jnp.zeros(rows, dtype), jnp.zeros(tasks.seconds.shape, dtype)
+    memory = jnp.zeros(rows, tasks.seconds.dtype), nowhere(tasks)
 
     def place_one(memory: tuple, state: State, candidates: Candidates, x: tuple) -> tuple:
-        last, resident_bytes = memory
+        last, resident = memory
         now, extra = x
         reads = by_reader(tasks, now.position)
-        observation = observe(platform, features, resident_bytes, reads, state, candidates, now)
+        observation = observe(platform, features, resident, reads, state, candidates, now)
         place = jnp.where(now.empty, 0, choose(observation, extra)).astype(jnp.int32)
         done = jnp.maximum(chosen(place, candidates.back), chosen(place, candidates.finish))
-        resident_bytes = deliver(resident_bytes, reads, place)
-        return (jnp.maximum(last, done), resident_bytes), place, observation if keep else None
+        resident = deliver(resident, reads, place)
+        return (jnp.maximum(last, done), resident), place, observation if keep else None
 
     (makespan, _), state, stacked, _ = run(platform, tasks, place_one, memory, (steps, xs))
     return by_task(state.place, order), makespan, stacked

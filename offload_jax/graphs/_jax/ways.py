@@ -4,7 +4,7 @@ Arrays have the batch of R rows (or 1, where all rows share a value) as their la
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -169,7 +169,6 @@ def paths_of(ways: Ways, needs: Needs, rows: int, costs: GraphCosts) -> Paths:
     """The paths of rows of costs."""
     num_tasks, num_places = costs.num_tasks, costs.num_places
     places, columns = range(num_places), jnp.arange(rows)
-    number = np.arange(num_places)[:, None]
     seconds, every = batch_last(costs.seconds), slice(None)
     lists, data = needs
     if lists is not None:
@@ -178,38 +177,51 @@ def paths_of(ways: Ways, needs: Needs, rows: int, costs: GraphCosts) -> Paths:
     outputs = ways.seconds(batch_last(costs.output)[:, None], every, 0)
     begin = batch_last(costs.release)[:, None] + inputs
 
-    def least(num_bytes: Array, times: Array, *, back: bool) -> Array:
-        """The least over places of times `[..., K, rows]` there and of moving bytes to each."""
+    # An array of two axes for each place: XLA makes no vector code of three and broadcasts.
+    def least(num_bytes: Array, times: Sequence[Array], k: int, *, back: bool) -> Array:
+        """The least over places of a time there and of moving bytes from there to k, or back."""
+        pairs = [(k, q) if back else (q, k) for q in places]
+        each = (ways.seconds(num_bytes, *pairs[q]) + times[q] for q in places if q != k)
+        return functools.reduce(jnp.minimum, each, times[k])
 
-        def by(q: int) -> Array:
-            moving = ways.seconds(num_bytes[:, None], *((every, q) if back else (q, every)))
-            return moving + times[:, q][:, None]
-
-        return functools.reduce(jnp.minimum, map(by, places))
-
-    def backwards(i: Array, tail: Array) -> Array:
+    def backwards(i: Array, tails: list[Array]) -> list[Array]:
         """A task tells those that it needs how long it takes from their end on."""
         v = num_tasks - 1 - i
-        onwards = least(data[v], (seconds[v] + tail[v])[None], back=True)
-        if lists is None:
-            return jnp.maximum(tail, jnp.where((data[v] >= 0)[:, None], onwards, 0.0))
-        return tail.at[lists[v][:, None], number, columns].max(onwards, mode="drop")
+        after = [(seconds[v, k] + tails[k][v])[None] for k in places]
+        onwards = [least(data[v], after, k, back=True) for k in places]
+        if lists is not None:
+            pairs = zip(tails, onwards, strict=True)
+            return [tail.at[lists[v], columns].max(new, mode="drop") for tail, new in pairs]
+        return later(tails, data[v], onwards)
 
-    def forwards(v: Array, head: Array) -> Array:
+    def forwards(v: Array, heads: list[Array]) -> list[Array]:
         """A task is done, and where there are columns for all tells those that need it."""
-        if lists is None:
-            head = head.at[v].add(seconds[v])
-            arrivals = least(data[:, v], head[v][None], back=False)
-            return jnp.maximum(head, jnp.where((data[:, v] >= 0)[:, None], arrivals, 0.0))
-        before = head.at[lists[v][:, None], number, columns].get(mode="clip")
-        arrivals = jnp.where(data[v][:, None] < 0, 0.0, least(data[v], before, back=False))
-        return head.at[v].set(jnp.maximum(head[v], jnp.max(arrivals, axis=0)) + seconds[v])
+        if lists is not None:
+            before = [head.at[lists[v], columns].get(mode="clip") for head in heads]
+            there = [least(data[v], before, k, back=False) for k in places]
+            ready = [jnp.max(jnp.where(data[v] < 0, 0.0, each), axis=0) for each in there]
+            pairs = zip(heads, ready, strict=True)
+            heads = [head.at[v].max(each) for head, each in pairs]
+        heads = [heads[k].at[v].add(seconds[v, k]) for k in places]
+        if lists is not None:
+            return heads
+        done = [head[v][None] for head in heads]
+        return later(heads, data[:, v], [least(data[:, v], done, k, back=False) for k in places])
+
+    def later(times: list[Array], num_bytes: Array, others: list[Array]) -> list[Array]:
+        """The later of two times of each task, where there is something to move."""
+        pairs = zip(times, others, strict=True)
+        return [jnp.maximum(own, jnp.where(num_bytes >= 0, new, 0.0)) for own, new in pairs]
 
     shape = (num_tasks, num_places, rows)
     dtype = jnp.result_type(seconds, jnp.float32)
     inputs, outputs, begin = (
         jnp.broadcast_to(v, shape).astype(dtype) for v in (inputs, outputs, begin)
     )
-    tail = jax.lax.fori_loop(0, num_tasks, backwards, outputs)
-    head = jax.lax.fori_loop(0, num_tasks, forwards, begin)
+    seconds = jnp.broadcast_to(seconds, shape)
+    by_place = ([times[:, k] for k in places] for times in (outputs, begin))
+    tail, head = (
+        jnp.stack(jax.lax.fori_loop(0, num_tasks, step, times), axis=1)
+        for step, times in zip((backwards, forwards), by_place, strict=True)
+    )
     return Paths(head, tail, inputs, outputs)
