@@ -339,7 +339,7 @@ def rollout(
     Returns:
       Places `[rows, N]` by task, makespans `[rows]`, and what was observed `[N, ...]` by position.
     """
-    tasks = tasks_by_position(costs, order, rows)
+    tasks = tasks_by_position(costs, order, rows, features.needs)
     steps = step_features(features, tasks, order, rows)
     memory = jnp.zeros(rows, tasks.seconds.dtype), nowhere(tasks)
 

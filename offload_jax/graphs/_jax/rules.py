@@ -92,7 +92,8 @@ def greedy_places(
             best = jnp.where(earlier, back, best)
         return memory, place, None
 
-    _, state, _, _ = run(platform, tasks_by_position(costs, order, rows), earliest, (), live)
+    tasks = tasks_by_position(costs, order, rows, means.needs)
+    _, state, _, _ = run(platform, tasks, earliest, (), live)
     return by_task(state.place, order)
 
 
