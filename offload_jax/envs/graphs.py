@@ -17,6 +17,7 @@ from offload_jax.graphs._jax.observation import (
     StepFeatures,
     by_reader,
     deliver,
+    nowhere,
     observe,
     step_features,
 )
@@ -50,7 +51,7 @@ class GraphState(NamedTuple):
     cost: Array
     lower_bound: Array
     machine: simulator.State
-    resident: Array
+    resident: tuple[Array, ...]
     candidates: simulator.Candidates
     crossed: list[simulator.Crossed]
     tasks: simulator.Tasks
@@ -101,7 +102,7 @@ class GraphEnv(Environment[GraphState]):
         costs = jax.tree.map(jnp.asarray, broadcast_batch(costs))
         features = task_features(self.platform, 1, costs)
         means = mean_costs(costs, self.platform)
-        order = by_decreasing(upward_ranks(means, costs.predecessors))
+        order = by_decreasing(upward_ranks(means))
         tasks = tasks_by_position(costs, order, 1)
         zero = jnp.zeros((), jnp.int32)
         state = GraphState(
@@ -111,7 +112,7 @@ class GraphEnv(Environment[GraphState]):
             cost=jnp.zeros((), tasks.seconds.dtype),
             lower_bound=bound_of_rows(self.platform, 1, costs)[0],
             machine=simulator.first_state(self.platform, tasks),
-            resident=jnp.zeros_like(tasks.seconds),
+            resident=nowhere(tasks),
             candidates=None,  # type: ignore[arg-type]
             crossed=[],
             tasks=tasks,
@@ -146,7 +147,7 @@ class GraphEnv(Environment[GraphState]):
             place=state.place.at[task].set(place[0]),
             cost=cost,
             machine=machine,
-            resident=deliver(state.resident, by_reader(state.features, now.task), place),
+            resident=deliver(state.resident, by_reader(state.tasks, now.position), place),
         )
         state = self._try(state)
         regret = jnp.maximum(cost - state.lower_bound, 0.0)
@@ -181,12 +182,12 @@ class GraphEnv(Environment[GraphState]):
             self.platform,
             state.features,
             state.resident,
-            by_reader(state.features, now.task),
+            by_reader(state.tasks, now.position),
             state.machine,
             state.candidates,
             now,
         )
-        task = state.features.task[:, now.task[0], 0]
+        task = state.features.task[:, state.order[now.position], 0]
         left = jnp.stack([1 - state.time / self.length, bounded_log(state.features.scale[0])])
         parts = [seen.places[..., 0].ravel(), seen.step[..., 0], task, left]
         return jnp.concatenate(parts).astype(jnp.float32)

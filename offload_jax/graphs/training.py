@@ -116,8 +116,7 @@ def lesson(
         jnp.moveaxis(observation.allowed, 0, 1),
     )
     position = jnp.argsort(order, axis=1).T
-    needed = position.at[features.predecessors, jnp.arange(rows)].get(mode="fill", fill_value=-1)
-    before = jnp.max(needed, axis=1)
+    before = features.needs.last(position)
     step = jnp.arange(order.shape[1])[:, None, None]
     ready = (before[None] < step) & (step <= position[None]) & ~features.empty[None]
     turn = (position[None] == step) & ready

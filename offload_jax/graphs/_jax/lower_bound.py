@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import over_rows
-from offload_jax.graphs._jax.ways import paths_of, ways_of
+from offload_jax.graphs._jax.ways import needs_of, paths_of, ways_of
 from offload_jax.graphs.costs import GraphCosts
 
 
@@ -39,6 +39,6 @@ def _lower_bound(costs: GraphCosts, *, platform: Platform) -> Array:
 
 def bound_of_rows(platform: Platform, rows: int, costs: GraphCosts) -> Float[Array, " rows"]:
     """`lower_bound` of costs whose fields have one leading axis, of `rows` or of 1."""
-    paths = paths_of(ways_of(platform, costs), rows, costs)
+    paths = paths_of(ways_of(platform, costs), needs_of(costs), rows, costs)
     longest = jnp.max(jnp.min(paths.head + paths.tail, axis=1), axis=0)
     return longest * (1 - 8 * costs.num_tasks * jnp.finfo(longest.dtype).eps)

@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 
 from offload_jax.graphs._jax.observation import Observation
 from offload_jax.graphs._jax.task_features import TaskFeatures
-from offload_jax.graphs._jax.ways import by_writer
 from offload_jax.validation import check_integer
 
 
@@ -72,8 +71,7 @@ def embed_tasks(params: Any, features: TaskFeatures) -> Float[Array, "F N R"]:
 
         def task_by_task(v: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
             readers, needed = sums
-            found = by_writer(features.predecessors[v], features.data[v], num_tasks)
-            quarter = jnp.where(found >= 0, 0.25, 0.0).astype(messages.dtype)[None]
+            quarter = jnp.where(features.needs.of(v) >= 0, 0.25, 0.0).astype(messages.dtype)[None]
             own = jnp.sum(quarter * messages, axis=1)
             return readers + quarter * messages[:, v][:, None], needed.at[:, v].set(own)
 

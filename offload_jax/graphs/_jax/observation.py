@@ -1,10 +1,13 @@
 """What a learned policy sees at every step of the simulator; see `task_features`."""
 
 import functools
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from offload_jax.batching import lift
@@ -19,7 +22,7 @@ class StepFeatures(NamedTuple):
     """The per-step slice of `TaskFeatures`, reordered from task number to booking position.
 
     Attributes:
-      task: int `[N, B]` number.
+      position: int `[N]`.
       tail: `[N, K, B]`.
       seconds: `[N, K, B]` running times; 0 where they are `inf`.
       left: `[N, K, B]` running time of this task and all after it.
@@ -30,7 +33,7 @@ class StepFeatures(NamedTuple):
       sent: `[N, B]`.
     """
 
-    task: Array
+    position: Array
     tail: Array
     seconds: Array
     left: Array
@@ -50,7 +53,7 @@ def step_features(features: TaskFeatures, tasks: Tasks, order: Array, rows: int)
 
     seconds = jnp.where(jnp.isfinite(tasks.seconds), tasks.seconds, 0.0)
     return StepFeatures(
-        jnp.broadcast_to(order, (rows, order.shape[1])).T,
+        jnp.arange(order.shape[1]),
         sorted_by_position(features.tail),
         seconds,
         _from_here_on(seconds),
@@ -88,7 +91,7 @@ class Observation(NamedTuple):
 def observe(
     platform: Platform,
     features: TaskFeatures,
-    resident_bytes: Array,
+    resident: tuple[Array, ...],
     reads: Array,
     state: State,
     candidates: Candidates,
@@ -98,88 +101,86 @@ def observe(
 
     Args:
       platform, features: of B rows.
-      resident_bytes: `[N, K, B]` bytes for each task that lie at each place.
+      resident: for each place `[N, B]` bytes that lie there for the task of each position.
       reads: what `by_reader` gives of it.
       state, candidates: of the machine.
       now: the row of `StepFeatures`.
     """
     places = range(platform.num_places)
-    number, columns = jnp.arange(platform.num_places)[:, None], jnp.arange(now.task.shape[0])
     # What else the readers of this task need, and how long it takes to get it to a place.
-    beside = jnp.sum(jnp.where((reads >= 0)[:, None], resident_bytes, 0.0), axis=0)
+    beside = jnp.stack([jnp.sum(jnp.where(reads >= 0, each, 0.0), axis=0) for each in resident])
     finish, back = jnp.stack(candidates.finish), jnp.stack(candidates.back)
     ready, start = jnp.stack(candidates.ready), jnp.stack(candidates.start)
-    first = jnp.min(jnp.where(now.live, finish, jnp.inf), axis=0)
+    first = jnp.min(jnp.where(now.live, finish, jnp.inf), axis=0, keepdims=True)
     first = jnp.where(jnp.isfinite(first), first, 0.0)
     through = finish + now.tail
-    least = jnp.min(jnp.where(now.live, through, jnp.inf), axis=0)
+    least = jnp.min(jnp.where(now.live, through, jnp.inf), axis=0, keepdims=True)
     least = jnp.where(jnp.isfinite(least), least, 0.0)
+    idle = jnp.concatenate([queue[:1] if len(queue) else first for queue in state.busy])
+    servers = np.array([math.inf if number is None else number for number in platform.servers])
+    work = now.left / servers.astype(first.dtype)[:, None]
     free = functools.reduce(jnp.add, state.free, jnp.zeros(()))
-    resident = resident_bytes[now.task, number, columns]
-    rows = []
-    for k in places:
-        servers = platform.servers[k]
-        idle = state.busy[k][0] if len(state.busy[k]) else first
-        work = 0.0 if servers is None else now.left[k] / servers
-        into = [platform.routes[j][k] for j in places if j != k and platform.routes[j][k]]
-        out = [platform.routes[k][j] for j in places if j != k and platform.routes[k][j]]
-        fetching = sum(
-            jnp.where(beside[j] > 0, beside[j] * features.rates[j, k], 0.0)
-            for j in places
-            if j != k
-        )
-        rows.append(
-            {
-                "ready": ready[k] - first,
-                "start": start[k] - first,
-                "finish": finish[k] - first,
-                "back": back[k] - first,
-                "beside_least": through[k] - least,
-                "tail": now.tail[k],
-                "seconds": now.seconds[k],
-                "wait": start[k] - ready[k],
-                "idle": idle - first,
-                "work_left": work,
-                "drained": idle + work - first,
-                "link_seconds": functools.reduce(jnp.add, candidates.free[k], jnp.zeros(())) - free,
-                "inbound": _latest(state.free, into) - first,
-                "outbound": _latest(state.free, out) - first,
-                "sibling_bytes": beside[k] * features.unit,
-                "sibling_fetch": fetching + 0.0 * first,
-                "resident": resident[k] * features.unit,
-                "inputs_left": now.to_fetch[k],
-                "outputs_left": now.to_return[k],
-                "single_place": features.single_place_seconds[k],
-                "drained_home": idle + work + now.to_return[k] - least,
-                "sent_far": now.sent * _far(features.rates, k) / jnp.maximum(features.unit, 1e-30),
-            }
-        )
-    by_place = [
-        jnp.stack([jnp.broadcast_to(column[name], first.shape) for name in PLACE])
-        for column in rows
-    ]
+    free_after = [functools.reduce(jnp.add, after, jnp.zeros(())) for after in candidates.free]
+    into = [[platform.routes[j][k] for j in places if j != k] for k in places]
+    out = [[platform.routes[k][j] for j in places if j != k] for k in places]
+    unit = features.unit[None]
+    far = jnp.stack([_far(features.rates, k) for k in places])
+
+    def row(values: Sequence[Array]) -> Array:
+        return jnp.stack([jnp.broadcast_to(value, finish.shape[1:]) for value in values])
+
+    def largest(values: Array, among: Array) -> Array:
+        return jnp.max(jnp.where(among, values, 0.0), axis=0, keepdims=True)
+
+    columns = {
+        "ready": ready - first,
+        "start": start - first,
+        "finish": finish - first,
+        "back": back - first,
+        "beside_least": through - least,
+        "tail": now.tail,
+        "seconds": now.seconds,
+        "wait": start - ready,
+        "idle": idle - first,
+        "work_left": work,
+        "drained": idle + work - first,
+        "link_seconds": row(free_after) - row([free]),
+        "inbound": row([_latest(state.free, routes) for routes in into]) - first,
+        "outbound": row([_latest(state.free, routes) for routes in out]) - first,
+        "sibling_bytes": beside * unit,
+        "sibling_fetch": row([_fetching(beside, features.rates, k) for k in places]),
+        "resident": jnp.stack([each[now.position] for each in resident]) * unit,
+        "inputs_left": now.to_fetch,
+        "outputs_left": now.to_return,
+        "single_place": features.single_place_seconds,
+        "drained_home": idle + work + now.to_return - least,
+        "sent_far": now.sent[None] * far / jnp.maximum(unit, 1e-30),
+    }
     step = {
         "first": first,
         "least": least,
-        "sent": now.sent,
-        "spread_through": jnp.max(through, axis=0, where=now.live, initial=0.0) - least,
-        "spread_finish": jnp.max(jnp.where(now.live & jnp.isfinite(finish), finish, 0.0), axis=0)
-        - first,
+        "sent": now.sent[None],
+        "spread_through": largest(through, now.live) - least,
+        "spread_finish": largest(finish, now.live & jnp.isfinite(finish)) - first,
     }
     scale = lift(features.scale, 3)
     return Observation(
-        bounded(jnp.stack(by_place, 1) / scale),
-        bounded(jnp.stack([step[name] for name in STEP]) / scale[0]),
+        bounded(jnp.stack([columns[name] for name in PLACE]) / scale),
+        bounded(jnp.concatenate([step[name] for name in STEP]) / scale[0]),
         now.live,
     )
 
 
 def _latest(free: tuple[Array, ...], routes: list) -> Array:
     """When the links of routes are free, the last of each, in the mean."""
-    if not routes:
-        return jnp.zeros(())
-    times = [functools.reduce(jnp.maximum, [free[link] for link in route]) for route in routes]
-    return sum(times) / len(times)
+    times = [functools.reduce(jnp.maximum, [free[i] for i in route]) for route in routes if route]
+    return sum(times) / len(times) if times else jnp.zeros(())
+
+
+def _fetching(num_bytes: Array, rates: Array, k: int) -> Array:
+    """Seconds of moving bytes `[K, B]` from all other places to place k."""
+    ways = ((num_bytes[j], rates[j, k]) for j in range(len(rates)) if j != k)
+    return sum((jnp.where(n > 0, n * rate, 0.0) for n, rate in ways), jnp.zeros(()))
 
 
 def _far(rates: Array, k: int) -> Array:
@@ -190,18 +191,30 @@ def _far(rates: Array, k: int) -> Array:
     return jnp.sum(jnp.where(alive, others, 0.0), 0) / jnp.maximum(jnp.sum(alive, 0), 1)
 
 
-def deliver(resident_bytes: Array, reads: Array, place: Array) -> Array:
-    """`resident_bytes` once a task has been placed that hands on the bytes `reads` `[N, B]`."""
-    there = jnp.arange(resident_bytes.shape[1])[:, None] == place[None]
-    return resident_bytes + jnp.where(there[None], jnp.maximum(reads, 0.0)[:, None], 0.0)
+def nowhere(tasks: Tasks) -> tuple[Array, ...]:
+    """The bytes that `observe` looks at before anything is booked.
+
+    An array of two axes for each place: XLA makes no vector code of three and broadcasts.
+    """
+    num_tasks, num_places, rows = tasks.seconds.shape
+    return (jnp.zeros((num_tasks, rows), tasks.seconds.dtype),) * num_places
 
 
-def by_reader(features: TaskFeatures, task: Array) -> Array:
-    """What each of all gets from the tasks `[B]`, in bytes `[N, B]`, -1 where it needs nothing."""
-    lists = features.predecessors
+def deliver(resident: tuple[Array, ...], reads: Array, place: Array) -> tuple[Array, ...]:
+    """The same once a task has been placed that hands on the bytes `reads` `[N, B]`."""
+    num_bytes = jnp.maximum(reads, 0.0)
+    return tuple(
+        each + jnp.where((place == k)[None], num_bytes, 0.0) for k, each in enumerate(resident)
+    )
+
+
+def by_reader(tasks: Tasks, position: Array) -> Array:
+    """What the task in each position gets from the one in `position`, `[N, B]`; -1 for nothing."""
+    if tasks.source is None:
+        return tasks.data[:, position]
 
     def put(d: Array, found: Array) -> Array:
-        return jnp.where(lists[:, d] == task[None], features.data[:, d], found)
+        return jnp.where(tasks.source[:, d] == position, tasks.data[:, d], found)
 
-    none = jnp.full((len(lists), *task.shape), -1, features.data.dtype)
-    return jax.lax.fori_loop(0, lists.shape[1], put, none)
+    none = jnp.full_like(tasks.data[:, 0], -1)
+    return jax.lax.fori_loop(0, tasks.source.shape[1], put, none)

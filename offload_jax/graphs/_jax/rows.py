@@ -17,12 +17,13 @@ from jaxtyping import Int
 
 from offload_jax.batching import is_known, map_chunks
 from offload_jax.graphs._jax.simulator import Tasks
+from offload_jax.graphs._jax.ways import Needs, is_wide, needs_of
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.validation import broadcast_shapes
 
 # Bytes of the largest array of a chunk, `[N, D, rows]`: what is used in a step stays in cache.
 _CHUNK_BYTES = 1 << 21
-_LEAST_CHUNK_ROWS, _MOST_CHUNK_ROWS = 128, 256
+_LEAST_CHUNK_ROWS, _MOST_CHUNK_ROWS = 128, 512
 # Chunks worked through at a time, each on a thread; more cost more to compile.
 _AT_ONCE = 2
 
@@ -55,10 +56,10 @@ def over_rows(function: Callable[..., Any], costs: GraphCosts, *arrays: Array) -
 
     if not is_known(size) or size < 2 * _LEAST_CHUNK_ROWS:
         return all_rows(costs, *arrays)
-    most = max(
-        1,
-        min(_MOST_CHUNK_ROWS, _CHUNK_BYTES // (4 * costs.num_tasks * costs.predecessors.shape[-1])),
-    )
+    num_tasks, width = costs.num_tasks, costs.predecessors.shape[-1]
+    width = num_tasks if is_wide(width, num_tasks) else width
+    most = _CHUNK_BYTES // (4 * num_tasks * width)
+    most = min(max(most, _LEAST_CHUNK_ROWS), _MOST_CHUNK_ROWS)
     in_chunks = functools.partial(all_rows, chunk_rows=most)
     return jax.lax.platform_dependent(costs, *arrays, cpu=in_chunks, default=all_rows)
 
@@ -75,29 +76,31 @@ def in_order(values: Any, order: Int[Array, "rows N"], rows: int) -> Array:
     return jnp.moveaxis(values, 0, -1)
 
 
-def tasks_by_position(costs: GraphCosts, order: Int[Array, "rows N"], rows: int) -> Tasks:
+def tasks_by_position(
+    costs: GraphCosts, order: Int[Array, "rows N"], rows: int, needs: Needs | None = None
+) -> Tasks:
     """The tasks of rows of costs in the given order, 1 or `rows` rows each."""
-    num_tasks, width = costs.num_tasks, costs.predecessors.shape[-1]
+    num_tasks = costs.num_tasks
     dtype = jnp.result_type(costs.seconds, jnp.float32)
     order = jnp.broadcast_to(order, (rows, num_tasks))
     columns, number = jnp.arange(rows), jnp.arange(num_tasks, dtype=jnp.int32)
-    position = jnp.zeros((num_tasks, rows), jnp.int32)
-    position = position.at[order.T, columns].set(number[:, None], unique_indices=True)
-    needed = in_order(costs.predecessors, order, rows)
-    source = jnp.where(needed < 0, num_tasks, position[needed, columns])
-    data = in_order(costs.data.astype(dtype), order, rows)
-    task = number[:, None, None]
-    if 2 * width > num_tasks:
-        positions: Array | None = None
-        column, most = source, number
-        shape: tuple[int, ...] = (num_tasks, num_tasks, rows)
+    lists, data = needs_of(costs) if needs is None else needs
+    if lists is None:
+        positions, most = None, number
+        # With one index each, which XLA computes as it goes.
+        pairs = order.T[:, None] * num_tasks + order.T[None]
+        row = columns if data.shape[-1] > 1 else 0 * columns
+        data = data.astype(dtype).reshape(-1)[pairs * data.shape[-1] + row]
     else:
-        shape, column = source.shape, _rank(source)
-        column = jnp.where(needed < 0, width, column)
-        positions = jnp.full(shape, num_tasks, jnp.int32)
-        positions = positions.at[task, column, columns].set(source, mode="drop")
-        most = jnp.max(jnp.sum(needed >= 0, axis=1), axis=-1)
-    data = jnp.full(shape, -1, dtype).at[task, column, columns].set(data, mode="drop")
+        position = jnp.zeros((num_tasks, rows), jnp.int32)
+        position = position.at[order.T, columns].set(number[:, None], unique_indices=True)
+        lists, data = (in_order(jnp.moveaxis(v, -1, 0), order, rows) for v in (lists, data))
+        source = position.at[lists, columns].get(mode="fill", fill_value=num_tasks)
+        column = jnp.where(data < 0, source.shape[1], _rank(source))
+        at = number[:, None, None], column, columns
+        positions = jnp.full(source.shape, num_tasks, jnp.int32).at[at].set(source, mode="drop")
+        most = jnp.max(jnp.sum(data >= 0, axis=1), axis=-1)
+        data = jnp.full(source.shape, -1, dtype).at[at].set(data.astype(dtype), mode="drop")
 
     def booked(values: Any) -> Array:
         return in_order(values.astype(dtype), order, rows)

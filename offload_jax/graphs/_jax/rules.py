@@ -15,6 +15,7 @@ from offload_jax.graphs._jax.ranks import Means, by_decreasing, is_empty, mean_c
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulate import simulate_rows
 from offload_jax.graphs._jax.simulator import Candidates, State, run
+from offload_jax.graphs._jax.ways import batch_last, needs_of
 from offload_jax.graphs.costs import GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
@@ -42,7 +43,7 @@ def rank_order(source: Source) -> Array:
 @functools.partial(jax.jit, static_argnames="platform")
 def _rank_order(costs: GraphCosts, *, platform: Platform) -> Array:
     def order(rows: int, costs: GraphCosts) -> Array:
-        order = by_decreasing(upward_ranks(mean_costs(costs, platform), costs.predecessors))
+        order = by_decreasing(upward_ranks(mean_costs(costs, platform)))
         return jnp.broadcast_to(order, (rows, order.shape[1]))
 
     return over_rows(order, costs)
@@ -66,7 +67,7 @@ def greedy(source: Source) -> Decision:
 def _greedy(costs: GraphCosts, *, platform: Platform) -> Decision:
     def decide(rows: int, costs: GraphCosts) -> Decision:
         means = mean_costs(costs, platform)
-        order = by_decreasing(upward_ranks(means, costs.predecessors))
+        order = by_decreasing(upward_ranks(means))
         return Decision(greedy_places(platform, rows, costs, order, means), order)
 
     return typed(over_rows(decide, costs), costs)
@@ -91,7 +92,8 @@ def greedy_places(
             best = jnp.where(earlier, back, best)
         return memory, place, None
 
-    _, state, _, _ = run(platform, tasks_by_position(costs, order, rows), earliest, (), live)
+    tasks = tasks_by_position(costs, order, rows, means.needs)
+    _, state, _, _ = run(platform, tasks, earliest, (), live)
     return by_task(state.place, order)
 
 
@@ -135,7 +137,7 @@ def random(costs: GraphCosts, key: Array) -> Decision:
         means = means._replace(
             seconds=seconds, moving=0 * means.moving, returning=0 * means.returning
         )
-        return by_decreasing(upward_ranks(means, costs.predecessors))
+        return by_decreasing(upward_ranks(means))
 
     orders = over_rows(order, costs, seconds)
     return Decision(place_filled(costs, place), orders)
@@ -148,7 +150,7 @@ def place_filled(costs: GraphCosts, place: Array) -> Array:
         allowed = costs.seconds < jnp.inf
         there = jax.nn.one_hot(place, costs.num_places, dtype=bool)
         place = jnp.where((allowed & there).any(-1), place, jnp.argmax(allowed, -1))
-        filled = jnp.where(is_empty(costs), 0, place).astype(jnp.int8)
+        filled = jnp.where(is_empty(costs, needs_of(costs)), 0, place).astype(jnp.int8)
         return jnp.broadcast_to(filled, (rows, costs.num_tasks))
 
     return over_rows(fill, costs, place)
@@ -189,7 +191,7 @@ def _perturbed(
         def attempt(i: Array) -> tuple[Decision, Any]:
             keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.fold_in(key, i), r))(row[:, 0])
             noisy, world = _copy(costs, means, keys, i)
-            order = by_decreasing(upward_ranks(noisy, costs.predecessors))
+            order = by_decreasing(upward_ranks(noisy))
             place = greedy_places(platform, rows, world, order, means)
             makespan = simulate_rows(platform, False, rows, costs, place, order).makespan
             return Decision(place, jnp.broadcast_to(order, place.shape)), makespan
@@ -221,13 +223,12 @@ def _copy(costs: GraphCosts, means: Means, keys: Array, number: Array) -> tuple[
     num_tasks, num_places = costs.num_tasks, costs.num_places
     num_links = costs.seconds_per_byte.shape[-1]
     # By which of the tasks that a task needs, so that it does not matter how long lists are.
-    which = (jnp.cumsum(costs.predecessors >= 0, axis=-1) - 1) % _EDGE_NOISE
-    drawn = noise(1, (num_tasks, _EDGE_NOISE), rank_scale)
-    which = jnp.broadcast_to(which, (keys.shape[0], *which.shape[1:]))
-    by_edge = jnp.take_along_axis(drawn, which, -1)
+    which = (jnp.cumsum(means.needs.data >= 0, axis=1) - 1) % _EDGE_NOISE
+    drawn = batch_last(noise(1, (num_tasks, _EDGE_NOISE), rank_scale))
+    which = jnp.broadcast_to(which, (*which.shape[:2], drawn.shape[-1]))
     noisy = means._replace(
         seconds=means.seconds * noise(0, (num_tasks,), rank_scale),
-        moving=means.moving * by_edge,
+        moving=means.moving * jnp.take_along_axis(drawn, which, 1),
     )
     world = dataclasses.replace(
         costs,

@@ -16,7 +16,7 @@ from jax import Array
 from offload_jax.batching import lift
 from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs._jax.ranks import mean_costs, upward_ranks
-from offload_jax.graphs._jax.ways import batch_last, by_writer, paths_of, ways_of
+from offload_jax.graphs._jax.ways import Needs, batch_last, needs_of, paths_of, ways_of
 from offload_jax.graphs.columns import LIMIT, TASK
 from offload_jax.graphs.costs import GraphCosts
 
@@ -27,8 +27,7 @@ class TaskFeatures(NamedTuple):
     Attributes:
       task: `[T, N, R]` what the network is told of each task, by `columns.TASK`.
       rank: `[N, R]` upward rank as a share of the scale; -1 for empty tasks.
-      predecessors: int `[N, D, R]` the tasks that each needs; N where there is none.
-      data: `[N, D, R]` bytes from them; 0 where there is none.
+      needs: what tasks get from each other.
       sent: `[N, R]` mean seconds of moving what others need of a task.
       tail: `[N, K, R]` least seconds from a task's end at a place until all that follows is home.
       empty: bool `[N, R]`.
@@ -43,8 +42,7 @@ class TaskFeatures(NamedTuple):
 
     task: Array
     rank: Array
-    predecessors: Array
-    data: Array
+    needs: Needs
     sent: Array
     tail: Array
     empty: Array
@@ -65,18 +63,16 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     """What is known of rows of costs: fields with one leading axis, of `rows` or of 1."""
     num_tasks, num_places = costs.num_tasks, costs.num_places
     places = range(num_places)
-    ways = ways_of(platform, costs)
-    paths = paths_of(ways, rows, costs)
+    ways, needs = ways_of(platform, costs), needs_of(costs)
+    paths = paths_of(ways, needs, rows, costs)
     head, tail, input_seconds, output_seconds = paths
-    means = mean_costs(costs, platform, ways)
-    rank = batch_last(upward_ranks(means, costs.predecessors))
+    means = mean_costs(costs, platform, ways, needs)
+    rank = batch_last(upward_ranks(means))
     seconds = batch_last(costs.seconds)
-    lists, data, moved = (
-        jnp.broadcast_to(batch_last(v), (*v.shape[1:], rows))
-        for v in (costs.predecessors, costs.data, means.moving)
+    needs, moved = jax.tree.map(
+        lambda v: jnp.broadcast_to(v, (*v.shape[:-1], rows)), (needs, means.moving)
     )
-    there, lists = lists >= 0, jnp.where(lists < 0, num_tasks, lists)
-    data = jnp.where(there, data, 0.0)
+    there, data = needs.data >= 0, jnp.maximum(needs.data, 0.0)
 
     live = jnp.stack([batch_last(usable) for usable in means.live], 1)
     through = jnp.min(head + tail, axis=1)
@@ -109,24 +105,10 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     slack = bound[None] - through
     needed, rank_share = jnp.sum(there, axis=1), rank / highest[None]
 
-    def add_reader(v: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
-        """What reader v adds to the sums and the maximum over the readers of each task."""
-        readers, ranks, handed_on, total, most = sums
-        num_bytes = by_writer(lists[v], data[v], num_tasks)
-        seconds = jnp.maximum(by_writer(lists[v], moved[v], num_tasks), 0.0)
-        reads = num_bytes >= 0
-        return (
-            readers + reads,
-            ranks + jnp.where(reads, rank_share[v][None], 0.0),
-            handed_on + jnp.maximum(num_bytes, 0.0),
-            total + seconds,
-            jnp.maximum(most, seconds),
-        )
-
-    zero = jnp.zeros((num_tasks, rows), tail.dtype)
-    readers, ranks, handed_on, total, most = jax.lax.fori_loop(
-        0, num_tasks, add_reader, (zero,) * 5
+    readers, ranks, handed_on, total = needs.sums(
+        there.astype(data.dtype), rank_share[:, None], data, moved
     )
+    most = needs.most(moved)
     usable = jnp.where(live, seconds, jnp.inf)
     task = {
         "rank": share(rank),
@@ -160,8 +142,7 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     return TaskFeatures(
         full([task[name] for name in TASK], num_tasks),
         jnp.broadcast_to(rank / scale[None], (num_tasks, rows)),
-        lists,
-        data,
+        needs,
         handed_on * jnp.broadcast_to(unit, (1, rows)),
         tail,
         empty,

@@ -4,10 +4,12 @@ Arrays have the batch of R rows (or 1, where all rows share a value) as their la
 """
 
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from offload_jax.batching import lift
@@ -21,8 +23,8 @@ class Ways(NamedTuple):
     rate: Array
     delay: Array
 
-    def seconds(self, num_bytes: Array, j: int, k: int) -> Array:
-        """Of moving bytes `[..., R]` from place j to place k; 0 bytes take none."""
+    def seconds(self, num_bytes: Array, j: int | slice, k: int | slice) -> Array:
+        """Of moving bytes `[..., R]` from place j to place k, or some; 0 bytes take none."""
         rate, delay = (lift(part[j, k], num_bytes.ndim) for part in self)
         return jnp.where(num_bytes > 0, num_bytes * rate + delay, 0.0)
 
@@ -49,16 +51,102 @@ def ways_of(platform: Platform, costs: GraphCosts) -> Ways:
     return Ways(table(rates, jnp.inf), table(delays, 0.0))
 
 
-def by_writer(lists: Array, num_bytes: Array, num_tasks: int) -> Array:
-    """What a task gets from each of all `[N, R]`, -1 from those that it does not need.
+class Needs(NamedTuple):
+    """What tasks get from each other, by number; the one that needs it first.
+
+    Attributes:
+      lists: int `[N, D, R]` the tasks that each needs, N where there is none; None where `data` has
+        a column for every task.
+      data: `[N, D, R]` bytes from them, -1 where there is none.
+    """
+
+    lists: Array | None
+    data: Array
+
+    def of(self, v: Array) -> Array:
+        """What task v gets from each of all, `[N, R]`; -1 from those that it does not need."""
+        if self.lists is None:
+            return self.data[v]
+        rows = jnp.arange(self.data.shape[-1])
+        none = jnp.full((len(self.data), len(rows)), -1, self.data.dtype)
+        return none.at[self.lists[v], rows].set(self.data[v], mode="drop")
+
+    def sums(self, *values: Array) -> tuple[Array, ...]:
+        """Sums `[N, R]` over those that need a task, of values like `data` or `[N, 1, R]`."""
+        return self._over_readers(jnp.add, "add", values)
+
+    def most(self, values: Array) -> Array:
+        """The largest of them, 0 at least."""
+        return self._over_readers(jnp.maximum, "max", (values,))[0]
+
+    def last(self, position: Array) -> Array:
+        """Of positions `[N, R]` the last one among those that each needs, -1 if it needs none."""
+        if self.lists is None:
+            position = position[None]
+        else:
+            position = position.at[self.lists, jnp.arange(position.shape[1])].get(mode="clip")
+        return jnp.max(jnp.where(self.data >= 0, position, -1), axis=1)
+
+    def _over_readers(
+        self, join: Callable, scatter: str, values: tuple[Array, ...]
+    ) -> tuple[Array, ...]:
+        number, rows = len(self.data), self.data.shape[-1]
+        zero = jnp.zeros((number, rows), self.data.dtype)
+        if self.lists is not None:
+            at = zero.at[self.lists, jnp.arange(rows)]
+            every = (jnp.broadcast_to(each, self.data.shape) for each in values)
+            return tuple(getattr(at, scatter)(each, mode="drop") for each in every)
+
+        def add(v: Array, found: tuple[Array, ...]) -> tuple[Array, ...]:
+            reads = self.data[v] >= 0
+            pairs = zip(found, values, strict=True)
+            return tuple(join(old, jnp.where(reads, each[v], 0)) for old, each in pairs)
+
+        return jax.lax.fori_loop(0, number, add, (zero,) * len(values))
+
+
+def is_wide(width: int, num_tasks: int) -> bool:
+    """Whether a column for each of N tasks costs less than lists of `width`, which are gathered."""
+    return 4 * width > num_tasks
+
+
+def needs_of(costs: GraphCosts) -> Needs:
+    """What the tasks of rows of costs get from each other."""
+    num_tasks, width = costs.num_tasks, costs.predecessors.shape[-1]
+    lists, data = jnp.broadcast_arrays(batch_last(costs.predecessors), batch_last(costs.data))
+    data = jnp.where(lists < 0, -1.0, data)
+    lists = jnp.where(lists < 0, num_tasks, lists)
+    if is_wide(width, num_tasks):
+        return Needs(None, by_column(lists, data))
+    return Needs(lists, data)
+
+
+def by_column(column: Array, data: Array) -> Array:
+    """What rows `[N, D, R]` hold, each in its column of `[N, N, R]`, and -1 elsewhere.
+
+    A problem that is traced has all in the right columns already.
 
     Args:
-      lists: int `[D, R]` the tasks that it needs; N where there is none.
-      num_bytes: `[D, R]` from them.
-      num_tasks: N.
+      column: int `[N, D, R]`; N is left out.
+      data: `[N, D, R]`.
     """
-    none = jnp.full((num_tasks, lists.shape[1]), -1, num_bytes.dtype)
-    return none.at[lists, jnp.arange(lists.shape[1])].set(num_bytes, mode="drop")
+    num_tasks, width, rows = data.shape
+
+    def scattered(column: Array, data: Array) -> Array:
+        none = jnp.full((num_tasks, num_tasks, rows), -1, data.dtype)
+        at = jnp.arange(num_tasks)[:, None, None], column, jnp.arange(rows)
+        return none.at[at].set(data, mode="drop", unique_indices=True)
+
+    def straight(column: Array, data: Array) -> Array:
+        data = jnp.where(column < num_tasks, data, -1)[:, :num_tasks]
+        more = num_tasks - data.shape[1]
+        return jnp.pad(data, [(0, 0), (0, more), (0, 0)], constant_values=-1)
+
+    if width < num_tasks - 1:
+        return scattered(column, data)
+    number = np.arange(width)[:, None]
+    there = jnp.all((column == num_tasks) | (column == number[None]))
+    return jax.lax.cond(there, straight, scattered, column, data)
 
 
 class Paths(NamedTuple):
@@ -77,43 +165,63 @@ class Paths(NamedTuple):
     output_seconds: Array
 
 
-def paths_of(ways: Ways, rows: int, costs: GraphCosts) -> Paths:
+def paths_of(ways: Ways, needs: Needs, rows: int, costs: GraphCosts) -> Paths:
     """The paths of rows of costs."""
     num_tasks, num_places = costs.num_tasks, costs.num_places
-    places = range(num_places)
-    seconds = batch_last(costs.seconds)
-    lists, data = batch_last(costs.predecessors), batch_last(costs.data)
-    lists = jnp.where(lists < 0, num_tasks, lists)
-    lists, data = (jnp.broadcast_to(v, (*v.shape[:2], rows)) for v in (lists, data))
-    taken, given = batch_last(costs.input), batch_last(costs.output)
-    inputs = jnp.stack([ways.seconds(taken, 0, k) for k in places], axis=1)
-    outputs = jnp.stack([ways.seconds(given, k, 0) for k in places], axis=1)
+    places, columns = range(num_places), jnp.arange(rows)
+    seconds, every = batch_last(costs.seconds), slice(None)
+    lists, data = needs
+    if lists is not None:
+        lists, data = (jnp.broadcast_to(v, (*v.shape[:2], rows)) for v in (lists, data))
+    inputs = ways.seconds(batch_last(costs.input)[:, None], 0, every)
+    outputs = ways.seconds(batch_last(costs.output)[:, None], every, 0)
     begin = batch_last(costs.release)[:, None] + inputs
 
-    def least(times: list[Array]) -> Array:
-        return functools.reduce(jnp.minimum, times)
+    # An array of two axes for each place: XLA makes no vector code of three and broadcasts.
+    def least(num_bytes: Array, times: Sequence[Array], k: int, *, back: bool) -> Array:
+        """The least over places of a time there and of moving bytes from there to k, or back."""
+        pairs = [(k, q) if back else (q, k) for q in places]
+        each = (ways.seconds(num_bytes, *pairs[q]) + times[q] for q in places if q != k)
+        return functools.reduce(jnp.minimum, each, times[k])
 
-    def backwards(i: Array, tail: Array) -> Array:
+    def backwards(i: Array, tails: list[Array]) -> list[Array]:
         """A task tells those that it needs how long it takes from their end on."""
         v = num_tasks - 1 - i
-        after, num_bytes = seconds[v] + tail[v], by_writer(lists[v], data[v], num_tasks)
-        onwards = [
-            least([ways.seconds(num_bytes, k, q) + after[None, q] for q in places]) for k in places
-        ]
-        needed = (num_bytes >= 0)[:, None]
-        return jnp.maximum(tail, jnp.where(needed, jnp.stack(onwards, axis=1), 0.0))
+        after = [(seconds[v, k] + tails[k][v])[None] for k in places]
+        onwards = [least(data[v], after, k, back=True) for k in places]
+        if lists is not None:
+            pairs = zip(tails, onwards, strict=True)
+            return [tail.at[lists[v], columns].max(new, mode="drop") for tail, new in pairs]
+        return later(tails, data[v], onwards)
 
-    def forwards(v: Array, head: Array) -> Array:
-        num_bytes = by_writer(lists[v], data[v], num_tasks)
-        arrivals = [
-            least([head[:, q] + ways.seconds(num_bytes, q, k) for q in places]) for k in places
-        ]
-        longest = [jnp.max(jnp.where(num_bytes < 0, 0.0, each), axis=0) for each in arrivals]
-        return head.at[v].set(jnp.maximum(begin[v], jnp.stack(longest)) + seconds[v])
+    def forwards(v: Array, heads: list[Array]) -> list[Array]:
+        """A task is done, and where there are columns for all tells those that need it."""
+        if lists is not None:
+            before = [head.at[lists[v], columns].get(mode="clip") for head in heads]
+            there = [least(data[v], before, k, back=False) for k in places]
+            ready = [jnp.max(jnp.where(data[v] < 0, 0.0, each), axis=0) for each in there]
+            pairs = zip(heads, ready, strict=True)
+            heads = [head.at[v].max(each) for head, each in pairs]
+        heads = [heads[k].at[v].add(seconds[v, k]) for k in places]
+        if lists is not None:
+            return heads
+        done = [head[v][None] for head in heads]
+        return later(heads, data[:, v], [least(data[:, v], done, k, back=False) for k in places])
+
+    def later(times: list[Array], num_bytes: Array, others: list[Array]) -> list[Array]:
+        """The later of two times of each task, where there is something to move."""
+        pairs = zip(times, others, strict=True)
+        return [jnp.maximum(own, jnp.where(num_bytes >= 0, new, 0.0)) for own, new in pairs]
 
     shape = (num_tasks, num_places, rows)
     dtype = jnp.result_type(seconds, jnp.float32)
-    inputs, outputs = (jnp.broadcast_to(v, shape).astype(dtype) for v in (inputs, outputs))
-    tail = jax.lax.fori_loop(0, num_tasks, backwards, outputs)
-    head = jax.lax.fori_loop(0, num_tasks, forwards, jnp.zeros(shape, dtype))
+    inputs, outputs, begin = (
+        jnp.broadcast_to(v, shape).astype(dtype) for v in (inputs, outputs, begin)
+    )
+    seconds = jnp.broadcast_to(seconds, shape)
+    by_place = ([times[:, k] for k in places] for times in (outputs, begin))
+    tail, head = (
+        jnp.stack(jax.lax.fori_loop(0, num_tasks, step, times), axis=1)
+        for step, times in zip((backwards, forwards), by_place, strict=True)
+    )
     return Paths(head, tail, inputs, outputs)
