@@ -31,6 +31,7 @@ from offload_jax.graphs.period import period
 from offload_jax.graphs.predecessors import predecessor_lists
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.graphs.solve import solve
+from offload_jax.graphs.stream import Interval, Sojourns, Stream, poisson_arrivals, stream
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.graphs.users import merge, split, user_latency
 
@@ -44,9 +45,12 @@ __all__ = [
     "GraphPeriodFront",
     "GraphProblem",
     "GraphSolution",
+    "Interval",
     "MeasuredGraph",
     "Prices",
     "Schedule",
+    "Sojourns",
+    "Stream",
     "TaskGraph",
     "Transfers",
     "UserLatency",
@@ -62,6 +66,7 @@ __all__ = [
     "pareto_front",
     "period",
     "period_front",
+    "poisson_arrivals",
     "policies",
     "predecessor_lists",
     "read",
@@ -70,6 +75,7 @@ __all__ = [
     "simulate",
     "solve",
     "split",
+    "stream",
     "user_latency",
     "validate",
     "validate_costs",

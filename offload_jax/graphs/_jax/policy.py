@@ -28,7 +28,7 @@ from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.rules import greedy, place_filled, typed
 from offload_jax.graphs._jax.simulate import simulate_costs
-from offload_jax.graphs._jax.simulator import Candidates, State, chosen, run
+from offload_jax.graphs._jax.simulator import Candidates, Queues, State, chosen, run
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
@@ -269,6 +269,7 @@ def sample_schedule(
     embedding: Array,
     priority: Array,
     noise: Array | None = None,
+    queues: Queues | None = None,
 ) -> SampledSchedule:
     """One pass through the machine: the most probable schedule, or with noise a sampled one.
 
@@ -280,6 +281,7 @@ def sample_schedule(
       priority: `[N, rows]`.
       noise: `[N, K + 1, rows]` added to the scores of places, by position, and, the last one, to
         priorities, by task.
+      queues: that the tasks find; none if None.
     """
     if noise is not None:
         priority = priority + noise[:, -1]
@@ -293,7 +295,7 @@ def sample_schedule(
         return jnp.argmax(score if extra is None else score + extra, axis=0)
 
     place, makespan, _ = rollout(
-        platform, rows, costs, features, order, choose, (by_position, place_noise)
+        platform, rows, costs, features, order, choose, (by_position, place_noise), queues=queues
     )
     return SampledSchedule(place, order, makespan)
 
@@ -307,6 +309,7 @@ def rollout(
     choose: Callable[[Observation, Any], Array],
     xs: Any,
     *,
+    queues: Queues | None = None,
     keep: bool = False,
 ) -> tuple[Array, Array, Any]:
     """Books all tasks in an order, placing each by what is seen of it.
@@ -316,6 +319,7 @@ def rollout(
       order: int `[rows, N]`.
       choose: from what is observed and the row of `xs` to a place `[rows]`.
       xs: arrays `[N, ...]` by position.
+      queues: that the tasks find; none if None.
       keep: whether to return what was observed.
 
     Returns:
@@ -335,7 +339,9 @@ def rollout(
         resident = deliver(resident, reads, place)
         return (jnp.maximum(last, done), resident), place, observation if keep else None
 
-    (makespan, _), state, stacked, _ = run(platform, tasks, place_one, memory, (steps, xs))
+    (makespan, _), state, stacked, _ = run(
+        platform, tasks, place_one, memory, (steps, xs), queues=queues
+    )
     return by_task(state.place, order), makespan, stacked
 
 

@@ -14,7 +14,7 @@ from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.ranks import Means, by_decreasing, is_empty, mean_costs, upward_ranks
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulate import simulate_rows
-from offload_jax.graphs._jax.simulator import Candidates, State, run
+from offload_jax.graphs._jax.simulator import Candidates, Queues, State, run
 from offload_jax.graphs._jax.ways import batch_last, needs_of
 from offload_jax.graphs.costs import GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
@@ -74,9 +74,14 @@ def _greedy(costs: GraphCosts, *, platform: Platform) -> Decision:
 
 
 def greedy_places(
-    platform: Platform, rows: int, costs: GraphCosts, order: Array, means: Means
+    platform: Platform,
+    rows: int,
+    costs: GraphCosts,
+    order: Array,
+    means: Means,
+    queues: Queues | None = None,
 ) -> Array:
-    """Places `[rows, N]`, task after task in the given order.
+    """Places `[rows, N]`, task after task in the given order, behind the queues if there are any.
 
     Only places with a live route from and to the device are looked at, so that a dead link
     leaves everything there.
@@ -93,7 +98,7 @@ def greedy_places(
         return memory, place, None
 
     tasks = tasks_by_position(costs, order, rows, means.needs)
-    _, state, _, _ = run(platform, tasks, earliest, (), live)
+    _, state, _, _ = run(platform, tasks, earliest, (), live, queues=queues)
     return by_task(state.place, order)
 
 

@@ -88,6 +88,13 @@ class State(NamedTuple):
     crossed: tuple[Array, ...]
 
 
+class Queues(NamedTuple):
+    """What a machine still has to do: `free` and `busy` of `State`."""
+
+    free: tuple[Array, ...]
+    busy: tuple[Array, ...]
+
+
 Crossed = dict[int, Array]
 """By link, when results `[B]` or `[D, B]` came out of it; -1 where they have not crossed it."""
 
@@ -124,6 +131,7 @@ def run(
     memory: Any,
     xs: Any,
     *,
+    queues: Queues | None = None,
     told: Array | None = None,
     with_log: bool = False,
 ) -> tuple[Any, State, Any, Log | None]:
@@ -135,6 +143,7 @@ def run(
       choose: places a task.
       memory: what `choose` carries from task to task.
       xs: arrays `[N, ...]` that `choose` gets a row of.
+      queues: that tasks find; none if None.
       told: int `[N, B]` places; `choose` then sees what becomes of a task there, one entry in place
         of K, and must choose it.
       with_log: whether to keep every hop.
@@ -144,6 +153,8 @@ def run(
       position of the task that they are for.
     """
     state, num_tasks = first_state(platform, tasks), len(tasks.seconds)
+    if queues is not None:
+        state = state._replace(free=queues.free, busy=queues.busy)
 
     def step(carry: tuple[Any, State], inputs: tuple) -> tuple[tuple[Any, State], Any]:
         memory, state = carry

@@ -151,8 +151,16 @@ def _new_queues(request):
 @typing.no_type_check
 def new_walker(request, place, order):
     """A walker that begins at a decision."""
+    return walker_from(request, new_state(request), place, order)
+
+
+@compiled
+@typing.no_type_check
+def walker_from(request, found, place, order):
+    """The same on a machine that is not empty: links and servers are free as in `found`."""
     state, queues = new_state(request), _new_queues(request)
     first_reader, reader, _ = readers(request)
+    queues.free[0], queues.busy[0] = found.free, found.busy
     makespan = _simulate_from(request, state, place, order, np.int64(0), queues, queues, math.inf)
     return Walker(
         place.copy(),

@@ -76,7 +76,6 @@ def _rollout(request, player, noise, order, place):
     """
     features, state, observation = player.features, player.state, player.observation
     num_places = request.seconds.shape[1]
-    reset(state)
     start(request, features, observation)
     makespan = 0.0
     for i in range(order.size):
@@ -108,6 +107,13 @@ def play(request, player, noise):
       noise: `[N, K + 1]` added to the scores of places, by position, and, the last one, to the
         urgency of tasks.
     """
+    reset(player.state)
+    return play_from(request, player, noise)
+
+
+@inner
+def play_from(request, player, noise):
+    """The same from where the machine stands in `player.state`."""
     noisy = player.urgency.copy()
     for v in range(noisy.size):
         noisy[v] += noise[v, noise.shape[1] - 1]

@@ -164,7 +164,7 @@ def simulate(costs: GraphCosts, place: Any, order: Any) -> Schedule:
     """The schedules of decisions, without transfers."""
     shapes = costs.batch_shape, np.shape(place)[:-1], np.shape(order)[:-1]
     batch = np.broadcast_shapes(*shapes)
-    rows, num_tasks = _rows(costs, batch), costs.num_tasks
+    rows, num_tasks = rows_of(costs, batch), costs.num_tasks
     place, order = (np.broadcast_to(part, (*batch, num_tasks)) for part in (place, order))
     places, orders = (np.array(part.reshape(-1, num_tasks), np.int64) for part in (place, order))
     completion = np.zeros((len(places), costs.num_users))
@@ -174,7 +174,7 @@ def simulate(costs: GraphCosts, place: Any, order: Any) -> Schedule:
     def part(first: int, last: int) -> None:
         _simulate_rows(rows, shared, first, last, places, orders, completion, start, finish)
 
-    _on_all_cores(part, len(places), num_tasks)
+    on_all_cores(part, len(places), num_tasks)
     return Schedule(
         _as_float(costs, completion.max(-1), batch),
         _as_float(costs, start, batch),
@@ -208,8 +208,8 @@ def rank_order(costs: GraphCosts) -> Any:
 def lower_bound(costs: GraphCosts) -> Array:
     """See `_jax.lower_bound.lower_bound`."""
     batch = costs.batch_shape
-    rows, bound = _rows(costs, batch), np.zeros(math.prod(batch))
-    _on_all_cores(functools.partial(_bound_rows, rows, bound), len(bound), costs.num_tasks)
+    rows, bound = rows_of(costs, batch), np.zeros(math.prod(batch))
+    on_all_cores(functools.partial(_bound_rows, rows, bound), len(bound), costs.num_tasks)
     # No bound may rise by rounding, neither by that of the sums nor by that to JAX's precision.
     eps = np.finfo(jnp.result_type(costs.seconds, jnp.float32)).eps
     return _as_float(costs, bound * (1 - 8 * costs.num_tasks * np.finfo(float).eps - eps), batch)
@@ -218,11 +218,11 @@ def lower_bound(costs: GraphCosts) -> Array:
 def decided(costs: GraphCosts, place: Any, loop: Callable[..., None], *options: Any) -> Decision:
     """What a loop writes; places are there before."""
     shape = (*costs.batch_shape, costs.num_tasks)
-    rows = _rows(costs, shape[:-1])
+    rows = rows_of(costs, shape[:-1])
     places = np.array(np.broadcast_to(place, shape).reshape(-1, shape[-1]), np.int64)
     orders = np.zeros_like(places)
     part = functools.partial(loop, rows, *options, places, orders)
-    _on_all_cores(part, len(places), shape[-1])
+    on_all_cores(part, len(places), shape[-1])
     return Decision(
         _as_integers(places.reshape(shape), np.int8), _as_integers(orders.reshape(shape))
     )
@@ -240,7 +240,7 @@ def _as_float(costs: GraphCosts, values: np.ndarray, batch: tuple[int, ...]) -> 
     return jax.device_put(narrow.reshape((*batch, *values.shape[1:])))
 
 
-def _rows(costs: GraphCosts, batch: tuple[int, ...]) -> Rows:
+def rows_of(costs: GraphCosts, batch: tuple[int, ...]) -> Rows:
     def flat(name: str) -> np.ndarray:
         value = np.asarray(getattr(costs, name))
         own, tail = value.shape[: value.ndim - len(AXES[name])], value.shape[-len(AXES[name]) :]
@@ -254,7 +254,7 @@ def _rows(costs: GraphCosts, batch: tuple[int, ...]) -> Rows:
     return Rows(*fields)
 
 
-def _on_all_cores(part: Callable[[int, int], Any], num_rows: int, num_tasks: int) -> None:
+def on_all_cores(part: Callable[[int, int], Any], num_rows: int, num_tasks: int) -> None:
     """Calls a function on the rows from `first` to `last`, in parts if they are many."""
     workers = os.cpu_count() or 1
     if workers == 1 or num_rows * num_tasks < _LEAST_THREADED:

@@ -18,7 +18,6 @@ from offload_jax.graphs._numba.simulator import (
     inner,
     new_state,
     plain,
-    reset,
     run_task,
 )
 
@@ -50,11 +49,10 @@ def greedy_places(request, rate, state, before, order, place):
 
     Args:
       rate: `[U, K, K]` of `pair_costs`; only places with a live route from and to home are tried.
-      state: written.
+      state: where the machine stands; written.
       before: a second one, for the state that every place is tried on.
     """
     num_places = request.seconds.shape[1]
-    reset(state)
     for i in range(order.size):
         task = order[i]
         state.position[task] = i
@@ -74,8 +72,14 @@ def greedy_places(request, rate, state, before, order, place):
 @inner
 def greedy(request):
     """Places and order int `[N]`."""
+    return greedy_from(request, new_state(request))
+
+
+@inner
+def greedy_from(request, state):
+    """The same on a machine that is not empty; `state` is written."""
     order = rank_order(request)
     place = np.zeros(order.size, np.int64)
     rate, _ = pair_costs(request)
-    greedy_places(request, rate, new_state(request), new_state(request), order, place)
+    greedy_places(request, rate, state, new_state(request), order, place)
     return place, order

@@ -17,8 +17,8 @@ from offload_jax.graphs.request import Request, unpack_rows
 NUM_PERTURBED = 64
 # A move of one task changes the makespan by about 1 / N. Hotter than that a good start is lost
 # before annealing has found one as good; of graphs of a few tasks it would be all the same.
-_HOTTEST, _COLDEST = 0.15, 0.1
-_HEAT = 0.6
+HOTTEST, COLDEST = 0.15, 0.1
+HEAT = 0.6
 # Of a time limit: what greedy about noisy copies may take; annealing makes more of it.
 _NOISY_SHARE = 0.1
 # Steps between looks at the clock: this many, with a time limit fewer if they take this long.
@@ -120,7 +120,7 @@ def search_request(
     best = starts[int(np.argmin(costs))]
     walker, told = annealing.new_walker(request, *best), math.inf
     bound = score(request, *best)[1] if on_solution else 0.0
-    hottest = min(_HOTTEST, _HEAT / len(request.user))
+    hottest = min(HOTTEST, HEAT / len(request.user))
     temperature, done, steps = hottest, len(starts), _SLICE if time_limit is None else 1
     while True:
         cost = float(walker.makespan[1])
@@ -133,7 +133,7 @@ def search_request(
             break
         steps = int(min(steps, num_simulations - done))
         spent = min(1.0, max((done + steps) / num_simulations, share_of_time()))
-        colder = hottest * _COLDEST**spent
+        colder = hottest * COLDEST**spent
         before = time.perf_counter()
         annealing.anneal(request, walker, steps, temperature, colder)
         temperature, done = colder, done + steps
