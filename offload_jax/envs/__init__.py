@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from offload_jax.envs.chains import ChainEnv, ChainState
 from offload_jax.envs.environment import Box, Discrete, Environment, Params
 from offload_jax.envs.graphs import GraphEnv, GraphState
+from offload_jax.envs.streams import StreamEnv, StreamState
 from offload_jax.validation import check_class
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ __all__ = [
     "GraphEnv",
     "GraphState",
     "Params",
+    "StreamEnv",
+    "StreamState",
     "to_gymnasium",
 ]
 
@@ -32,7 +35,7 @@ def to_gymnasium(env: Environment, params: Params | None = None) -> "gymnasium.E
     """An environment for one episode at a time, as Gymnasium has it.
 
     Args:
-      env: a `ChainEnv` or `GraphEnv`.
+      env: a `ChainEnv`, `GraphEnv` or `StreamEnv`.
       params: as in `Environment.reset`.
 
     Returns:

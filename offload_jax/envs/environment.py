@@ -21,7 +21,7 @@ class Params(NamedTuple):
     """What an environment can be called with.
 
     Attributes:
-      max_steps_in_episode: steps of every episode, N or A; not read, for trainers that ask.
+      max_steps_in_episode: steps of every episode; not read, for trainers that ask.
       requests: problem or table whose rows episodes are about, one drawn for each; None where a
         scenario draws them.
     """
@@ -74,7 +74,7 @@ class Environment(Generic[TState]):
 
     - `action_mask` bool `[K]`: places that the next action may be; see `action_mask`;
     - `cost`: of the episode so far, what rewards have summed to with the other sign;
-    - `regret`: see `ChainEnv` and `GraphEnv`; never negative;
+    - `regret`: see each environment; never negative;
     - `terminated`, `truncated` and `final_observation`, as in gymnax.
     """
 
@@ -141,7 +141,7 @@ class Environment(Generic[TState]):
         truncated = jnp.zeros_like(terminated)
         obs, state = jax.tree.map(
             lambda new, old: jnp.where(terminated, new, old),
-            self.reset_env(key_reset, params),
+            self.begin_again(key_reset, after, params),
             (seen, after),
         )
         info |= {
@@ -155,6 +155,11 @@ class Environment(Generic[TState]):
     def reset_env(self, key: Array, params: Params) -> tuple[Array, TState]:
         """`reset` inside a program that is compiled."""
         raise NotImplementedError
+
+    def begin_again(self, key: Array, ended: TState, params: Params) -> tuple[Array, TState]:
+        """The episode that follows one that ended."""
+        del ended
+        return self.reset_env(key, params)
 
     def step_env(
         self, key: Array, state: TState, action: Array | int, params: Params

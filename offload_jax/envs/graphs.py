@@ -21,7 +21,7 @@ from offload_jax.graphs._jax.observation import (
     observe,
     step_features,
 )
-from offload_jax.graphs._jax.platform import Platform, platform_of
+from offload_jax.graphs._jax.platform import platform_of
 from offload_jax.graphs._jax.ranks import by_decreasing, mean_costs, upward_ranks
 from offload_jax.graphs._jax.rows import tasks_by_position
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
@@ -91,10 +91,17 @@ class GraphEnv(Environment[GraphState]):
         else:
             check_source(source)
             source = costs = as_costs(source)
-        self.platform: Platform = platform_of(costs)
+        self.costs, self.platform = costs, platform_of(costs)
         super().__init__(source, length=costs.num_tasks, num_places=costs.num_places)
 
     def reset_env(self, key: Array, params: Params) -> tuple[Array, GraphState]:
+        state = self.begin(key, params)
+        return self.observe(state), state
+
+    def begin(
+        self, key: Array, params: Params, queues: simulator.Queues | None = None
+    ) -> GraphState:
+        """A graph of which nothing is placed, behind queues if there are any."""
         if params.requests is None:
             costs = as_costs(scenarios.sample(key, self.source, 1))
         else:
@@ -104,14 +111,16 @@ class GraphEnv(Environment[GraphState]):
         means = mean_costs(costs, self.platform)
         order = by_decreasing(upward_ranks(means))
         tasks = tasks_by_position(costs, order, 1)
-        zero = jnp.zeros((), jnp.int32)
+        machine = simulator.first_state(self.platform, tasks)
+        if queues is not None:
+            machine = machine._replace(free=queues.free, busy=queues.busy)
         state = GraphState(
-            time=zero,
+            time=jnp.zeros((), jnp.int32),
             order=order[0],
             place=jnp.zeros(self.length, jnp.int32),
             cost=jnp.zeros((), tasks.seconds.dtype),
             lower_bound=bound_of_rows(self.platform, 1, costs)[0],
-            machine=simulator.first_state(self.platform, tasks),
+            machine=machine,
             resident=nowhere(tasks),
             candidates=None,  # type: ignore[arg-type]
             crossed=[],
@@ -119,8 +128,7 @@ class GraphEnv(Environment[GraphState]):
             features=features,
             steps=step_features(features, tasks, order, 1),
         )
-        state = self._try(state)
-        return self._observe(state), state
+        return self._try(state)
 
     def step_env(
         self, key: Array, state: GraphState, action: Array | int, params: Params
@@ -153,7 +161,7 @@ class GraphEnv(Environment[GraphState]):
         regret = jnp.maximum(cost - state.lower_bound, 0.0)
         # Where nothing is possible nothing is regretted.
         info = {"cost": cost, "regret": jnp.where(jnp.isfinite(state.lower_bound), regret, 0.0)}
-        return self._observe(state), state, reward, state.time >= self.length, info
+        return self.observe(state), state, reward, state.time >= self.length, info
 
     def action_mask(self, state: GraphState, params: Params | None = None) -> Array:
         del params
@@ -176,7 +184,8 @@ class GraphEnv(Environment[GraphState]):
         )
         return state._replace(candidates=candidates, crossed=crossed)
 
-    def _observe(self, state: GraphState) -> Array:
+    def observe(self, state: GraphState) -> Array:
+        """What the environment says of a state."""
         now = self._at(state.steps, state.time)
         seen = observe(
             self.platform,

@@ -212,10 +212,7 @@ def stream(
     else:
         decided = decision_of("policy", policy if isinstance(policy, tuple) else policy(requests))
         options["decision"] = check_decision(costs.predecessors, costs.num_places, *decided)
-    radio = costs.own_links
-    if isinstance(requests, GraphProblem):
-        radio = (not requests.shared_radio,) * 2 + (False,) * 2
-    owned = dataclasses.replace(costs, num_users=num_users, own_links=radio)
+    owned = of_users(requests, costs, num_users)
     flat = math.prod(batch[:-1]), batch[-1]
     times, whose = (_broadcast(value, batch).reshape(flat) for value in (times, whose))
     served: Any
@@ -228,6 +225,19 @@ def stream(
     else:
         served = in_jax.serve(costs, owned, batch, times, whose, **options)
     return _result(requests, costs, owned, batch, times, served, power or PowerModel())
+
+
+def of_users(requests: Any, costs: GraphCosts, num_users: int) -> GraphCosts:
+    """Costs of requests of one user, with what is static of a machine of several.
+
+    Args:
+      requests: that they are of: a problem, costs, or a scenario of problems.
+    """
+    radio = costs.own_links
+    if not isinstance(requests, GraphCosts):
+        own = not getattr(requests, "shared_radio", False)
+        radio = own, own, False, False
+    return dataclasses.replace(costs, num_users=num_users, own_links=radio)
 
 
 def _broadcast(value: Any, shape: tuple[int, ...]) -> Any:
@@ -326,10 +336,10 @@ def _result(
         total = seconds.reshape(*flat, -1).sum(1) / np.array([at_a_time], np.float32)
         return (total / span).reshape(*streams, -1)
 
-    def of_users(owns: Sequence[bool]) -> list[int]:
+    def entries(owns: Sequence[bool]) -> list[int]:
         return [owned.num_users if own else 1 for own in owns]
 
-    pairs = zip(costs.servers, of_users(owned.own_places), strict=True)
+    pairs = zip(costs.servers, entries(owned.own_places), strict=True)
     at_places = [(number or 1) * users for number, users in pairs]
     energy = None
     if isinstance(requests, GraphProblem):
@@ -352,6 +362,6 @@ def _result(
         given(served.place.reshape(*batch, num_tasks), np.int8),
         given(served.order.reshape(*batch, num_tasks), np.int32),
         given(share(served.place_seconds, at_places)),
-        given(share(served.link_seconds, of_users(owned.own_links))),
+        given(share(served.link_seconds, entries(owned.own_links))),
         energy if energy is None else given(energy),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import offload_jax as oj
-from offload_jax.envs import ChainEnv, Environment, GraphEnv, Params
+from offload_jax.envs import ChainEnv, Environment, GraphEnv, Params, StreamEnv
 from tests import oracle
 
 NUM_EPISODES = 64
@@ -24,6 +24,7 @@ GRAPHS = jax.tree.map(
 )
 GRAPH_ENV = GraphEnv(GRAPHS)
 CHAIN_ENV, TABLE_ENV = ChainEnv(), ChainEnv(TABLES)
+STREAM_ENV = StreamEnv(GRAPHS, rate=0.5, num_requests=4, num_users=2)
 
 
 @functools.cache
@@ -112,6 +113,49 @@ def test_graphs_pay_their_makespan() -> None:
     assert set(state.order[row == 0].ravel()) == set(range(5)) and (state.time == 0).all()
 
 
+def test_streams_pay_their_sojourns() -> None:
+    """What is booked step by step is what `stream` books of the same requests and places."""
+    env, num_episodes = STREAM_ENV, 16
+    keys = jax.random.split(jax.random.key(5), num_episodes)
+
+    def episode(key: jax.Array) -> tuple[Any, Any, Any]:
+        _, state = env.reset(key)
+
+        def step(state: Any, key: jax.Array) -> tuple[Any, Any]:
+            keys = jax.random.split(key)
+            logits = jnp.where(env.action_mask(state), 0.0, -jnp.inf)
+            action = jax.random.categorical(keys[0], logits)
+            _, after, reward, terminated, _, info = env.step(keys[1], state, action)
+            return after, (state, action, reward, terminated, info)
+
+        return jax.lax.scan(step, state, jax.random.split(key, env.length))
+
+    after, (state, action, reward, terminated, info) = jax.tree.map(
+        np.asarray, jax.jit(jax.vmap(episode))(keys)
+    )
+    number = GRAPHS.num_tasks
+    total = np.asarray(oj.graphs.graph_costs(GRAPHS).seconds).sum((1, 2))
+    began = jax.tree.map(lambda leaf: leaf[:, ::number], state)
+    row = np.abs(began.graph.tasks.seconds.sum((2, 3)) - total).argmin(axis=-1)
+    assert set(row.ravel()) == {0, 1, 2} and set(began.user.ravel()) == {0, 1}
+    order = began.graph.order
+    place = np.zeros_like(order)
+    np.put_along_axis(place, order, action.reshape(order.shape), axis=-1)
+    served = oj.graphs.stream(
+        GRAPHS[row], began.now, oj.graphs.Decision(place, order), user=began.user, num_users=2
+    )
+    np.testing.assert_allclose(-reward.sum(1), np.sum(served.sojourn, -1), rtol=1e-4)
+    over = np.sum(np.asarray(served.sojourn) - np.asarray(served.lower_bound), -1)
+    np.testing.assert_allclose(info["regret"][:, -1], over, rtol=1e-3)
+    np.testing.assert_allclose(info["cost"][:, -1], np.sum(served.sojourn, -1), rtol=1e-4)
+    # Gaps of the rate, and after the last request an empty machine.
+    gaps = np.diff(began.now, axis=1)
+    assert gaps.mean() == pytest.approx(1 / env.rate, rel=0.4)
+    assert (np.diff(info["regret"], axis=1) >= -1e-5).all() and terminated[:, -1].all()
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(after.queues))
+    assert (after.time == 0).all() and (after.cost == 0).all()
+
+
 def test_dead_places_are_masked() -> None:
     link = jnp.zeros(3)
     dead = GRAPH_ENV.default_params._replace(
@@ -130,7 +174,11 @@ def test_dead_places_are_masked() -> None:
     assert terminated
 
 
-@pytest.mark.parametrize("env", [CHAIN_ENV, TABLE_ENV, GRAPH_ENV], ids=["chain", "table", "graph"])
+@pytest.mark.parametrize(
+    "env",
+    [CHAIN_ENV, TABLE_ENV, GRAPH_ENV, STREAM_ENV],
+    ids=["chain", "table", "graph", "stream"],
+)
 def test_spaces(env: Environment) -> None:
     _, first, (_, _, obs, *_, info) = episodes(env)
     space, actions = env.observation_space(), env.action_space()
@@ -169,5 +217,7 @@ def test_requests_may_be_given_with_every_call() -> None:
 
 
 def test_a_damaged_batch_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"rate = 0\.0"):
+        StreamEnv(GRAPHS, rate=0.0)
     with pytest.raises(ValueError, match=r"device_speed = 0\.0: must be finite and greater than 0"):
         ChainEnv(oj.ChainProblem([1.0], [0.0, 0.0], 0.0, 1.0, 1.0, 1.0))

@@ -8,14 +8,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from offload_jax.envs import to_gymnasium
-from tests.envs.test_environments import CHAIN_ENV, GRAPH_ENV
+from tests.envs.test_environments import CHAIN_ENV, GRAPH_ENV, STREAM_ENV
 
 
 def make(kind: str) -> gymnasium.Env:
-    return to_gymnasium(CHAIN_ENV if kind == "chain" else GRAPH_ENV)
+    return to_gymnasium({"chain": CHAIN_ENV, "graph": GRAPH_ENV, "stream": STREAM_ENV}[kind])
 
 
-@pytest.mark.parametrize("kind", ["chain", "graph"])
+@pytest.mark.parametrize("kind", ["chain", "graph", "stream"])
 def test_its_own_check(kind: str) -> None:
     with warnings.catch_warnings():
         # Of render modes, which need a registered name.
@@ -23,7 +23,7 @@ def test_its_own_check(kind: str) -> None:
         check_env(make(kind))
 
 
-@pytest.mark.parametrize(("kind", "num_episodes"), [("chain", 50), ("graph", 10)])
+@pytest.mark.parametrize(("kind", "num_episodes"), [("chain", 50), ("graph", 10), ("stream", 3)])
 def test_an_episode_pays_its_cost(kind: str, num_episodes: int) -> None:
     env = make(kind)
     env.action_space.seed(0)

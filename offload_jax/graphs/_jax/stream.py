@@ -38,6 +38,11 @@ class Owners(NamedTuple):
     num_users: int
 
 
+def owners_of(costs: GraphCosts) -> Owners:
+    """The static part of costs that says it."""
+    return Owners(costs.own_places, costs.own_links, costs.num_users)
+
+
 class Served(NamedTuple):
     """A row for each request; see `_numba.stream.Served`."""
 
@@ -102,9 +107,8 @@ def serve(
     # In the precision of the arrivals: between late ones there is little.
     library = jnp if is_traced(arrivals) else np
     gaps = library.diff(arrivals, axis=-1, prepend=arrivals[:, :1])
-    owners = Owners(owned.own_places, owned.own_links, owned.num_users)
     params = None if policy is None else policy.params
-    static = {"platform": platform_of(costs), "owners": owners, "batch": batch}
+    static = {"platform": platform_of(costs), "owners": owners_of(owned), "batch": batch}
     return _serve(costs, gaps, user, params, decision, **static)
 
 
