@@ -1,4 +1,4 @@
-"""Steps a second of random episodes of `oj.envs`, beside JobShop of Jumanji where that is installed.
+"""Steps a second of random episodes of `oj.envs`, beside Jumanji's JobShop if that is installed.
 
 Episodes run side by side under `vmap`, in one compiled scan; each environment begins the next
 episode itself. A step of JobShop gives every machine its next job, 10 of them by default; one of
@@ -18,8 +18,13 @@ import offload_jax as oj
 from benchmarks.timing import in_turns
 from experiments.reporting import command_line, tables
 
-# A second of requests that are all there is to do on average.
 _RATE = 0.1
+_SIZES = {
+    "episodes": (256, "Side by side."),
+    "steps": (60, "Of each."),
+    "tasks": (12, "Of each graph."),
+    "rounds": (3, "Best of how many."),
+}
 
 
 def random_steps(env: oj.envs.Environment, episodes: int, steps: int) -> Callable[[], Any]:
@@ -62,9 +67,10 @@ def _batched(
 
 
 def main(values: flags.FlagValues) -> None:
-    episodes, steps = values["episodes"].value, values["steps"].value
-    graphs = oj.graphs.scenarios.layered(values["tasks"].value)
-    envs = {
+    sizes: dict[str, Any] = {name: values[name].value for name in _SIZES}
+    episodes, steps = sizes["episodes"], sizes["steps"]
+    graphs = oj.graphs.scenarios.layered(sizes["tasks"])
+    envs: dict[str, oj.envs.Environment] = {
         f"ChainEnv, {oj.scenarios.WIDE.num_subtasks} subtasks": oj.envs.ChainEnv(),
         f"GraphEnv, {graphs.num_tasks} tasks": oj.envs.GraphEnv(graphs),
         f"StreamEnv, {graphs.num_tasks} tasks": oj.envs.StreamEnv(graphs, rate=_RATE),
@@ -74,7 +80,7 @@ def main(values: flags.FlagValues) -> None:
         print("Jumanji is not installed: no row of JobShop.")
     else:
         calls["Jumanji's JobShop"] = jumanji_steps(episodes, steps)
-    took = in_turns(calls, rounds=values["rounds"].value)
+    took = in_turns(calls, rounds=sizes["rounds"])
     rows = [
         [name, episodes * steps / seconds.wall, episodes * steps / seconds.cpu]
         for name, seconds in took.items()
@@ -83,12 +89,7 @@ def main(values: flags.FlagValues) -> None:
 
 
 def define(values: flags.FlagValues) -> None:
-    for name, default, text in (
-        ("episodes", 256, "Side by side."),
-        ("steps", 60, "Of each."),
-        ("tasks", 12, "Of each graph."),
-        ("rounds", 3, "Best of how many."),
-    ):
+    for name, (default, text) in _SIZES.items():
         flags.DEFINE_integer(name, default, text, flag_values=values)
 
 

@@ -16,6 +16,7 @@ from experiments.graphs import (
     gantt,
     generalization,
     real_graphs,
+    streams,
 )
 from experiments.paper import evaluation, figure5, figure6, random_chains, table1
 from experiments.reporting import command_line, comparison, tables
@@ -48,6 +49,7 @@ STAGES = (
     # Task graphs.
     gantt.STAGE,
     real_graphs.STAGE,
+    streams.STAGE,
     distill_student.STAGE,
     ablations.STAGE,
     compare.STAGE,

@@ -8,7 +8,7 @@ import pytest
 
 import offload_jax as oj
 from experiments import reproduce
-from experiments.graphs import compare, generalization, real_graphs, test_sets
+from experiments.graphs import compare, generalization, real_graphs, streams, test_sets
 from experiments.graphs import presets as graph_presets
 from experiments.paper import presets, table1
 from experiments.paper.presets import DEFAULT, PAPER, Preset, Row
@@ -84,6 +84,8 @@ def tiny() -> Any:
         patch.setitem(compare.PRESETS, "tiny", few)
         patch.setitem(graph_presets.PRESETS, "tiny", TINY_GRAPHS)
         patch.setitem(generalization.NUM, "tiny", 4)
+        patch.setitem(streams.SIZES, "tiny", (2, 6, 1))
+        patch.setattr(streams, "LOADS", (0.5, 1.0))
         patch.setattr(generalization, "SCENARIOS", {"12": oj.graphs.scenarios.layered(12)})
         patch.setattr(generalization, "SAMPLES", 2)
         patch.setattr(generalization, "SIMULATIONS", 100)

@@ -14,6 +14,7 @@ from experiments.graphs import (
     gantt,
     generalization,
     real_graphs,
+    streams,
     test_sets,
 )
 from experiments.graphs.presets import BASELINE, PACKAGED, PRESETS, STUDENT, TEACHER
@@ -131,6 +132,15 @@ def test_charts_are_of_what_was_decided(finished: Finished) -> None:
     for found in (finished.results[gantt.STAGE.name][method] for method in gantt.METHODS):
         schedule = oj.graphs.simulate(problem, found["place"], found["order"])
         assert float(schedule.makespan) == pytest.approx(found["makespan"])
+
+
+def test_streams_are_above_their_bound(finished: Finished) -> None:
+    policies = finished.results[streams.STAGE.name]["policies"]
+    least = [row["mean"][0] for row in policies.pop(streams.BOUND)]
+    assert set(policies) == set(streams.TITLES) - {streams.BOUND}
+    for rows in policies.values():
+        means = [row["mean"][0] for row in rows]
+        assert (np.array(means) >= least).all() and means[0] <= means[1]
 
 
 def test_a_folder_of_graphs(tmp_path: Path) -> None:
