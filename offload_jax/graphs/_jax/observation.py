@@ -210,11 +210,12 @@ def deliver(resident: tuple[Array, ...], reads: Array, place: Array) -> tuple[Ar
 
 def by_reader(tasks: Tasks, position: Array) -> Array:
     """What the task in each position gets from the one in `position`, `[N, B]`; -1 for nothing."""
-    if tasks.source is None:
+    source = tasks.source
+    if source is None:
         return tasks.data[:, position]
 
     def put(d: Array, found: Array) -> Array:
-        return jnp.where(tasks.source[:, d] == position, tasks.data[:, d], found)
+        return jnp.where(source[:, d] == position, tasks.data[:, d], found)
 
     none = jnp.full_like(tasks.data[:, 0], -1)
-    return jax.lax.fori_loop(0, tasks.source.shape[1], put, none)
+    return jax.lax.fori_loop(0, source.shape[1], put, none)

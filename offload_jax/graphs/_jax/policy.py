@@ -232,8 +232,8 @@ def dependency_order(priority: Array, features: TaskFeatures) -> Array:
     # Sets of tasks as bits of words: bit u is set in the row of what task u is in.
     bits = np.where(task[:, None] // _WORD == np.arange(words), 1 << (task[:, None] % _WORD), 0)
     member = jnp.asarray(bits, jnp.uint32)
-    lists, data = features.needs
-    lists = task[:, None] if lists is None else lists
+    needed, data = features.needs
+    lists = jnp.asarray(task)[:, None] if needed is None else needed
     bit = jnp.left_shift(jnp.uint32(1), (lists % _WORD).astype(jnp.uint32))
     bit = jnp.where(data >= 0, bit, 0)
     needs = jnp.stack(

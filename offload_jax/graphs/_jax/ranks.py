@@ -74,7 +74,7 @@ def is_empty(costs: GraphCosts, needs: Needs) -> Array:
     there = needs.data >= 0
     (readers,) = needs.sums(there.astype(needs.data.dtype))
     edges = (readers > 0) | there.any(1)
-    return ~(bytes_or_release | edges.T | (costs.seconds != 0).any(-1))
+    return jnp.asarray(~(bytes_or_release | edges.T | (costs.seconds != 0).any(-1)))
 
 
 def upward_ranks(means: Means) -> Float[Array, "R N"]:
