@@ -176,7 +176,8 @@ def as_allowed(
         for task, places in allowed.items():
             if task not in range(num_tasks):
                 raise ValueError(f"allowed: unknown task {task!r}, tasks are 0..{num_tasks - 1}")
-            check_class(f"allowed[{task}]", places, Iterable)
+            if isinstance(places, str) or not isinstance(places, Iterable):
+                raise ValueError(f"allowed[{task}]: must be a list of places, got {places!r:.60}")
             listed = [_number(f"allowed[{task}]", p, num_places, place_names) for p in places]
             table[int(task)] = np.isin(np.arange(num_places), listed)
         allowed = table

@@ -20,6 +20,7 @@ from offload_jax.graphs.decision import Decision, GraphSolution, Schedule
 from offload_jax.graphs.goals import Goal
 from offload_jax.graphs.request import Request, unpack_rows
 from offload_jax.graphs.timetable import timetable
+from offload_jax.side_constraints import RELATIVE_TOLERANCE
 
 # Steps of annealing without a time limit, and between looks at the clock with one.
 _STEPS, _SLICE = 20_000, 2_000
@@ -184,7 +185,7 @@ def _cut(task: Task) -> Found:
             return Found(np.zeros_like(place), task.order, math.inf, math.inf, True)
         return Found(place, task.order, cut.cost, cut.lower_bound, True)
     best = min((task.found(*one) for one in _starts(task)), key=lambda one: one.cost)
-    return best._replace(lower_bound=_lower_bound(task))
+    return _bounded(task, best.place, best.order)
 
 
 def _starts(task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -198,22 +199,30 @@ def _starts(task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
     return [*task.starts, *itertools.product(places, orders)]
 
 
-def _lower_bound(task: Task) -> float:
-    """Weighted bounds on what counts, each by itself."""
-    request, goal, bound = task.request, task.goal, 0.0
-    if task.row and goal.price_weight:
-        cut = cheapest(request, task.row, goal.execution, goal.per_byte)
-        bound += goal.price_weight * cut.lower_bound
+def _bounded(task: Task, place: np.ndarray, order: np.ndarray) -> Found:
+    """A decision with a bound: weighted bounds on what counts, each by itself.
+
+    Where it keeps no limits, those bounds may prove that none does.
+    """
+    request, goal, bound, price, period = task.request, task.goal, 0.0, 0.0, 0.0
+    if task.row and (goal.price_weight or goal.max_price < math.inf):
+        price = cheapest(request, task.row, goal.execution, goal.per_byte).lower_bound
+        bound += goal.price_weight * price if goal.price_weight else 0.0
     if goal.latency_weight and goal.by_user:
         bound += goal.latency_weight * goal.latency(least_completion(request, task.costs))
     # No makespan is below the period of its own places either.
     weight = goal.period_weight + goal.latency_weight * (not goal.by_user)
-    if weight:
+    within = min(goal.max_period, goal.max_latency)
+    if weight or within < math.inf:
         period = relaxed_period(request, goal.memory, goal.max_memory)
         if task.row:
             period = max(period, least_period(request, task.costs))
-        bound += weight * period
-    return bound
+        bound += weight * period if weight else 0.0
+    found, slack = task.found(place, order), 1 + RELATIVE_TOLERANCE
+    too_much = price > goal.max_price * slack or period > within * slack
+    if found.cost == math.inf and (too_much or period == math.inf):
+        return found._replace(lower_bound=math.inf, optimal=True)
+    return found._replace(lower_bound=bound)
 
 
 def _search(task: Task) -> Found:
@@ -252,7 +261,7 @@ def _search(task: Task) -> Found:
         if (broken, reached) < (excess, cost):
             best, excess, cost = (place, order), broken, reached
         spent += _SLICE
-    return task.found(*best)._replace(lower_bound=_lower_bound(task))
+    return _bounded(task, *best)
 
 
 def _cpsat(task: Task) -> Found:
@@ -262,6 +271,8 @@ def _cpsat(task: Task) -> Found:
 
     limit = task.time_limit
     first = _auto(task._replace(time_limit=limit and limit / 10))
+    if first.optimal and first.cost == math.inf:
+        return first
     timed = timed_request(task.request, task.costs)
     answer = goals.solve(
         task.request,
