@@ -126,7 +126,7 @@ class LearnedGraphPolicy:
 
         return decide
 
-    def then_search(self, num_simulations: int, *, best_of: int = 16) -> SampledPolicy:
+    def then_search(self, num_simulations: int, *, best_of: int = 4) -> SampledPolicy:
         """A policy that anneals from the best of many schedules; requests share the cores.
 
         Args:
