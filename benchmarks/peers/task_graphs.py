@@ -10,6 +10,7 @@ plans. Makespans are over the best that anything here finds.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,7 +20,6 @@ import numpy as np
 from absl import flags
 
 import offload_jax as oj
-from experiments.graphs import test_sets
 from experiments.reporting import command_line, tables
 
 SCHEDULERS = {
@@ -32,6 +32,8 @@ SCHEDULERS = {
     "sufferage": "SufferageScheduler",
     "fastest node": "FastestNodeScheduler",
 }
+# Those of `experiments.graphs.test_sets`.
+_KEY, _NUM = 11, 1000
 # Cycles per second, over those of the edge.
 _CLOUD_SPEED = 1.5
 _SIMULATIONS = 1000
@@ -52,8 +54,9 @@ class Instance(NamedTuple):
 
 def instances(num_tasks: int, num: int) -> list[Instance]:
     """The first test graphs of a size."""
-    problem = jax.tree.map(np.asarray, test_sets.problems(num_tasks, num))
-    return [instance(problem[row]) for row in range(num)]
+    scenario = oj.graphs.scenarios.layered(num_tasks)
+    problem = oj.graphs.scenarios.sample(jax.random.key(_KEY), scenario, _NUM)
+    return [instance(jax.tree.map(np.asarray, problem[row])) for row in range(num)]
 
 
 def instance(problem: oj.graphs.GraphProblem) -> Instance:
@@ -125,20 +128,22 @@ def table(num_tasks: int, num: int) -> str:
         start = time.process_time()
         decision = decide()
         seconds = time.process_time() - start
-        spans = (test_sets.makespans(costs, *decision)[0] for costs in (one.serial, one.free))
-        found.setdefault(name, []).append((*spans, seconds))
+        serial, free = (
+            float(oj.graphs.simulate(costs, *decision).makespan) for costs in (one.serial, one.free)
+        )
+        found.setdefault(name, []).append((serial, free, seconds))
 
     deciders = ours(jax.random.key(0))
     for decide in deciders.values():  # loads what is compiled
         decide(graphs[0])
     for one in graphs:
         for name, decide in deciders.items():
-            keep(name, one, lambda one=one, decide=decide: decide(one))
+            keep(name, one, functools.partial(decide, one))
         network, graph = saga_instance(one)
         for name, kind in SCHEDULERS.items():
             scheduler = getattr(saga.schedulers, kind)()
-            asked = scheduler, network, graph, num_tasks
-            keep(f"SAGA, {name}", one, lambda asked=asked: saga_decision(*asked))
+            asked = functools.partial(saga_decision, scheduler, network, graph, num_tasks)
+            keep(f"SAGA, {name}", one, asked)
     values = {name: np.array(rows) for name, rows in found.items()}
     best = np.min([rows[:, :2] for rows in values.values()], axis=0)
     lines = []
@@ -156,7 +161,9 @@ def main(values: flags.FlagValues) -> None:
 
 
 def define(values: flags.FlagValues) -> None:
-    flags.DEFINE_integer("graphs", 50, "Of each size.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer(
+        "graphs", 50, "Of each size.", lower_bound=1, upper_bound=_NUM, flag_values=values
+    )
 
 
 if __name__ == "__main__":

@@ -61,8 +61,6 @@ BEST_PLACE = "best single place"
 _BEST_OF = {BEST_PLACE: contenders.PLACES, "better of cut and greedy": ("cut", "greedy")}
 LEARNED = {TEACHER: "teacher", STUDENT: "student"}
 """What is compared, by the name of its checkpoint."""
-# Schedules that are sampled before annealing from the best of them.
-_FIRST_SAMPLES = 4
 # Device to edge, bytes per second.
 LINKS = {
     "below 1 MB/s": (0.0, 1e6),
@@ -128,7 +126,7 @@ def _compute_all(
             for num in preset.sampled if name != LEARNED[TEACHER] else ():
                 entries[f"{name}, best of {num}"] = contenders.sampled(policy, num), preset.search
             for num in preset.simulations if name == PACKAGED else ():
-                searched = contenders.sampled(policy, _FIRST_SAMPLES, num)
+                searched = contenders.sampled(policy, simulations=num)
                 entries[f"{name}, then {num} simulations"] = searched, preset.search
         for num in preset.perturbed:
             graphs = max(20, min(preset.search, 16 * preset.rules // num))

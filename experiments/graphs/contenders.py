@@ -67,7 +67,7 @@ def learned(policy: LearnedGraphPolicy) -> Contender:
     return as_it_is(lambda problem: _most_probable(policy.config, policy.params, problem))
 
 
-def sampled(policy: LearnedGraphPolicy, num: int, simulations: int = 0) -> Contender:
+def sampled(policy: LearnedGraphPolicy, num: int | None = None, simulations: int = 0) -> Contender:
     """The best of `num` sampled schedules and of rules, then annealing, graph after graph."""
     return one_at_a_time(oj.single.learned(policy, best_of=num, simulations=simulations))
 
