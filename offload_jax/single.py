@@ -181,7 +181,8 @@ def learned(
       best_of: for task graphs; None decides the most probable schedule. A number is as in
         `LearnedGraphPolicy.best_of`: the best of so many sampled schedules, the most probable one
         and those of rules.
-      simulations: for task graphs; annealing from there, as in `LearnedGraphPolicy.then_search`.
+      simulations: for task graphs; annealing from there, as in `LearnedGraphPolicy.then_search`,
+        which then also says how many schedules None samples.
       seed: of the random numbers, those of `jax.random.key(seed)`.
 
     Returns:

@@ -125,6 +125,9 @@ def _compute_all(
             entries[name] = contenders.learned(policy), preset.rules
             for num in preset.sampled if name != LEARNED[TEACHER] else ():
                 entries[f"{name}, best of {num}"] = contenders.sampled(policy, num), preset.search
+            for num in preset.simulations if name == PACKAGED else ():
+                searched = contenders.sampled(policy, simulations=num)
+                entries[f"{name}, then {num} simulations"] = searched, preset.search
         for num in preset.perturbed:
             graphs = max(20, min(preset.search, 16 * preset.rules // num))
             entries[f"perturbed, best of {num}"] = contenders.perturbed(num), graphs
@@ -218,9 +221,8 @@ def _section(results: dict[str, Any], settings: Settings) -> str:
     return (
         "## Task graphs: rules, search, CP-SAT and learned policies\n\n"
         "Mean of makespan over the best one known, with its 95 % interval over graphs, and the time"
-        " of one decision. Rules, perturbed rules and learned"
-        " policies in a batch, HEFT, CPOP and PEFT one at a time,"
-        " search and CP-SAT one after the other.\n\n"
+        " of one decision. Rules, perturbed rules and single schedules of learned policies in a"
+        " batch, HEFT, CPOP, PEFT, sampled schedules, search and CP-SAT one after the other.\n\n"
         + tables.markdown(headers, rows)
         + "\n\n![Quality against time per decision](figures/graph_quality.png)\n\n"
         "What to use: for each size, link and time that one decision may take, what comes closest"

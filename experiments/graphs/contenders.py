@@ -67,21 +67,14 @@ def learned(policy: LearnedGraphPolicy) -> Contender:
     return as_it_is(lambda problem: _most_probable(policy.config, policy.params, problem))
 
 
-def sampled(policy: LearnedGraphPolicy, num: int) -> Contender:
-    """A learned policy, the best of `num` sampled schedules."""
-    return as_it_is(lambda problem: _best_of(policy.config, policy.params, num, problem))
+def sampled(policy: LearnedGraphPolicy, num: int | None = None, simulations: int = 0) -> Contender:
+    """The best of `num` sampled schedules and of rules, then annealing, graph after graph."""
+    return one_at_a_time(oj.single.learned(policy, best_of=num, simulations=simulations))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _most_probable(config: GraphPolicyConfig, params: Any, problem: Problem) -> oj.graphs.Decision:
     return LearnedGraphPolicy(config, params)(problem)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 2))
-def _best_of(
-    config: GraphPolicyConfig, params: Any, num: int, problem: Problem
-) -> oj.graphs.Decision:
-    return LearnedGraphPolicy(config, params).best_of(num)(problem, jax.random.key(0))
 
 
 def one_at_a_time(decided: oj.single.DecideGraph) -> Contender:

@@ -1,5 +1,6 @@
 """The experiments on task graphs: what is stored about test graphs, and what a tiny run says."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from experiments.graphs import (
     distill_student,
     gantt,
     generalization,
+    losses,
     real_graphs,
     streams,
     test_sets,
@@ -161,3 +163,33 @@ def test_test_graphs_are_prefixes() -> None:
     few, more = test_sets.problems(12, 3), test_sets.problems(12, 5)
     for a, b in zip(jax.tree.leaves(few), jax.tree.leaves(more), strict=True):
         np.testing.assert_array_equal(a, b[:3])
+
+
+def test_the_best_places_of_an_order_are_those_of_brute_force() -> None:
+    """CP-SAT may choose any place for every task, but not the order in which links serve."""
+    rng = np.random.default_rng(14)
+    scenario = oj.graphs.scenarios.layered(6)
+    problem = oj.graphs.scenarios.sample(jax.random.key(15), scenario, 6)
+    places = np.array(list(itertools.product(range(3), repeat=6)))
+    for row in range(6):
+        costs = oj.graphs.graph_costs(problem[row], library=np)
+        order = np.asarray(oj.graphs.policies.random(problem[row], key=jax.random.key(row)).order)
+        decision = oj.graphs.Decision(rng.integers(0, 3, 6), order)
+        found = losses.best_places(costs, decision, time_limit=10.0)
+        least = float(np.min(oj.graphs.simulate(costs, places, order).makespan))
+        assert found == pytest.approx(least, rel=1e-5)
+
+
+def test_what_is_free_loses_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "SIZES", (12,))
+    monkeypatch.setattr(losses, "_SIMULATIONS", 5000)
+    results = losses.STAGE.compute(Settings(tmp_path), num=2)
+    for size in map(str, losses.SIZES):
+        one, placed, ordered, timed, again, best = (
+            mean for mean, _ in results[size]["ratio"].values()
+        )
+        assert 1 - 1e-9 <= best <= min(placed, ordered) <= max(placed, ordered) <= one
+        assert 1 - 1e-9 <= timed <= one
+        assert best <= again
+        assert all(1 < number <= losses.SAMPLES for number in results[size]["distinct"].values())
+    assert "the best places and order found" in losses.STAGE.section(results, Settings(tmp_path))

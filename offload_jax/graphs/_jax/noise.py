@@ -18,6 +18,9 @@ _LEAST_DRAWN = 64
 # So many samples are independent of each other; later ones are changes of the best one so far, each
 # task's place and urgency with this probability.
 _INDEPENDENT, _CHANGED = 16, 0.2
+# Before annealing: at most so many samples, one for each of so many simulations. A sample takes as
+# long as fifty of them.
+_MOST_FIRST, _FOR_EACH_FIRST = 64, 500
 
 
 def draw(key: Array, shape: tuple[int, ...], *, shared: float, order: float) -> Array:
@@ -63,10 +66,12 @@ def _draw_samples(key: Array, num: int, num_tasks: int, columns: int) -> tuple[A
 
 
 def drawn(
-    key: Array, num: int, num_simulations: int, num_tasks: int, num_places: int
+    key: Array, num: int | None, num_simulations: int, num_tasks: int, num_places: int
 ) -> "offload_jax.graphs._numba.best_of.Effort":
     """What the loops spend on a request."""
     from offload_jax.graphs._numba.best_of import Effort
 
+    if num is None:
+        num = min(_MOST_FIRST, num_simulations // _FOR_EACH_FIRST)
     noise, changed = draws(key, num, num_tasks, num_places + 1)
     return Effort(noise, changed, num_simulations, int(jax.random.bits(key)))

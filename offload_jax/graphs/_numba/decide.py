@@ -191,7 +191,7 @@ def by_network(
 
     @functools.lru_cache(maxsize=_SIZES_KEPT)
     def effort(num_tasks: int) -> Effort:
-        return drawn(key, best_of or 0, simulations, num_tasks, len(Place))
+        return drawn(key, best_of, simulations, num_tasks, len(Place))
 
     def kernel(*fields: Any) -> tuple[np.ndarray, np.ndarray]:
         request, order = _ranked(*fields)
