@@ -171,7 +171,7 @@ class _Paths:
         fetched, moved, returned = np.split(ways, [len(tasks), len(tasks) + len(source)])
         edges_into = [slice(*ends) for ends in itertools.pairwise(request.first_edge)]
         head = request.release[:, None] + fetched[:, 0]
-        rest = returned[:, :, 0]
+        rest = returned[:, :, 0].copy()
         for v, edges in enumerate(edges_into):
             done = head[source[edges]] + seconds[source[edges]]
             arrived = (done[:, :, None] + moved[edges]).min(1)
