@@ -49,12 +49,13 @@ def check_makespan(seed: int) -> None:
 
 
 def test_no_schedule_is_faster() -> None:
-    for seed in range(16):
+    # Of the last two, loads bound too high where a task with an output has others after it.
+    for seed in (*range(16), 1005, 1032):
         check_makespan(seed)
 
 
 def check_prices(seed: int) -> None:
-    """The period, and prices by the entries of links, against all placements."""
+    """The period, and prices by the entries of links, against all placements, also in memory."""
     rng = np.random.default_rng(seed)
     graph = drawn(rng, seed, 2)
     costs, num_tasks = cases.as_costs(graph), len(graph.tasks)
@@ -64,16 +65,34 @@ def check_prices(seed: int) -> None:
     execution = rng.integers(0, 6, (num_tasks, len(graph.servers))).astype(float)
     per_byte = rng.integers(0, 4, len(graph.startup)).astype(float)
     prices = oj.graphs.Prices(execution, per_byte)
+    memory, held = rng.integers(0, 4, num_tasks), rng.integers(2, 9, len(graph.servers))
+    limited = seed % 4 == 1
+    limit = {"memory": memory, "max_memory": dict(enumerate(held.tolist()))}
+    options = {"side_constraints": oj.SideConstraints(**limit)} if limited else {}
+
+    def keeps(place: tuple) -> bool:
+        """Each device has its own memory."""
+        at = [graph.place_of(k, v) for v, k in enumerate(place)]
+        sums = [sum(memory[w] for w, there in enumerate(at) if there == here) for here in at]
+        return not limited or all(sums[v] <= held[k] for v, k in enumerate(place))
+
     for objective, tables, weights in (
         (prices, (execution, per_byte), (0, 1, 0)),
         (oj.PERIOD, (0 * execution, 0 * per_byte), (0, 0, 1)),
     ):
-        least = period_oracle.least(graph, *tables, weights)
+        least = period_oracle.least(graph, *tables, weights, keeps=keeps)
         for method in ("cut", "cpsat", "search"):
-            if method == "cut" and (seed % 4 > 1 or objective is oj.PERIOD):
+            if method == "cut" and (limited or seed % 4 > 1 or objective is oj.PERIOD):
                 continue
-            found = oj.graphs.solve(costs, method=method, objective=objective)
-            np.testing.assert_allclose(found.cost, least, 1e-6, err_msg=f"{seed} {method}")
+            try:
+                found = oj.graphs.solve(costs, method=method, objective=objective, **options)
+            except ValueError as error:
+                assert "fits no place" in str(error) or "lack" in str(error)
+                assert least == math.inf
+                continue
+            if method != "search" or seed < 1_000:
+                np.testing.assert_allclose(found.cost, least, 1e-6, err_msg=f"{seed} {method}")
+            assert found.cost >= least * (1 - 1e-6)
             assert found.lower_bound <= least * (1 + 1e-6)
 
 

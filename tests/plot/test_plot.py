@@ -103,6 +103,15 @@ def test_tasks_beside_each_other_share_a_row() -> None:
     assert len(heights) == 2
 
 
+def test_each_of_a_few_devices_has_a_row() -> None:
+    request = oj.graphs.GraphProblem([1e9], [[0]], [[False]], [1e6], [1e6], 1e9, 2e9, 1e6, 1e6)
+    problem = oj.graphs.merge([request] * 3)
+    found = oj.graphs.solve(problem, method="cpsat", allowed={0: [0], 1: [1], 2: [0]})
+    ax = oj.plot.gantt(found.schedule, problem)
+    devices = ["device of user 0", "device of user 2"]
+    assert rows(ax) == [*devices, "device → edge", "edge → device", "edge", "cloud"]
+
+
 def test_what_never_happens_is_counted() -> None:
     dead = dataclasses.replace(PROBLEM, device_edge_bandwidth=0.0)
     ax = oj.plot.gantt(schedule([0, 1, 1], dead), dead)
