@@ -15,7 +15,6 @@ from offload_jax.batching import lift
 from offload_jax.graphs._jax import stream as in_jax
 from offload_jax.graphs._jax.few_shapes import by_loops
 from offload_jax.graphs._jax.lower_bound import lower_bound
-from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision, check_decision, decision_of
 from offload_jax.graphs.problem import GraphProblem, as_integer_array
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from offload_jax.workloads import BandwidthTrace
 
 GREEDY, SEARCH = "greedy", "search"
-StreamPolicy = str | LearnedGraphPolicy | Decision | Callable[[Any], Decision]
+StreamPolicy = str | Decision | Callable[[Any], Decision]
 """What decides about each request: see `stream`."""
 
 
@@ -204,7 +203,7 @@ def stream(
     batch = broadcast_shapes(shapes)
     costs = as_costs(requests)
     options: dict[str, Any] = {}
-    if isinstance(policy, LearnedGraphPolicy):
+    if _is_learned(policy):
         options["policy"] = policy
     elif isinstance(policy, str):
         if policy == SEARCH:
@@ -225,6 +224,14 @@ def stream(
     else:
         served = in_jax.serve(costs, owned, batch, times, whose, **options)
     return _result(requests, costs, owned, batch, times, served, power or PowerModel())
+
+
+def _is_learned(policy: Any) -> bool:
+    if isinstance(policy, str | tuple):
+        return False
+    from offload_jax.graphs._jax.policy import LearnedGraphPolicy
+
+    return isinstance(policy, LearnedGraphPolicy)
 
 
 def of_users(requests: Any, costs: GraphCosts, num_users: int) -> GraphCosts:

@@ -31,7 +31,7 @@ LAYOUTS = {
 
 def costs_of(graphs: list[graph_oracle.Graph], places: Any, links: Any) -> oj.graphs.GraphCosts:
     costs = dataclasses.replace(cases.as_costs(graphs), own_places=places, own_links=links)
-    rows = {name: getattr(costs, name) for name in costs.own_axes if name != "user"}
+    rows = {name: getattr(costs, name) for name in costs.own_axes}
     rows = {name: value.reshape(*SHAPE, *value.shape[1:]) for name, value in rows.items()}
     return dataclasses.replace(costs, **rows)
 

@@ -13,14 +13,11 @@ import numpy as np
 from jax import Array
 
 from offload_jax.batching import lift
-from offload_jax.graphs._jax.network import embed_tasks, priorities
 from offload_jax.graphs._jax.platform import Platform, platform_of
-from offload_jax.graphs._jax.policy import LearnedGraphPolicy, sample_schedule
 from offload_jax.graphs._jax.ranks import by_decreasing, mean_costs, upward_ranks
 from offload_jax.graphs._jax.rows import in_order, tasks_by_position
 from offload_jax.graphs._jax.rules import greedy_places
 from offload_jax.graphs._jax.simulator import Candidates, Queues, State, run
-from offload_jax.graphs._jax.task_features import task_features
 from offload_jax.graphs.costs import AXES, GraphCosts
 from offload_jax.validation import is_traced
 
@@ -100,7 +97,7 @@ def serve(
     arrivals: Any,
     user: Any,
     *,
-    policy: LearnedGraphPolicy | None = None,
+    policy: Any = None,
     decision: tuple[Any, Any] | None = None,
 ) -> Served:
     """Serves streams; see `_numba.stream.serve`."""
@@ -140,13 +137,7 @@ def _serve(
 
     def decide(costs: GraphCosts, found: Queues) -> tuple[Array, Array]:
         if params is not None:
-            features = task_features(platform, rows, costs)
-            embedding = embed_tasks(params, features)
-            priority = priorities(params, embedding)
-            sampled = sample_schedule(
-                platform, rows, costs, params, features, embedding, priority, queues=found
-            )
-            return sampled.place, sampled.order
+            return _most_probable(platform, rows, costs, params, found)
         means = mean_costs(costs, platform)
         order = by_decreasing(upward_ranks(means))
         return greedy_places(platform, rows, costs, order, means, found), order
@@ -165,6 +156,23 @@ def _serve(
     xs = dataclasses.replace(costs, **fields), gaps.T.astype(dtype), user.T, told
     _, served = jax.lax.scan(step, start, xs)
     return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1).reshape(-1, *leaf.shape[2:]), served)
+
+
+def _most_probable(
+    platform: Platform, rows: int, costs: GraphCosts, params: Any, found: Queues
+) -> tuple[Array, Array]:
+    """Places and order `[rows, N]` by a network, which only those need who have one."""
+    from offload_jax.graphs._jax.network import embed_tasks, priorities
+    from offload_jax.graphs._jax.policy import sample_schedule
+    from offload_jax.graphs._jax.task_features import task_features
+
+    features = task_features(platform, rows, costs)
+    embedding = embed_tasks(params, features)
+    urgency = priorities(params, embedding)
+    sampled = sample_schedule(
+        platform, rows, costs, params, features, embedding, urgency, queues=found
+    )
+    return sampled.place, sampled.order
 
 
 def _book(
