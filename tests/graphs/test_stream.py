@@ -215,7 +215,6 @@ COSTS, ARRIVALS = one_server(0.5, 4)
         ({"power": oj.PowerModel(idle_watts=0.1)}, r"power: a stream counts no idle power"),
         ({"user": np.zeros(3, int)}, r"user: batch dimensions \(3,\) do not broadcast"),
     ],
-    ids=str,
 )
 def test_bad_input_is_refused(change: dict[str, Any], error: str) -> None:
     given: dict[str, Any] = {"requests": COSTS, "arrivals": ARRIVALS, **change}
