@@ -20,11 +20,15 @@ def makespan(problem: oj.graphs.GraphCosts, decision: oj.graphs.Decision) -> np.
     return np.asarray(oj.graphs.simulate(problem, *decision).makespan)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", [*LAYOUTS, "three users"])
 def test_never_worse_than_rules_and_samples(name: str) -> None:
-    """With ties, dead links, forbidden places, homes of their own and empty tasks."""
+    """With ties, dead links, forbidden places and empty tasks."""
     rng = np.random.default_rng(71)
-    costs = cases.as_costs([cases.random_graph(rng, LAYOUTS[name]) for _ in range(NUM)])
+    if name in LAYOUTS:
+        graphs = [cases.random_graph(rng, LAYOUTS[name]) for _ in range(NUM)]
+    else:
+        graphs = [cases.several_users(rng, cases.PAPER, 3, 2) for _ in range(NUM)]
+    costs = cases.as_costs(graphs)
     single = [makespan(costs, rules.filled(costs, k)) for k in range(costs.num_places)]
     known = [makespan(costs, decide(costs)) for decide in (POLICY, oj.graphs.policies.greedy)]
     if row_or_none(costs.routes) is not None:
