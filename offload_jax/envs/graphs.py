@@ -126,7 +126,7 @@ class GraphEnv(Environment[GraphState]):
             crossed=[],
             tasks=tasks,
             features=features,
-            steps=step_features(features, tasks, order, 1),
+            steps=step_features(self.platform, features, tasks, order, 1),
         )
         return self._try(state)
 

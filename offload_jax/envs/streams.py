@@ -9,8 +9,9 @@ from jax import Array
 from offload_jax.envs.environment import Environment, Params
 from offload_jax.envs.graphs import GraphEnv, GraphState
 from offload_jax.graphs import scenarios
+from offload_jax.graphs._jax.platform import platform_of
 from offload_jax.graphs._jax.simulator import Queues
-from offload_jax.graphs._jax.stream import empty_queues, found_by, later, left_by, owners_of
+from offload_jax.graphs._jax.stream import empty_queues, found_by, later, left_by
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.stream import of_users
@@ -77,8 +78,7 @@ class StreamEnv(Environment[StreamState]):
         check_integer("num_users", num_users)
         self.graphs = GraphEnv(source)
         self.rate, self.num_requests = rate, num_requests
-        owned = of_users(source, self.graphs.costs, num_users)
-        self.owners = owners_of(owned)
+        self.owners = platform_of(of_users(source, self.graphs.costs, num_users))
         super().__init__(
             self.graphs.source,
             length=self.graphs.length * num_requests,
@@ -88,7 +88,7 @@ class StreamEnv(Environment[StreamState]):
     def reset_env(self, key: Array, params: Params) -> tuple[Array, StreamState]:
         user_key, key = jax.random.split(key)
         dtype = jnp.result_type(float)
-        queues = empty_queues(self.graphs.platform, self.owners, 1, dtype)
+        queues = empty_queues(self.owners, 1, dtype)
         user = self._draw_user(user_key)
         zero = jnp.zeros((), dtype)
         graph = self.graphs.begin(key, params, found_by(queues, user[None]))

@@ -56,7 +56,7 @@ def in_jax(problem: oj.graphs.GraphProblem, decision: oj.graphs.Decision) -> Rea
 
 @numba.njit
 @typing.no_type_check
-def _read(request, place, order):
+def read(request, place, order):
     num_tasks, num_places = request.seconds.shape
     features = compiled_features.task_features(request, 0)
     state, before = compiled_simulator.new_state(request), compiled_simulator.new_state(request)
@@ -76,7 +76,7 @@ def _read(request, place, order):
 
 def in_numba(problem: oj.graphs.GraphProblem, decision: oj.graphs.Decision) -> Read:
     rows = zip(unpack_rows(oj.graphs.graph_costs(problem, library=np)), *decision, strict=True)
-    return Read(*(np.stack(part) for part in zip(*(_read(*row) for row in rows), strict=True)))
+    return Read(*(np.stack(part) for part in zip(*(read(*row) for row in rows), strict=True)))
 
 
 def in_c(folder: Path, problem: oj.graphs.GraphProblem, decision: oj.graphs.Decision) -> Read:

@@ -40,7 +40,7 @@ def in_few_shapes(function: Callable[..., Any], costs: GraphCosts, *decision: An
     """Calls a function of costs, and of a decision about them if one is given.
 
     Args:
-      function: gives a pytree of arrays `[...]` or `[..., N]`.
+      function: gives a pytree of arrays `[...]`, `[..., N]` or `[..., U]`.
       costs: leading dimensions free.
       *decision: places and order int `[..., N]`, or nothing.
     """
@@ -52,6 +52,9 @@ def in_few_shapes(function: Callable[..., Any], costs: GraphCosts, *decision: An
     costs = broadcast_batch(costs)
     width = costs.predecessors.shape[-1]
     to_rows, to_tasks = power_of_two(rows), max(_LEAST_TASKS, next_size(num_tasks))
+    if to_tasks == costs.num_users:
+        # What is told by task is known from what is told by user.
+        to_tasks = next_size(to_tasks + 1)
     more = {"N": to_tasks - num_tasks, "D": max(_LEAST_WIDTH, power_of_two(width)) - width}
 
     def fill(value: Any, axes: tuple[str, ...], empty: int = 0) -> np.ndarray:
@@ -74,7 +77,7 @@ def in_few_shapes(function: Callable[..., Any], costs: GraphCosts, *decision: An
     def cut(leaf: jax.Array) -> jax.Array:
         # In NumPy: slicing in JAX is a program for each shape.
         host = np.asarray(leaf)[:rows]
-        host = host[:, :num_tasks] if host.ndim > 1 else host
+        host = host[:, :num_tasks] if host.shape[1:] == (to_tasks,) else host
         return jnp.asarray(host.reshape((*batch, *host.shape[1:])))
 
     return jax.tree.map(cut, found)

@@ -39,6 +39,7 @@ def _lower_bound(costs: GraphCosts, *, platform: Platform) -> Array:
 
 def bound_of_rows(platform: Platform, rows: int, costs: GraphCosts) -> Float[Array, " rows"]:
     """`lower_bound` of costs whose fields have one leading axis, of `rows` or of 1."""
-    paths = paths_of(ways_of(platform, costs), needs_of(costs), rows, costs)
+    ways = ways_of(platform, costs).by_task(costs)
+    paths = paths_of(ways, needs_of(costs), rows, costs)
     longest = jnp.max(jnp.min(paths.head + paths.tail, axis=1), axis=0)
     return longest * (1 - 8 * costs.num_tasks * jnp.finfo(longest.dtype).eps)

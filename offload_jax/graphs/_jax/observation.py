@@ -13,8 +13,9 @@ from jax import Array
 from offload_jax.batching import lift
 from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs._jax.rows import in_order
-from offload_jax.graphs._jax.simulator import Candidates, State, Tasks
+from offload_jax.graphs._jax.simulator import Candidates, State, Tasks, seen_by
 from offload_jax.graphs._jax.task_features import TaskFeatures, bounded
+from offload_jax.graphs._jax.users import row_of, with_row
 from offload_jax.graphs.columns import PLACE, STEP
 
 
@@ -23,9 +24,11 @@ class StepFeatures(NamedTuple):
 
     Attributes:
       position: int `[N]`.
+      user: int `[N, B]`, None where there is one.
       tail: `[N, K, B]`.
       seconds: `[N, K, B]` running times; 0 where they are `inf`.
-      left: `[N, K, B]` running time of this task and all after it.
+      left: `[N, K, B]` running time of this task and all after it; where every user has a place or
+        ways there of its own, here and below of the user's.
       to_fetch: `[N, K, B]` seconds of moving the inputs of all after it.
       to_return: `[N, K, B]` seconds of moving the outputs of all after it.
       live: `[N, K, B]`.
@@ -34,6 +37,7 @@ class StepFeatures(NamedTuple):
     """
 
     position: Array
+    user: Array | None
     tail: Array
     seconds: Array
     left: Array
@@ -44,34 +48,51 @@ class StepFeatures(NamedTuple):
     sent: Array
 
 
-def step_features(features: TaskFeatures, tasks: Tasks, order: Array, rows: int) -> StepFeatures:
+def step_features(
+    platform: Platform, features: TaskFeatures, tasks: Tasks, order: Array, rows: int
+) -> StepFeatures:
     """What is known of tasks in the order `[rows, N]` in which they are booked."""
 
     def sorted_by_position(values: Array) -> Array:
         """`[N, *tail, R]` by task to `[N, *tail, rows]` by position."""
         return in_order(jnp.moveaxis(values, -1, 0), order, rows)
 
+    def after(values: Array) -> Array:
+        values = sorted_by_position(values)
+        values = jnp.where(jnp.isfinite(values), values, 0.0)
+        return _from_here_on(platform, values, tasks.user, platform.own_ways) - values
+
     seconds = jnp.where(jnp.isfinite(tasks.seconds), tasks.seconds, 0.0)
     return StepFeatures(
         jnp.arange(order.shape[1]),
+        tasks.user,
         sorted_by_position(features.tail),
         seconds,
-        _from_here_on(seconds),
-        _after(sorted_by_position(features.input_seconds)),
-        _after(sorted_by_position(features.output_seconds)),
+        _from_here_on(platform, seconds, tasks.user, platform.own_places),
+        after(features.input_seconds),
+        after(features.output_seconds),
         sorted_by_position(features.live),
         sorted_by_position(features.empty),
         sorted_by_position(features.sent),
     )
 
 
-def _from_here_on(values: Array) -> Array:
-    return jnp.cumsum(values[::-1], axis=0)[::-1]
+def _from_here_on(
+    platform: Platform, values: Array, user: Array | None, own: tuple[bool, ...]
+) -> Array:
+    """Sums `[N, K, B]` over positions from each on; at places that are `own`, of the same user."""
+    total = jnp.cumsum(values[::-1], axis=0)[::-1]
+    if user is None or not any(own):
+        return total
 
+    def add(sums: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
+        value, user = x
+        row = row_of(sums, user) + value
+        return with_row(sums, user, row), row
 
-def _after(values: Array) -> Array:
-    values = jnp.where(jnp.isfinite(values), values, 0.0)
-    return _from_here_on(values) - values
+    none = jnp.zeros((platform.num_users, *values.shape[1:]), values.dtype)
+    _, of_user = jax.lax.scan(add, none, (values, user), reverse=True)
+    return jnp.where(np.array(own)[None, :, None], of_user, total)
 
 
 class Observation(NamedTuple):
@@ -107,6 +128,7 @@ def observe(
       now: the row of `StepFeatures`.
     """
     places = range(platform.num_places)
+    state = seen_by(state, now.user)
     # What else the readers of this task need, and how long it takes to get it to a place.
     beside = jnp.stack([jnp.sum(jnp.where(reads >= 0, each, 0.0), axis=0) for each in resident])
     finish, back = jnp.stack(candidates.finish), jnp.stack(candidates.back)
@@ -124,7 +146,8 @@ def observe(
     into = [[platform.routes[j][k] for j in places if j != k] for k in places]
     out = [[platform.routes[k][j] for j in places if j != k] for k in places]
     unit = features.unit[None]
-    far = jnp.stack([_far(features.rates, k) for k in places])
+    tables = features.rates, features.far, features.single_place_seconds
+    rates, far, single_place = (row_of(table, now.user) for table in tables)
 
     def row(values: Sequence[Array]) -> Array:
         return jnp.stack([jnp.broadcast_to(value, finish.shape[1:]) for value in values])
@@ -148,11 +171,11 @@ def observe(
         "inbound": row([_latest(state.free, routes) for routes in into]) - first,
         "outbound": row([_latest(state.free, routes) for routes in out]) - first,
         "sibling_bytes": beside * unit,
-        "sibling_fetch": row([_fetching(beside, features.rates, k) for k in places]),
+        "sibling_fetch": row([_fetching(beside, rates, k) for k in places]),
         "resident": jnp.stack([each[now.position] for each in resident]) * unit,
         "inputs_left": now.to_fetch,
         "outputs_left": now.to_return,
-        "single_place": features.single_place_seconds,
+        "single_place": single_place,
         "drained_home": idle + work + now.to_return - least,
         "sent_far": now.sent[None] * far / jnp.maximum(unit, 1e-30),
     }
@@ -183,14 +206,6 @@ def _fetching(num_bytes: Array, rates: Array, k: int) -> Array:
     return sum((jnp.where(n > 0, n * rate, 0.0) for n, rate in ways), jnp.zeros(()))
 
 
-def _far(rates: Array, k: int) -> Array:
-    """Mean seconds per byte from a place to the others, dead ways left out."""
-    num = len(rates)
-    others = jnp.stack([rates[k, j] for j in range(num) if j != k or num == 1])
-    alive = jnp.isfinite(others)
-    return jnp.sum(jnp.where(alive, others, 0.0), 0) / jnp.maximum(jnp.sum(alive, 0), 1)
-
-
 def nowhere(tasks: Tasks) -> tuple[Array, ...]:
     """The bytes that `observe` looks at before anything is booked.
 
@@ -210,12 +225,11 @@ def deliver(resident: tuple[Array, ...], reads: Array, place: Array) -> tuple[Ar
 
 def by_reader(tasks: Tasks, position: Array) -> Array:
     """What the task in each position gets from the one in `position`, `[N, B]`; -1 for nothing."""
-    source = tasks.source
+    source, data = tasks.source, tasks.data
     if source is None:
-        return tasks.data[:, position]
+        return data[:, position]
 
     def put(d: Array, found: Array) -> Array:
-        return jnp.where(source[:, d] == position, tasks.data[:, d], found)
+        return jnp.where(source[:, d] == position, data[:, d], found)
 
-    none = jnp.full_like(tasks.data[:, 0], -1)
-    return jax.lax.fori_loop(0, source.shape[1], put, none)
+    return jax.lax.fori_loop(0, source.shape[1], put, jnp.full_like(data[:, 0], -1))

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+import numpy as np
+from jax import Array
+
 from offload_jax.graphs.costs import GraphCosts
 
 
@@ -9,13 +12,17 @@ class Platform(NamedTuple):
     """What is the same for all rows; hashable.
 
     Attributes:
-      routes, servers, serial, send_once: as in `GraphCosts`.
+      routes, servers, serial, send_once, num_users: as in `GraphCosts`.
+      own_places, own_links: likewise, and none of one user.
     """
 
     routes: tuple[tuple[tuple[int, ...] | None, ...], ...]
     servers: tuple[int | None, ...]
     serial: tuple[bool, ...]
     send_once: bool
+    num_users: int
+    own_places: tuple[bool, ...]
+    own_links: tuple[bool, ...]
 
     @property
     def num_places(self) -> int:
@@ -26,9 +33,30 @@ class Platform(NamedTuple):
         """H, the hops of the longest route, at least 1."""
         return max(1, *(len(route or ()) for row in self.routes for route in row))
 
+    @property
+    def own_ways(self) -> tuple[bool, ...]:
+        """For each place whether every user has links of its own on all the way there."""
+        several = self.num_users > 1
+        return tuple(
+            several and all(self.own_links[link] for link in route or ())
+            for route in self.routes[0]
+        )
+
+    def by_link(self, values: Array) -> tuple[Array, ...]:
+        """Of entries of links `[R, B]` those of each of the L links, `[U, B]` or `[1, B]`."""
+        lengths = [self.num_users if own else 1 for own in self.own_links]
+        ends = np.cumsum(lengths).tolist()
+        return tuple(values[end - length : end] for end, length in zip(ends, lengths, strict=True))
+
 
 def platform_of(costs: GraphCosts) -> Platform:
     """The static part of costs."""
-    if costs.num_users > 1:
-        raise NotImplementedError("num_users: several users inside jit")
-    return Platform(costs.routes, costs.servers, costs.serial, costs.send_once)
+    several = costs.num_users > 1
+    return Platform(
+        costs.routes,
+        costs.servers,
+        costs.serial,
+        costs.send_once,
+        costs.num_users,
+        *(tuple(several and own for own in each) for each in (costs.own_places, costs.own_links)),
+    )

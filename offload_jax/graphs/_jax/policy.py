@@ -329,7 +329,7 @@ def rollout(
       Places `[rows, N]` by task, makespans `[rows]`, and what was observed `[N, ...]` by position.
     """
     tasks = tasks_by_position(costs, order, rows, features.needs)
-    steps = step_features(features, tasks, order, rows)
+    steps = step_features(platform, features, tasks, order, rows)
     memory = jnp.zeros(rows, tasks.seconds.dtype), nowhere(tasks)
 
     def place_one(memory: tuple, state: State, candidates: Candidates, x: tuple) -> tuple:

@@ -1,14 +1,14 @@
 """Upward ranks: how long it takes on average from the start of a task to the end of all."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from offload_jax.batching import lift
 from offload_jax.graphs._jax.platform import Platform
+from offload_jax.graphs._jax.users import rows_of
 from offload_jax.graphs._jax.ways import Needs, Ways, batch_last, needs_of, ways_of
 from offload_jax.graphs.costs import GraphCosts
 
@@ -28,7 +28,8 @@ class Means(NamedTuple):
       moving: c, the mean seconds of moving what is in `needs.data`, of its shape; 0 where none is.
       returning: `[R, N]` the mean seconds of moving a task's output to the device.
       empty: bool `[R, N]` tasks without work, edges, bytes and release, which come last.
-      live: K entries bool `[R, N]`, the places that have a live route from and to the device.
+      live: bool `[N, K, R]`, or `[1, K, R]` for all tasks, the places that have a live route from
+        and to the device.
     """
 
     seconds: Array
@@ -36,7 +37,7 @@ class Means(NamedTuple):
     moving: Array
     returning: Array
     empty: Array
-    live: tuple[Array, ...]
+    live: Array
 
 
 def mean_costs(
@@ -45,30 +46,33 @@ def mean_costs(
     """The means of rows of costs, whose fields have one leading axis."""
     rate, delay = ways_of(platform, costs) if ways is None else ways
     needs = needs_of(costs) if needs is None else needs
-    reaches = rate < jnp.inf
-    live = reaches[0] & reaches[:, 0]
-    usable = tuple(each[:, None] for each in live)
-    counts = jnp.stack(usable, -1) & (costs.seconds < jnp.inf)
+    user, reaches = batch_last(costs.user), rate < jnp.inf
+    live = reaches[:, 0] & reaches[:, :, 0]
+    usable = rows_of(live, user)
+    counts = jnp.moveaxis(usable, -1, 0) & (costs.seconds < jnp.inf)
     seconds = jnp.sum(jnp.where(counts, costs.seconds, 0.0), -1) / jnp.maximum(counts.sum(-1), 1)
     # Pairs of different live places that are joined; those whose second one is the device.
-    pairs = reaches & live[:, None] & live[None] & ~jnp.eye(len(live), dtype=bool)[..., None]
+    other = ~jnp.eye(platform.num_places, dtype=bool)[None, ..., None]
+    pairs = reaches & live[:, :, None] & live[:, None] & other
 
     def mean(values: Array, counts: Array) -> Array:
-        axes = tuple(range(counts.ndim - 1))
-        return jnp.sum(jnp.where(counts, values, 0.0), axes) / jnp.maximum(counts.sum(axes), 1)
+        """Of the tasks `[N, R]`, or of all `[1, R]`, from `[V, ..., R]`."""
+        axes = tuple(range(1, counts.ndim - 1))
+        total = jnp.sum(jnp.where(counts, values, 0.0), axes)
+        return rows_of(total / jnp.maximum(counts.sum(axes), 1), user)
 
-    def moved(num_bytes: Array, *way: Array) -> Array:
-        """Mean seconds of bytes `[..., R]` by mean rate and delay `[R]`."""
-        of_rate, of_delay = (lift(each, num_bytes.ndim) for each in way)
+    def moved(num_bytes: Array, of_rate: Array, of_delay: Array) -> Array:
         return jnp.where(num_bytes > 0, num_bytes * of_rate + of_delay, 0.0)
 
-    home = pairs[:, 0]
-    returning = moved(batch_last(costs.output), mean(rate[:, 0], home), mean(delay[:, 0], home))
-    moving = moved(needs.data, mean(rate, pairs), mean(delay, pairs))
+    home = pairs[:, :, 0]
+    back = mean(rate[:, :, 0], home), mean(delay[:, :, 0], home)
+    returning = moved(batch_last(costs.output), *back)
+    of_rate, of_delay = mean(rate, pairs), mean(delay, pairs)
+    moving = moved(needs.data, of_rate[:, None], of_delay[:, None])
     return Means(seconds, needs, moving, returning.T, is_empty(costs, needs), usable)
 
 
-def is_empty(costs: GraphCosts, needs: Needs) -> Array:
+def is_empty(costs: GraphCosts, needs: Needs) -> Any:
     """Tasks `[R, N]` of rows of costs that change nothing: they only fill a batch up."""
     bytes_or_release = (costs.input > 0) | (costs.output > 0) | (costs.release > 0)
     there = needs.data >= 0

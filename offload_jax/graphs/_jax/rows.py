@@ -16,6 +16,7 @@ from jax import Array
 from jaxtyping import Int
 
 from offload_jax.batching import is_known, map_chunks
+from offload_jax.graphs._jax.platform import platform_of
 from offload_jax.graphs._jax.simulator import Tasks
 from offload_jax.graphs._jax.ways import Needs, is_wide, needs_of
 from offload_jax.graphs.costs import GraphCosts
@@ -80,7 +81,7 @@ def tasks_by_position(
     costs: GraphCosts, order: Int[Array, "rows N"], rows: int, needs: Needs | None = None
 ) -> Tasks:
     """The tasks of rows of costs in the given order, 1 or `rows` rows each."""
-    num_tasks = costs.num_tasks
+    num_tasks, platform = costs.num_tasks, platform_of(costs)
     dtype = jnp.result_type(costs.seconds, jnp.float32)
     order = jnp.broadcast_to(order, (rows, num_tasks))
     columns, number = jnp.arange(rows), jnp.arange(num_tasks, dtype=jnp.int32)
@@ -105,8 +106,8 @@ def tasks_by_position(
     def booked(values: Any) -> Array:
         return in_order(values.astype(dtype), order, rows)
 
-    def links(values: Any) -> Array:
-        return values.astype(dtype).T
+    def links(values: Any) -> tuple[Array, ...]:
+        return platform.by_link(values.astype(dtype).T)
 
     return Tasks(
         seconds=booked(costs.seconds),
@@ -116,6 +117,7 @@ def tasks_by_position(
         input=booked(costs.input),
         output=booked(costs.output),
         release=booked(costs.release),
+        user=in_order(costs.user, order, rows) if platform.num_users > 1 else None,
         seconds_per_byte=links(costs.seconds_per_byte),
         startup=links(costs.startup),
     )

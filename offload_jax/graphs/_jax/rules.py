@@ -86,9 +86,10 @@ def greedy_places(
     Only places with a live route from and to the device are looked at, so that a dead link
     leaves everything there.
     """
-    live = [in_order(usable, order, rows) for usable in means.live]
+    usable = jnp.broadcast_to(means.live, (costs.num_tasks, *means.live.shape[1:]))
+    live = in_order(jnp.moveaxis(usable, -1, 0), order, rows)
 
-    def earliest(memory: tuple, state: State, candidates: Candidates, live: list[Array]) -> tuple:
+    def earliest(memory: tuple, state: State, candidates: Candidates, live: Array) -> tuple:
         del state
         best, place = jnp.full(rows, jnp.inf), jnp.zeros(rows, jnp.int32)
         for k, back in enumerate(candidates.back):

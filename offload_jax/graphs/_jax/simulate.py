@@ -11,6 +11,7 @@ from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulator import Candidates, Log, State, chosen, run
+from offload_jax.graphs._jax.users import row_of, with_row
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Schedule, Transfers, check_decision
 from offload_jax.graphs.problem import GraphProblem
@@ -89,27 +90,27 @@ def simulate_rows(
 ) -> Schedule:
     """The schedules of rows: costs and decision with one leading axis, of `rows` or of 1."""
 
-    def obey(
-        last: Array, state: State, candidates: Candidates, place: Array
-    ) -> tuple[Any, Array, Any]:
+    def obey(last: Array, state: State, candidates: Candidates, x: tuple) -> tuple:
         del state
+        place, user = x
         back, start = chosen(place, candidates.back), chosen(place, candidates.start)
         finish = chosen(place, candidates.finish)
-        return jnp.maximum(last, jnp.maximum(back, finish)), place, start
+        served = jnp.maximum(row_of(last, user), jnp.maximum(back, finish))
+        return with_row(last, user, served), place, start
 
     tasks = tasks_by_position(costs, order, rows)
-    zero = jnp.zeros(rows, tasks.seconds.dtype)
+    none = jnp.zeros((platform.num_users, rows), tasks.seconds.dtype)
     told = in_order(place, order, rows)
-    makespan, state, start, log = run(
-        platform, tasks, obey, zero, told, told=told, with_log=transfers
+    completion, state, start, log = run(
+        platform, tasks, obey, none, (told, tasks.user), told=told, with_log=transfers
     )
     return Schedule(
-        makespan,
+        jnp.max(completion, axis=0),
         by_task(start, order),
         by_task(state.finish, order),
         jnp.broadcast_to(place, (rows, costs.num_tasks)),
         jnp.broadcast_to(order, (rows, costs.num_tasks)),
-        makespan[:, None],
+        completion.T,
         None if log is None else _transfers(log, tasks.source, order),
     )
 

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from offload_jax.graphs._jax.platform import Platform
+from offload_jax.graphs._jax.users import row_of, with_row
 
 
 class Tasks(NamedTuple):
@@ -37,7 +38,8 @@ class Tasks(NamedTuple):
       data: `[N, D, B]` bytes from them; -1 where there is none.
       most: int `[N]` columns that are used in some row.
       input, output, release: `[N, B]`.
-      seconds_per_byte, startup: `[L, B]` or `[L, 1]`.
+      user: int `[N, B]`, None where there is one.
+      seconds_per_byte, startup: of each of L links `[V, B]` or `[V, 1]`, V users or one for all.
     """
 
     seconds: Array
@@ -47,8 +49,9 @@ class Tasks(NamedTuple):
     input: Array
     output: Array
     release: Array
-    seconds_per_byte: Array
-    startup: Array
+    user: Array | None
+    seconds_per_byte: tuple[Array, ...]
+    startup: tuple[Array, ...]
 
 
 class Candidates(NamedTuple):
@@ -75,8 +78,8 @@ class State(NamedTuple):
     Attributes:
       place: int `[N, B]` of the tasks before; others unset.
       finish: `[N, B]` likewise.
-      free: L entries `[B]`, when each link is free.
-      busy: for each place `[S, B]`, until when its servers are busy, the first one first.
+      free: L entries `[V, B]`, when each link is free, V users or one for all.
+      busy: for each place `[V, S, B]`, until when its servers are busy, the first one first.
       crossed: L entries `[N, B]`, when the result of a task came out of a link, -1 where it has not
         crossed it; empty without `send_once`.
     """
@@ -179,14 +182,18 @@ def first_state(platform: Platform, tasks: Tasks) -> State:
     """Nothing is booked."""
     num_tasks, _, batch = tasks.seconds.shape
     num_links, dtype = len(platform.serial), tasks.seconds.dtype
+
+    def users(own: bool) -> int:
+        return platform.num_users if own else 1
+
     return State(
         place=jnp.zeros((num_tasks, batch), jnp.int32),
         finish=jnp.zeros((num_tasks, batch), dtype),
-        free=(jnp.zeros(batch, dtype),) * num_links,
+        free=tuple(jnp.zeros((users(own), batch), dtype) for own in platform.own_links),
         busy=tuple(
             # More servers than tasks are never all in use.
-            jnp.zeros((min(number or 0, num_tasks), batch), dtype)
-            for number in platform.servers
+            jnp.zeros((users(own), min(number or 0, num_tasks), batch), dtype)
+            for number, own in zip(platform.servers, platform.own_places, strict=True)
         ),
         crossed=(jnp.full((num_tasks, batch), -1, dtype),) * (num_links * platform.send_once),
     )
@@ -194,7 +201,15 @@ def first_state(platform: Platform, tasks: Tasks) -> State:
 
 def by_position(tasks: Tasks) -> Tasks:
     """What has a row for each task; rates of links have none, and steps read them from `tasks`."""
-    return tasks._replace(seconds_per_byte=(), startup=())  # type: ignore[arg-type]
+    return tasks._replace(seconds_per_byte=(), startup=())
+
+
+def seen_by(state: State, user: Array | None) -> State:
+    """The state with what users `[B]` have of links `[B]` and of servers `[S, B]`."""
+    return state._replace(
+        free=tuple(row_of(times, user) for times in state.free),
+        busy=tuple(row_of(times, user) for times in state.busy),
+    )
 
 
 def everywhere(platform: Platform) -> list[list["Mask"]]:
@@ -232,7 +247,12 @@ def try_task(
     """
     places = range(platform.num_places)
     width, batch = task.data.shape
-    move = functools.partial(_move, platform, tasks)
+    state = seen_by(state, task.user)
+    rates, startups = (
+        [row_of(values, task.user) for values in by_link]
+        for by_link in (tasks.seconds_per_byte, tasks.startup)
+    )
+    move = functools.partial(_move, platform, rates, startups)
     home: list[Mask] = [j == 0 for j in places]
 
     def ways(origin: list[Mask], target: list[Mask]) -> list[tuple[Sequence[int] | None, Mask]]:
@@ -310,12 +330,13 @@ def commit(
     """The state once the task runs at `place` `[B]`."""
     finish = chosen(place, candidates.finish)
     busy = []
-    for k, queue in enumerate(state.busy):
+    for k, queue in enumerate(seen_by(state, task.user).busy):
         # The first server is taken out of the sorted queue and comes back where its end belongs.
         later = jnp.concatenate([queue[1:], jnp.full_like(queue[:1], jnp.inf)])
         moved_up = jnp.minimum(jnp.maximum(queue, finish[None]), later)
         takes = (place == k) & (task.seconds[k] > 0)
-        busy.append(jnp.where(takes[None], moved_up, queue))
+        queue = jnp.where(takes[None], moved_up, queue)
+        busy.append(with_row(state.busy[k], task.user, queue))
     columns = jnp.arange(place.shape[0])
 
     def after(link: int, old: Array) -> Array:
@@ -329,7 +350,10 @@ def commit(
     return State(
         place=state.place.at[index].set(place),
         finish=state.finish.at[index].set(finish),
-        free=tuple(chosen(place, times) for times in zip(*candidates.free, strict=True)),
+        free=tuple(
+            with_row(old, task.user, chosen(place, times))
+            for old, times in zip(state.free, zip(*candidates.free, strict=True), strict=True)
+        ),
         busy=tuple(busy),
         crossed=tuple(after(link, old) for link, old in enumerate(state.crossed)),
     )
@@ -348,7 +372,8 @@ def chosen(place: Array, entries: Sequence[Array]) -> Array:
 
 def _move(
     platform: Platform,
-    tasks: Tasks,
+    seconds_per_byte: Sequence[Array],
+    startup: Sequence[Array],
     ways: Sequence[tuple[Sequence[int] | None, Any]],
     begin: Array,
     num_bytes: Array,
@@ -374,8 +399,8 @@ def _move(
     for number, link in sorted(users):
         uses = moves & functools.reduce(operator.or_, users[number, link])
         start = jnp.maximum(here, free[link]) if platform.serial[link] else here
-        finish = start + num_bytes * tasks.seconds_per_byte[link]
-        out, books = finish + tasks.startup[link], uses
+        finish = start + num_bytes * seconds_per_byte[link]
+        out, books = finish + startup[link], uses
         if link in crossed:
             books = uses & (crossed[link] < 0)
             out = jnp.where(books, out, crossed[link])

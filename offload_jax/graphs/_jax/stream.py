@@ -18,26 +18,9 @@ from offload_jax.graphs._jax.ranks import by_decreasing, mean_costs, upward_rank
 from offload_jax.graphs._jax.rows import in_order, tasks_by_position
 from offload_jax.graphs._jax.rules import greedy_places
 from offload_jax.graphs._jax.simulator import Candidates, Queues, State, run
+from offload_jax.graphs._jax.users import row_of, with_row
 from offload_jax.graphs.costs import AXES, GraphCosts
 from offload_jax.validation import is_traced
-
-
-class Owners(NamedTuple):
-    """What every user has; hashable.
-
-    Attributes:
-      own_places, own_links: as in `GraphCosts`.
-      num_users: U.
-    """
-
-    own_places: tuple[bool, ...]
-    own_links: tuple[bool, ...]
-    num_users: int
-
-
-def owners_of(costs: GraphCosts) -> Owners:
-    """The static part of costs that says it."""
-    return Owners(costs.own_places, costs.own_links, costs.num_users)
 
 
 class Served(NamedTuple):
@@ -50,16 +33,16 @@ class Served(NamedTuple):
     link_seconds: Array
 
 
-def empty_queues(platform: Platform, owners: Owners, rows: int, dtype: Any) -> Queues:
-    """Of all users: `[U, B]` of each link and `[S, U, B]` of each place, U = 1 where shared."""
+def empty_queues(owners: Platform, rows: int, dtype: Any) -> Queues:
+    """Of the links and servers of all users."""
 
     def users(own: bool) -> int:
         return owners.num_users if own else 1
 
-    servers = zip(platform.servers, owners.own_places, strict=True)
+    servers = zip(owners.servers, owners.own_places, strict=True)
     return Queues(
         tuple(jnp.zeros((users(own), rows), dtype) for own in owners.own_links),
-        tuple(jnp.zeros((number or 0, users(own), rows), dtype) for number, own in servers),
+        tuple(jnp.zeros((users(own), number or 0, rows), dtype) for number, own in servers),
     )
 
 
@@ -69,25 +52,17 @@ def later(queues: Queues, seconds: Array) -> Queues:
 
 
 def found_by(queues: Queues, user: Array) -> Queues:
-    """Those of the users `[B]`: `[B]` of each link and `[S, B]` of each place."""
-    return jax.tree.map(
-        lambda left: jnp.where(_is(left, user), left, 0).sum(-2, dtype=left.dtype), queues
-    )
+    """Those of the users `[B]`, as a machine of one user has them."""
+    return jax.tree.map(lambda left: row_of(left, user)[None], queues)
 
 
 def left_by(queues: Queues, user: Array, keep: Array, after: Queues) -> Queues:
     """All queues once those of the users have become `after`, in rows that `keep` it."""
 
     def replaced(old: Array, new: Array) -> Array:
-        return jnp.where(_is(old, user) & lift(keep, old.ndim), new[..., None, :], old)
+        return jnp.where(lift(keep, old.ndim), with_row(old, user, new[0]), old)
 
     return jax.tree.map(replaced, queues, after)
-
-
-def _is(left: Array, user: Array) -> Array:
-    """bool `[..., U, B]` which entries are a user's: the only one where all share it."""
-    number = jnp.arange(left.shape[-2])[:, None]
-    return lift((number == user[None]) | (left.shape[-2] == 1), left.ndim)
 
 
 def serve(
@@ -105,7 +80,7 @@ def serve(
     library = jnp if is_traced(arrivals) else np
     gaps = library.diff(arrivals, axis=-1, prepend=arrivals[:, :1])
     params = None if policy is None else policy.params
-    static = {"platform": platform_of(costs), "owners": owners_of(owned), "batch": batch}
+    static = {"platform": platform_of(costs), "owners": platform_of(owned), "batch": batch}
     return _serve(costs, gaps, user, params, decision, **static)
 
 
@@ -118,7 +93,7 @@ def _serve(
     decision: tuple[Array, Array] | None,
     *,
     platform: Platform,
-    owners: Owners,
+    owners: Platform,
     batch: tuple[int, ...],
 ) -> Served:
     rows, num = gaps.shape
@@ -152,7 +127,7 @@ def _serve(
         used = [jnp.where(possible[:, None], part, 0) for part in _usage(platform, costs, place)]
         return left_by(queues, user, possible, after), Served(place, order, sojourn, *used)
 
-    start = empty_queues(platform, owners, rows, dtype)
+    start = empty_queues(owners, rows, dtype)
     xs = dataclasses.replace(costs, **fields), gaps.T.astype(dtype), user.T, told
     _, served = jax.lax.scan(step, start, xs)
     return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1).reshape(-1, *leaf.shape[2:]), served)

@@ -6,11 +6,12 @@ in [-LIMIT, LIMIT]: dead links and forbidden places are at the end of that range
 how tasks are numbered. The batch is the last axis, as in `machine`.
 """
 
-import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from offload_jax.batching import lift
@@ -34,10 +35,13 @@ class TaskFeatures(NamedTuple):
       live: bool `[N, K, R]` places with a live route from and to the device.
       scale: `[R]` seconds.
       unit: `[R]` mean seconds per byte between two places.
-      rates: `[K, K, R]` seconds per byte from place to place, `inf` where nothing leads.
+      rates: `[V, K, K, R]` seconds per byte from place to place, `inf` where nothing leads; here
+        and below V is U, or 1 where users share all.
+      far: `[V, K, R]` mean seconds per byte from a place to the others, dead ways left out.
       input_seconds: `[N, K, R]` seconds of moving a task's input to a place.
       output_seconds: `[N, K, R]` seconds of moving its output home.
-      single_place_seconds: `[K, R]` seconds of everything at one place.
+      single_place_seconds: `[V, K, R]` seconds of all that a user's tasks may have to wait for at
+        one place: of its own tasks, and where users share what they need, of those of all.
     """
 
     task: Array
@@ -50,6 +54,7 @@ class TaskFeatures(NamedTuple):
     scale: Array
     unit: Array
     rates: Array
+    far: Array
     input_seconds: Array
     output_seconds: Array
     single_place_seconds: Array
@@ -64,7 +69,7 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     num_tasks, num_places = costs.num_tasks, costs.num_places
     places = range(num_places)
     ways, needs = ways_of(platform, costs), needs_of(costs)
-    paths = paths_of(ways, needs, rows, costs)
+    paths = paths_of(ways.by_task(costs), needs, rows, costs)
     head, tail, input_seconds, output_seconds = paths
     means = mean_costs(costs, platform, ways, needs)
     rank = batch_last(upward_ranks(means))
@@ -74,20 +79,15 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     )
     there, data = needs.data >= 0, jnp.maximum(needs.data, 0.0)
 
-    live = jnp.stack([batch_last(usable) for usable in means.live], 1)
+    live = means.live
     through = jnp.min(head + tail, axis=1)
     bound = jnp.max(through, axis=0)
 
-    # Everything at one place; places without limit run all at once.
-    single_place_seconds = []
-    for k in places:
-        work = seconds[:, k]
-        servers = platform.servers[k]
-        work = jnp.max(work, 0) if servers is None else jnp.sum(work, 0) / servers
-        single_place_seconds.append(
-            jnp.sum(input_seconds[:, k], 0) + work + jnp.sum(output_seconds[:, k], 0)
-        )
-    scale = functools.reduce(jnp.minimum, single_place_seconds)
+    single_place_seconds = _at_one_place(
+        platform, batch_last(costs.user), seconds, input_seconds + output_seconds
+    )
+    # Of the user who is worst off where all stand best.
+    scale = jnp.max(jnp.min(single_place_seconds, axis=1), axis=0)
     scale = jnp.where(jnp.isfinite(scale), scale, bound)
     scale = jnp.where(jnp.isfinite(scale) & (scale > 0), scale, 1.0)
     scale = jnp.broadcast_to(scale, (rows,))
@@ -149,8 +149,33 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         jnp.broadcast_to(live, tail.shape),
         scale,
         jnp.broadcast_to(unit, (rows,)),
-        jnp.broadcast_to(ways.rate, (num_places, num_places, rows)),
+        ways.rate,
+        jnp.stack([_far(ways.rate, k) for k in places], axis=1),
         input_seconds,
         output_seconds,
-        full(single_place_seconds),
+        jnp.broadcast_to(single_place_seconds, (*single_place_seconds.shape[:2], rows)),
     )
+
+
+def _at_one_place(platform: Platform, user: Array, seconds: Array, moving: Array) -> Array:
+    """`single_place_seconds` of work and transfers `[N, K, R]`; without limit all runs at once."""
+    users = np.arange(platform.num_users)[:, None, None]
+
+    def by_user(join: Callable, values: Array, own: bool) -> Array:
+        mine = jnp.where(user[None] == users, values[None], 0.0) if own else values[None]
+        return join(mine, axis=1)
+
+    columns = []
+    for k, servers in enumerate(platform.servers):
+        join = jnp.max if servers is None else jnp.sum
+        work = by_user(join, seconds[:, k], platform.own_places[k]) / (servers or 1)
+        columns.append(by_user(jnp.sum, moving[:, k], platform.own_ways[k]) + work)
+    return jnp.stack(jnp.broadcast_arrays(*columns), axis=1)
+
+
+def _far(rates: Array, k: int) -> Array:
+    """`[V, R]` mean seconds per byte from a place to the others, dead ways left out."""
+    others = np.delete(np.arange(rates.shape[1]), k)
+    found = rates[:, k, others]
+    alive = jnp.isfinite(found)
+    return jnp.sum(jnp.where(alive, found, 0.0), 1) / jnp.maximum(jnp.sum(alive, 1), 1)

@@ -12,21 +12,33 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from offload_jax.batching import lift
 from offload_jax.graphs._jax.platform import Platform
+from offload_jax.graphs._jax.users import rows_of
 from offload_jax.graphs.costs import GraphCosts
 
 
 class Ways(NamedTuple):
-    """`[K, K, R]` from place to place: seconds per byte, `inf` without a route, and delay."""
+    """`[V, K, K, R]` from place to place, user by user: seconds per byte, and delay.
+
+    The rate is `inf` without a route.
+    """
 
     rate: Array
     delay: Array
 
-    def seconds(self, num_bytes: Array, j: int | slice, k: int | slice) -> Array:
-        """Of moving bytes `[..., R]` from place j to place k, or some; 0 bytes take none."""
-        rate, delay = (lift(part[j, k], num_bytes.ndim) for part in self)
-        return jnp.where(num_bytes > 0, num_bytes * rate + delay, 0.0)
+    def by_task(self, costs: GraphCosts) -> "Ways":
+        """The same task by task, or of all tasks where users share all links."""
+        user = batch_last(costs.user)
+        return Ways(rows_of(self.rate, user), rows_of(self.delay, user))
+
+    def of(self, task: Array) -> "Ways":
+        """The ways of one of all tasks."""
+        return self if len(self.rate) == 1 else Ways(self.rate[task][None], self.delay[task][None])
+
+    def seconds(self, num_bytes: Array, j: int, k: int) -> Array:
+        """Of moving bytes `[N, R]` of tasks from place j to place k; 0 bytes take none."""
+        moving = num_bytes * self.rate[:, j, k] + self.delay[:, j, k]
+        return jnp.where(num_bytes > 0, moving, 0.0)
 
 
 def batch_last(value: Any) -> Array:
@@ -36,19 +48,21 @@ def batch_last(value: Any) -> Array:
 
 def ways_of(platform: Platform, costs: GraphCosts) -> Ways:
     """The ways of rows of costs."""
-    rates, delays = batch_last(costs.seconds_per_byte), batch_last(costs.startup)
+    pairs = [route for row in platform.routes for route in row]
 
-    def total(values: Array, route: tuple[int, ...] | None, missing: float) -> Array:
-        if route is None:
-            return jnp.full(values.shape[1:], missing, values.dtype)
-        return sum((values[link] for link in route), jnp.zeros(values.shape[1:], values.dtype))
+    def table(values: Any, missing: float) -> Array:
+        links = platform.by_link(batch_last(values))
+        none = jnp.zeros((max(map(len, links), default=1), values.shape[0]), values.dtype)
+        totals = [
+            jnp.full_like(none, missing)
+            if route is None
+            else sum((links[link] for link in route), none)
+            for route in pairs
+        ]
+        joined = jnp.stack(totals, axis=1)
+        return joined.reshape(len(none), len(platform.routes), -1, joined.shape[-1])
 
-    def table(values: Array, missing: float) -> Array:
-        return jnp.stack(
-            [jnp.stack([total(values, route, missing) for route in row]) for row in platform.routes]
-        )
-
-    return Ways(table(rates, jnp.inf), table(delays, 0.0))
+    return Ways(table(costs.seconds_per_byte, jnp.inf), table(costs.startup, 0.0))
 
 
 class Needs(NamedTuple):
@@ -166,29 +180,35 @@ class Paths(NamedTuple):
 
 
 def paths_of(ways: Ways, needs: Needs, rows: int, costs: GraphCosts) -> Paths:
-    """The paths of rows of costs."""
+    """The paths of rows of costs; `ways` task by task."""
     num_tasks, num_places = costs.num_tasks, costs.num_places
     places, columns = range(num_places), jnp.arange(rows)
-    seconds, every = batch_last(costs.seconds), slice(None)
+    seconds = batch_last(costs.seconds)
     lists, data = needs
     if lists is not None:
         lists, data = (jnp.broadcast_to(v, (*v.shape[:2], rows)) for v in (lists, data))
-    inputs = ways.seconds(batch_last(costs.input)[:, None], 0, every)
-    outputs = ways.seconds(batch_last(costs.output)[:, None], every, 0)
+    taken, given = batch_last(costs.input), batch_last(costs.output)
+    inputs = jnp.stack([ways.seconds(taken, 0, k) for k in places], axis=1)
+    outputs = jnp.stack([ways.seconds(given, k, 0) for k in places], axis=1)
     begin = batch_last(costs.release)[:, None] + inputs
 
     # An array of two axes for each place: XLA makes no vector code of three and broadcasts.
-    def least(num_bytes: Array, times: Sequence[Array], k: int, *, back: bool) -> Array:
-        """The least over places of a time there and of moving bytes from there to k, or back."""
-        pairs = [(k, q) if back else (q, k) for q in places]
-        each = (ways.seconds(num_bytes, *pairs[q]) + times[q] for q in places if q != k)
-        return functools.reduce(jnp.minimum, each, times[k])
+    def least(v: Array, num_bytes: Array, times: Sequence[Array], *, back: bool) -> list[Array]:
+        """For each place the least over all of a time there and of moving bytes to it, or back."""
+        own = ways.of(v)
+
+        def at(k: int) -> Array:
+            pairs = [(k, q) if back else (q, k) for q in places]
+            each = (own.seconds(num_bytes, *pairs[q]) + times[q] for q in places if q != k)
+            return functools.reduce(jnp.minimum, each, times[k])
+
+        return [at(k) for k in places]
 
     def backwards(i: Array, tails: list[Array]) -> list[Array]:
         """A task tells those that it needs how long it takes from their end on."""
         v = num_tasks - 1 - i
         after = [(seconds[v, k] + tails[k][v])[None] for k in places]
-        onwards = [least(data[v], after, k, back=True) for k in places]
+        onwards = least(v, data[v], after, back=True)
         if lists is not None:
             pairs = zip(tails, onwards, strict=True)
             return [tail.at[lists[v], columns].max(new, mode="drop") for tail, new in pairs]
@@ -198,7 +218,7 @@ def paths_of(ways: Ways, needs: Needs, rows: int, costs: GraphCosts) -> Paths:
         """A task is done, and where there are columns for all tells those that need it."""
         if lists is not None:
             before = [head.at[lists[v], columns].get(mode="clip") for head in heads]
-            there = [least(data[v], before, k, back=False) for k in places]
+            there = least(v, data[v], before, back=False)
             ready = [jnp.max(jnp.where(data[v] < 0, 0.0, each), axis=0) for each in there]
             pairs = zip(heads, ready, strict=True)
             heads = [head.at[v].max(each) for head, each in pairs]
@@ -206,7 +226,7 @@ def paths_of(ways: Ways, needs: Needs, rows: int, costs: GraphCosts) -> Paths:
         if lists is not None:
             return heads
         done = [head[v][None] for head in heads]
-        return later(heads, data[:, v], [least(data[:, v], done, k, back=False) for k in places])
+        return later(heads, data[:, v], least(v, data[:, v], done, back=False))
 
     def later(times: list[Array], num_bytes: Array, others: list[Array]) -> list[Array]:
         """The later of two times of each task, where there is something to move."""

@@ -191,8 +191,9 @@ def observe(request, features, state, before, observation, task):
         )
         observation.finish[k] = state.finish[task]
         observation.busier[k] = 0.0
-        for link in range(state.free.size):
-            observation.busier[k] += state.free[link] - before.free[link]
+        for link in range(request.serial.size):
+            entry = link_of(request, link, request.user[task])
+            observation.busier[k] += state.free[entry] - before.free[entry]
         copy_queues(request, before, state, task)
         _count(request, features, observation, task, k, -1.0)
     _write_columns(request, features, state, observation, task)

@@ -91,11 +91,11 @@ def servers_of(request, place, user):
 def _hop(request, state, link, user, here, num_bytes):
     """Books a hop of what is there at `here`; gives when it has come out of the link."""
     entry = link_of(request, link, user)
-    start = here
-    if request.serial[link] and state.free[entry] > here:
-        start = state.free[entry]
-    end = start + num_bytes * request.seconds_per_byte[entry]
-    state.free[entry] = end
+    moving = num_bytes * request.seconds_per_byte[entry]
+    end = here + moving
+    if request.serial[link]:
+        end = max(here, state.free[entry]) + moving
+        state.free[entry] = end
     return end + request.startup[entry]
 
 
