@@ -235,7 +235,7 @@ class _Trade:
     def sweep(self) -> Iterator[_Point]:
         """Points within evenly spaced makespans."""
         solves = 2 * _LIMITS + 3
-        fastest = self.solve(self.timed(self.goal, math.inf), None, 1 / solves)
+        fastest = self.solve(self.timed(math.inf), None, 1 / solves)
         last = self.point(math.inf, 1 / (solves - 1)) if np.isfinite(fastest.cost) else None
         if last is None:
             return
@@ -253,7 +253,7 @@ class _Trade:
         least = self.solve(self.goal._replace(max_latency=latency), known, share)
         if not np.isfinite(least.cost):
             return None
-        found = self.solve(self.timed(self.goal, float(least.cost)), least, share)
+        found = self.solve(self.timed(float(least.cost)), least, share)
         if not np.isfinite(found.cost):
             return None
         place = np.asarray(found.place, np.int64)
@@ -263,11 +263,12 @@ class _Trade:
             float(found.cost), spent(self.request, place), place, np.asarray(found.order), proven
         )
 
-    def timed(self, goal: Goal, most: float) -> Goal:
+    def timed(self, most: float) -> Goal:
         """The makespan alone, within the most of the other."""
-        name = "max_price" if goal.price_weight else "max_period"
-        goal = goal._replace(**{name: most})  # type: ignore[arg-type]
-        return goal._replace(latency_weight=1.0, price_weight=0.0, period_weight=0.0)
+        goal = self.goal._replace(latency_weight=1.0, price_weight=0.0, period_weight=0.0)
+        if self.goal.price_weight:
+            return goal._replace(max_price=most)
+        return goal._replace(max_period=most)
 
     def solve(self, goal: Goal, known: GraphSolution | None, share: float) -> GraphSolution:
         """In a share of the time that is left, from a solution."""
