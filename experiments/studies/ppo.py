@@ -16,7 +16,7 @@ from experiments.reporting.results import cached
 from experiments.reporting.stage import Settings, Stage, script
 from experiments.reporting.statistics import mean_and_interval
 
-STEPS, EVERY, SEEDS, TESTED = 900_000, 75_000, 3, 500
+STEPS, EVERY, SEEDS, TESTED = 600_000, 50_000, 3, 500
 SCENARIO = oj.scenarios.WIDE.with_bandwidth_floor(0.25e6)
 _RECIPE: dict[str, Any] = {
     "num_envs": 256,
