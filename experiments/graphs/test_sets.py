@@ -195,7 +195,7 @@ def long_search(
 
     (request,) = unpack_rows(costs)
     first = [np.array(part, np.int64) for part in start]
-    own = search_request(request, find_row(costs.routes), num_simulations=4 * _SAMPLES)
+    own = search_request(request, find_row(costs.routes), num_simulations=4 * _SAMPLES)[:2]
     known = [(makespan_of(request, *decision), *decision) for decision in (first, own)]
     for number in range(rounds):
         annealing.seed(number)

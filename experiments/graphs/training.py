@@ -116,7 +116,7 @@ def searched(problem: oj.graphs.GraphProblem, simulations: int) -> oj.graphs.Dec
     from offload_jax.graphs._numba.search import search
 
     costs = oj.graphs.graph_costs(problem, library=np)
-    return search(costs, num_simulations=simulations)
+    return search(costs, num_simulations=simulations).decision
 
 
 def _judge(policy: LearnedGraphPolicy, size: int, preset: Preset) -> dict[str, float]:

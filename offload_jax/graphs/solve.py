@@ -17,6 +17,7 @@ from offload_jax.graphs._flow.row import row_or_none
 from offload_jax.graphs._jax.lower_bound import lower_bound
 from offload_jax.graphs._jax.rules import filled, greedy
 from offload_jax.graphs._jax.simulate import simulate_costs
+from offload_jax.graphs._numba.search import Searched, default_simulations, search
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import (
     Decided,
@@ -270,10 +271,8 @@ def _run_cpsat(costs: GraphCosts, options: Options) -> GraphSolution:
     # A good schedule to start from bounds every time; at most a tenth of the limit goes to search.
     limit = options.time_limit
     if is_installed("numba"):
-        from offload_jax.graphs._numba.search import default_simulations
-
         share = options._replace(time_limit=limit and limit / 10, on_solution=None)
-        start = _searched(costs, share, default_simulations(costs.num_tasks))
+        start = _searched(costs, share, default_simulations(costs.num_tasks)).decision
         limit = limit and 0.9 * limit
     else:
         start = _best_start(costs, options.start)
@@ -288,16 +287,25 @@ def _run_cpsat(costs: GraphCosts, options: Options) -> GraphSolution:
 
 
 def _run_search(costs: GraphCosts, options: Options) -> GraphSolution:
-    found = _scored(costs, zip(*_searched(costs, options), strict=True))
-    return _with_loads(costs, found, options.time_limit or 1e-3 * costs.num_tasks)
+    limit = options.time_limit
+    bounded = _has_loads(costs, limit or 1e-3 * costs.num_tasks)
+    if limit is not None:
+        # What is left to do takes some time, too.
+        limit -= min(limit / 10, 0.002 + 1e-5 * costs.num_tasks)
+    found = _searched(costs, options._replace(time_limit=limit), bounded=bounded)
+    return _at_least(_scored(costs, zip(*found.decision, strict=True)), found.lower_bound)
 
 
-def _searched(costs: GraphCosts, options: Options, num_simulations: int | None = None) -> Decision:
-    from offload_jax.graphs._numba.search import search
-
+def _searched(
+    costs: GraphCosts,
+    options: Options,
+    num_simulations: int | None = None,
+    *,
+    bounded: bool = False,
+) -> Searched:
     given = options._asdict()
     del given["progress"]
-    return search(costs, num_simulations=num_simulations, **given)
+    return search(costs, num_simulations=num_simulations, bounded=bounded, **given)
 
 
 def _run_auto(costs: GraphCosts, options: Options) -> GraphSolution:
@@ -339,9 +347,21 @@ def _run_cut(costs: GraphCosts, options: Options) -> GraphSolution:
 
 def _with_loads(costs: GraphCosts, found: GraphSolution, seconds: float) -> GraphSolution:
     """With the bound by loads, if that takes less than about a tenth of the method's seconds."""
-    if not row_or_none(costs.routes) or 10 * (0.01 + 5e-5 * costs.num_tasks) > seconds:
+    if not _has_loads(costs, seconds):
         return found
-    bound = np.maximum(found.lower_bound, flow.lower_bounds(costs, found.cost))
+    return _at_least(found, flow.lower_bounds(costs, found.cost))
+
+
+def _has_loads(costs: GraphCosts, seconds: float) -> bool:
+    """Whether the bound by loads takes less than about a tenth of some seconds."""
+    return bool(row_or_none(costs.routes)) and 10 * (0.01 + 5e-5 * costs.num_tasks) <= seconds
+
+
+def _at_least(found: GraphSolution, bound: np.ndarray) -> GraphSolution:
+    """With a further lower bound, which rounding may have put above the cost."""
+    cost = np.asarray(found.cost)
+    bound = np.reshape(bound * (1 - float(np.finfo(cost.dtype).eps)), cost.shape)
+    bound = np.maximum(found.lower_bound, np.minimum(bound.astype(cost.dtype), cost))
     asarray = jax.device_put if isinstance(found.cost, jax.Array) else np.asarray
     return found._replace(lower_bound=asarray(bound))
 

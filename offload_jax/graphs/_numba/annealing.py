@@ -1,8 +1,8 @@
 """Simulated annealing over places and order of one request: compiled loops in float64.
 
-A step changes the place of a task, or its position in the order as far as its needs allow, or both.
-Only what stands from the first change on is booked again, and no further than until the step is
-sure to be refused.
+A step changes the place of a task, or its position in the order as far as its needs allow, or both,
+or takes tasks that hang together at one place to another. Only what stands from the first change on
+is booked again, and no further than until the step is sure to be refused.
 """
 
 import math
@@ -11,13 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs._numba.ranks import (
-    by_decreasing,
-    mean_costs,
-    pair_costs,
-    upward_ranks,
-)
-from offload_jax.graphs._numba.rules import greedy_places
 from offload_jax.graphs._numba.simulator import (
     State,
     compiled,
@@ -26,13 +19,11 @@ from offload_jax.graphs._numba.simulator import (
     plain,
     readers,
     run_task,
-    simulate,
 )
-from offload_jax.graphs.request import Request
 
 # Shares of steps that change the place alone, of those that also move the task, and of those that
-# take a run of tasks to one place. The others only move the task.
-_PLACE_ALONE, _BOTH, _RUN = 0.4, 0.15, 0.1
+# take a group of tasks to one place. The others only move the task.
+_PLACE_ALONE, _BOTH, _GROUP = 0.4, 0.15, 0.2
 _REFUSED = math.inf
 
 
@@ -56,6 +47,7 @@ class Walker(NamedTuple):
       tried_place, tried_order, tried_queues: the decision of the step that is being tried.
       state: what the machine writes on.
       first_reader, reader: the edges by the task that they come from.
+      stack: int `[N]` scratch.
     """
 
     place: np.ndarray
@@ -72,6 +64,7 @@ class Walker(NamedTuple):
     state: State
     first_reader: np.ndarray
     reader: np.ndarray
+    stack: np.ndarray
 
 
 @compiled
@@ -79,61 +72,6 @@ class Walker(NamedTuple):
 def seed(number):
     """Seeds the random numbers of this thread."""
     np.random.seed(number)
-
-
-@compiled
-@typing.no_type_check
-def perturbed(request, copy, rank_noise, rate_noise):
-    """The greedy decision about a noisy copy of a request, copy 0 being the request itself.
-
-    Returns:
-      Its makespan for the request, place and order int `[N]`; see `_jax.rules.perturbed`.
-    """
-    num_places = request.seconds.shape[1]
-    rate, delay = pair_costs(request)
-    seconds, moving, returning = mean_costs(request, rate, delay)
-    place = np.zeros(seconds.size, np.int64)
-    world_seconds = request.seconds.copy()
-    world_rate = request.seconds_per_byte.copy()
-    if copy > 0:
-        for v in range(seconds.size):
-            seconds[v] *= math.exp(rank_noise * np.random.normal())
-        for e in range(moving.size):
-            moving[e] *= math.exp(rank_noise * np.random.normal())
-        if copy % 2 == 0:
-            for k in range(num_places):
-                slower = math.exp(rate_noise * np.random.normal())
-                for v in range(seconds.size):
-                    world_seconds[v, k] *= slower
-            for link in range(world_rate.size):
-                world_rate[link] *= math.exp(rate_noise * np.random.normal())
-    world = Request(
-        world_seconds,
-        request.first_edge,
-        request.source,
-        request.data,
-        request.input,
-        request.output,
-        request.release,
-        request.user,
-        world_rate,
-        request.startup,
-        request.first_hop,
-        request.hops,
-        request.serial,
-        request.send_once,
-        request.first_link,
-        request.link_step,
-        request.servers,
-        request.first_server,
-        request.own_place,
-        request.own_ways,
-        request.num_users,
-    )
-    order = by_decreasing(upward_ranks(request, seconds, moving, returning))
-    state = new_state(request)
-    greedy_places(world, rate, state, new_state(request), order, place)
-    return simulate(request, state, place, order), place, order
 
 
 @inner
@@ -177,6 +115,7 @@ def walker_from(request, found, place, order):
         state,
         first_reader,
         reader,
+        np.zeros(order.size, np.int64),
     )
 
 
@@ -272,6 +211,38 @@ def _refuse(walker, first):
         walker.state.place[task] = walker.place[task]
 
 
+@plain
+@typing.no_type_check
+def _take_group(request, walker, task, place):
+    """Takes a task to a place, with others that edges join to it where it was.
+
+    As likely as drawn for all of them, an edge takes the other end along: few tasks, or all that
+    hang together. A task that moves alone would pay for their data.
+
+    Returns:
+      The first position that changed.
+    """
+    here, first, likely = walker.place[task], walker.position[task], np.random.random()
+    walker.tried_place[task] = place
+    walker.stack[0] = task
+    count = 1
+    while count > 0:
+        count -= 1
+        v = walker.stack[count]
+        first = min(first, walker.position[v])
+        into, out_of = request.first_edge[v], walker.first_reader[v]
+        num_into = request.first_edge[v + 1] - into
+        for i in range(num_into + walker.first_reader[v + 1] - out_of):
+            other = (
+                request.source[into + i] if i < num_into else walker.reader[out_of + i - num_into]
+            )
+            if walker.tried_place[other] == here and np.random.random() < likely:
+                walker.tried_place[other] = place
+                walker.stack[count] = other
+                count += 1
+    return first
+
+
 @compiled
 @typing.no_type_check
 def anneal(request, walker, num_steps, hottest, coldest):
@@ -296,23 +267,22 @@ def anneal(request, walker, num_steps, hottest, coldest):
         task, kind = np.random.randint(num_tasks), np.random.random()
         origin = walker.position[task]
         target, place = origin, walker.place[task]
-        is_run = _PLACE_ALONE + _BOTH <= kind < _PLACE_ALONE + _BOTH + _RUN
-        if num_places > 1 and kind < _PLACE_ALONE + _BOTH + _RUN:
+        if num_places > 1 and kind < _PLACE_ALONE + _BOTH + _GROUP:
             place = (place + 1 + np.random.randint(num_places - 1)) % num_places
-        if kind >= _PLACE_ALONE and not is_run:
+        if _PLACE_ALONE <= kind < _PLACE_ALONE + _BOTH or kind >= _PLACE_ALONE + _BOTH + _GROUP:
             earliest, latest = window(
                 request, walker.first_reader, walker.reader, walker.position, task
             )
             target = earliest + np.random.randint(latest - earliest + 1)
         if target == origin and place == walker.place[task]:
             continue
-        first = np.int64(0) if request.send_once else min(origin, target)
+        first = min(origin, target)
         shift(walker.tried_order, origin, target)
-        last = target
-        if is_run:
-            last = min(num_tasks - 1, target + np.int64(num_tasks ** np.random.random()))
-        for i in range(target, last + 1):
-            walker.tried_place[walker.tried_order[i]] = place
+        walker.tried_place[task] = place
+        if _PLACE_ALONE + _BOTH <= kind < _PLACE_ALONE + _BOTH + _GROUP:
+            first = _take_group(request, walker, task, place)
+        if request.send_once:
+            first = np.int64(0)
         makespan = _simulate_from(
             request,
             walker.state,

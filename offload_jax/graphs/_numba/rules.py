@@ -44,11 +44,12 @@ def only_allowed(request, place):
 
 
 @plain
-def greedy_places(request, rate, state, before, order, place):
-    """Writes into `place` where each task, in the given order, is done first.
+def greedy_places(request, rate, after, state, before, order, place):
+    """Writes into `place` where each task, in the given order, and what is after it are done first.
 
     Args:
       rate: `[U, K, K]` of `pair_costs`; only places with a live route from and to home are tried.
+      after: `[N, K]` seconds that are taken to follow the end of a task, its way home included.
       state: where the machine stands; written.
       before: a second one, for the state that every place is tried on.
     """
@@ -63,8 +64,9 @@ def greedy_places(request, rate, state, before, order, place):
             copy_queues(request, state, before, task)
             _, _, back = run_task(request, state, task, k)
             copy_queues(request, before, state, task)
-            if back < best:
-                best, chosen = back, k
+            done = max(back, state.finish[task] + after[task, k])
+            if done < best:
+                best, chosen = done, k
         run_task(request, state, task, chosen)
         place[task] = chosen
 
@@ -81,5 +83,6 @@ def greedy_from(request, state):
     order = rank_order(request)
     place = np.zeros(order.size, np.int64)
     rate, _ = pair_costs(request)
-    greedy_places(request, rate, state, new_state(request), order, place)
+    after = np.zeros(request.seconds.shape)
+    greedy_places(request, rate, after, state, new_state(request), order, place)
     return place, order

@@ -1,30 +1,44 @@
 """`search`: the best of many first decisions, then annealing from it. On the host."""
 
+import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
+from offload_jax.graphs._flow.bound import lower_bound
 from offload_jax.graphs._flow.row import Row, row_or_none
 from offload_jax.graphs._flow.solve import least_serial
-from offload_jax.graphs._jax.rules import RANK_NOISE, RATE_NOISE
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision, OnSolution
 from offload_jax.graphs.request import Request, unpack_rows
 
-NUM_PERTURBED = 64
+# Greedy decisions with noise, a quarter of all simulations at most, and of a time limit the share
+# that may have gone before the last of them; some tasks in all between looks at the clock.
+_NUM_NOISY, _NOISY_SHARE, _NOISY_TASKS = 64, 0.5, 160
 # A move of one task changes the makespan by about 1 / N. Hotter than that a good start is lost
-# before annealing has found one as good; of graphs of a few tasks it would be all the same.
+# before annealing has found one as good, and the sooner, the fewer steps there are; of graphs of a
+# few tasks it would be all the same.
 HOTTEST, COLDEST = 0.15, 0.1
-HEAT = 0.6
-# Of a time limit: what greedy about noisy copies may take; annealing makes more of it.
-_NOISY_SHARE = 0.1
+HEAT, _HEATED, _MOST_HEATED = 0.6, 3600, 1.7
+# Seconds of a step for each task, about: how many steps a time limit is worth.
+_STEP_SECONDS, _CALL_SECONDS = 4e-8, 1e-4
+# A cost that is this close to the lower bound, relatively, is the least.
+_PROVEN = 1e-9
 # Steps between looks at the clock: this many, with a time limit fewer if they take this long.
 _SLICE, _SLICE_SECONDS = 1000, 1e-3
 
 _Arrays = tuple[np.ndarray, np.ndarray]
+
+
+class Searched(NamedTuple):
+    """Decisions `[R, N]` by row of the flattened batch, and lower bounds `[R]`, 0 if not asked."""
+
+    decision: Decision
+    lower_bound: np.ndarray
 
 
 def default_simulations(num_tasks: int) -> int:
@@ -40,7 +54,8 @@ def search(
     time_limit: float | None = None,
     seed: int = 0,
     on_solution: OnSolution | None = None,
-) -> Decision:
+    bounded: bool = False,
+) -> Searched:
     """The best decision found, for every request of a batch; requests share the cores.
 
     Args:
@@ -51,16 +66,16 @@ def search(
       seed: of the random numbers of each request; without a time limit the same seed gives the
         same decision.
       on_solution: see `solve`.
-
-    Returns:
-      Decisions `[R, N]` by row of the flattened batch.
+      bounded: whether to bound makespans by loads, where places are in a row, and to stop where
+        nothing can be better.
     """
     num_tasks, row = costs.num_tasks, row_or_none(costs.routes)
     limit = math.inf if num_simulations is None else num_simulations
     if num_simulations is None and time_limit is None:
         limit = default_simulations(num_tasks)
+    bound_of = functools.partial(lower_bound, costs=costs) if bounded and row else None
 
-    def one(request: Request, *given: np.ndarray) -> _Arrays:
+    def one(request: Request, *given: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         return search_request(
             request,
             row,
@@ -69,14 +84,19 @@ def search(
             time_limit=time_limit,
             seed=seed,
             on_solution=on_solution,
+            bound_of=bound_of,
         )
 
     given = [part.reshape(-1, num_tasks) for decision in start for part in decision]
     with ThreadPoolExecutor() as pool:
         # What the user gave is called in the user's thread.
         each = map if on_solution else pool.map
-        found = np.array([*each(one, unpack_rows(costs), *given)], int).reshape(-1, 2, num_tasks)
-    return Decision(found[:, 0].astype(np.int8), found[:, 1].astype(np.int32))
+        found = [*each(one, unpack_rows(costs), *given)]
+    place, order = (
+        np.array([row[part] for row in found], int).reshape(-1, num_tasks) for part in (0, 1)
+    )
+    bounds = np.array([row[2] for row in found])
+    return Searched(Decision(place.astype(np.int8), order.astype(np.int32)), bounds)
 
 
 def search_request(
@@ -88,82 +108,69 @@ def search_request(
     time_limit: float | None = None,
     seed: int = 0,
     on_solution: OnSolution | None = None,
-) -> _Arrays:
-    """Place and order int `[N]` for one request, never worse than what it begins with.
+    bound_of: Callable[[Request, float], float] | None = None,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Place and order int `[N]` for one request, never worse than what it begins with; a bound.
 
-    It begins with the best of what is given, every single place, the cut (if there is a row) and,
-    as long as there is time, greedy and HEFT, and greedy about noisy copies for a tenth of it; for
-    the rest see `search`.
+    It begins with the best of every single place, what is given, the cut (if there is a row) and,
+    as long as there is time, greedy, HEFT and, for half of it, greedy decisions with noise.
+
+    Args:
+      bound_of: gives a lower bound for a request and a known makespan; without it the bound is 0.
     """
-    from offload_jax.graphs._numba import annealing
+    from offload_jax.graphs._numba import annealing, starts
     from offload_jax.graphs._numba.lower_bound import score
     from offload_jax.graphs._numba.ranks import empty_last
-    from offload_jax.graphs._numba.simulator import makespan_of
 
-    began = time.perf_counter()
+    num_tasks, began = len(request.seconds), time.perf_counter()
 
-    def share_of_time() -> float:
-        return 0.0 if time_limit is None else (time.perf_counter() - began) / time_limit
+    def time_left() -> float:
+        return math.inf if time_limit is None else began + time_limit - time.perf_counter()
 
     annealing.seed(seed)
-    starts = [*given, *_single_places(request), *_cut(request, row)]
-    costs = [makespan_of(request, *start) for start in starts]
-    num_perturbed = max(1, int(min(num_simulations, 4 * NUM_PERTURBED)) // 4)
-    noisy = (
-        annealing.perturbed(request, copy, RANK_NOISE, RATE_NOISE)[1:]
-        for copy in range(1, num_perturbed)
-    )
-    for more, most in ((_rules(request), 1.0), (noisy, _NOISY_SHARE)):
-        while share_of_time() < most and (start := next(more, None)):
-            starts.append(start)
-            costs.append(makespan_of(request, *start))
-    best = starts[int(np.argmin(costs))]
-    walker, told = annealing.new_walker(request, *best), math.inf
-    bound = score(request, *best)[1] if on_solution else 0.0
-    hottest = min(HOTTEST, HEAT / len(request.user))
-    temperature, done, steps = hottest, len(starts), _SLICE if time_limit is None else 1
+    best, order = starts.single_places(request)
+    if row is not None:
+        given = [*given, (least_serial(request, row).place.astype(np.int64), order)]
+    for known in given:
+        starts.try_decision(request, best, *known)
+    if time_left() > 0:
+        starts.try_rules(request, best)
+    num_noisy, done = int(min(_NUM_NOISY, num_simulations // 4)), 0
+    while done < num_noisy and (time_limit is None or time_left() > time_limit * _NOISY_SHARE):
+        num = min(max(1, _NOISY_TASKS // num_tasks), num_noisy - done)
+        starts.try_noisy(request, best, num)
+        done += num
+    bound = bound_of(request, float(best.makespan[0])) if bound_of else 0.0
+    shown = max(bound, score(request, best.place, best.order)[1]) if on_solution else 0.0
+
+    walker, told = annealing.new_walker(request, best.place, best.order), math.inf
+    whole, steps, pace = time_left(), 1, 0.0
+    worth = min(num_simulations, (time_limit or math.inf) / (_STEP_SECONDS * num_tasks))
+    heat = HEAT * min(_MOST_HEATED, math.sqrt(worth / _HEATED))
+    temperature = hottest = min(HOTTEST, heat / num_tasks)
     while True:
         cost = float(walker.makespan[1])
         if on_solution and cost < told:
             told = cost
             decision = Decision(walker.best_place.astype(np.int8), walker.best_order.copy())
-            if on_solution(cost, min(bound, cost), decision):
+            if on_solution(cost, min(shown, cost), decision):
                 break
-        if done >= num_simulations or share_of_time() >= 1:
+        left = time_left()
+        if done >= num_simulations or left <= 0 or cost <= bound * (1 + _PROVEN):
             break
+        if time_limit is None:
+            steps = _SLICE
+        elif pace:
+            steps = max(1, min(_SLICE, int(min(_SLICE_SECONDS, left) / pace)))
         steps = int(min(steps, num_simulations - done))
-        spent = min(1.0, max((done + steps) / num_simulations, share_of_time()))
-        colder = hottest * COLDEST**spent
-        before = time.perf_counter()
-        annealing.anneal(request, walker, steps, temperature, colder)
-        temperature, done = colder, done + steps
+        done += steps
+        spent = done / num_simulations
         if time_limit is not None:
-            took = max(time.perf_counter() - before, 1e-9)
-            steps = max(1, min(_SLICE, int(steps * _SLICE_SECONDS / took)))
+            spent = max(spent, 1 - (left - steps * pace) / whole)
+        colder = hottest * COLDEST ** min(1.0, spent)
+        annealing.anneal(request, walker, steps, temperature, colder)
+        temperature, took = colder, left - time_left()
+        # What a call takes by itself says nothing about steps.
+        pace = took / steps if took > _CALL_SECONDS else _STEP_SECONDS * num_tasks
     empty_last(request, walker.best_place, walker.best_order)
-    return walker.best_place, walker.best_order
-
-
-def _single_places(request: Request) -> Iterator[_Arrays]:
-    """Everything at one place; what that forbids at the first place allowed."""
-    from offload_jax.graphs._numba.rules import rank_order
-
-    order, allowed = rank_order(request), request.seconds < math.inf
-    for place in range(allowed.shape[1]):
-        yield np.where(allowed[:, place], place, allowed.argmax(1)), order
-
-
-def _cut(request: Request, row: Row | None) -> Iterator[_Arrays]:
-    """The cut, if places are in a row."""
-    from offload_jax.graphs._numba.rules import rank_order
-
-    if row is not None:
-        yield least_serial(request, row).place.astype(np.int64), rank_order(request)
-
-
-def _rules(request: Request) -> Iterator[_Arrays]:
-    """Greedy and HEFT."""
-    from offload_jax.graphs._numba import annealing, list_scheduling
-
-    yield annealing.perturbed(request, 0, RANK_NOISE, RATE_NOISE)[1:]
-    yield list_scheduling.plan(request, list_scheduling.HEFT)[:2]
+    return walker.best_place, walker.best_order, min(bound, float(walker.makespan[1]))
