@@ -20,7 +20,7 @@ def training_requests(sizes: Sequence[int], num: int, seed: int) -> oj.graphs.Gr
     fields: dict[str, Any] = {
         field.name: jnp.concatenate([getattr(part, field.name) for part in parts])
         for field in dataclasses.fields(parts[0])
-        if field.name not in ("edge_servers", "release", "send_once")
+        if not field.metadata.get("static") and field.name != "release"
     }
     return oj.graphs.GraphProblem(**fields)
 

@@ -207,8 +207,9 @@ def for_tasks(value: Any, shape: tuple[int, ...]) -> Any:
 
 def users_of(value: Any, shape: tuple[int, ...], num_users: Any) -> Any:
     """Likewise; what says nothing, since there is one user, fits any number of tasks."""
-    if isinstance(value, np.ndarray) and value.ndim and num_users == 1 and not value.any():
-        value = np.broadcast_to(np.int32(0), (*value.shape[:-1], *shape[-1:]))
+    known = isinstance(value, (np.ndarray, jax.Array)) and value.ndim and shape
+    if known and num_users == 1 and value.shape[-1] != shape[-1]:
+        value = np.broadcast_to(np.int32(0), (*value.shape[:-1], shape[-1]))
     return for_tasks(value, shape)
 
 

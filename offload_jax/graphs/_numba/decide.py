@@ -219,7 +219,13 @@ def _decider(kernel: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Callable[.
         edge_servers: int = 1,
         release: ArrayLike = 0.0,
         send_once: bool = False,
+        user: ArrayLike = 0,
+        num_users: int = 1,
+        shared_radio: bool = False,
     ) -> Decision:
+        del user, shared_radio
+        if num_users != 1:
+            raise ValueError(f"num_users = {num_users}: one request at a time is of one user")
         rates = device_speed, edge_speed, device_edge_bandwidth, edge_cloud_bandwidth
         fields: Any = cycles, data, depends, input, output, *rates, edge_servers, release, send_once
         try:
