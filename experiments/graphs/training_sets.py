@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 import offload_jax as oj
+from offload_jax.graphs.problem import AXES
 
 
 def training_requests(sizes: Sequence[int], num: int, seed: int) -> oj.graphs.GraphProblem:
@@ -18,9 +19,9 @@ def training_requests(sizes: Sequence[int], num: int, seed: int) -> oj.graphs.Gr
         problem = oj.graphs.scenarios.sample(key, oj.graphs.scenarios.layered(size), num)
         parts.append(filled(problem, num_tasks))
     fields: dict[str, Any] = {
-        field.name: jnp.concatenate([getattr(part, field.name) for part in parts])
-        for field in dataclasses.fields(parts[0])
-        if not field.metadata.get("static") and field.name != "release"
+        name: jnp.concatenate([getattr(part, name) for part in parts])
+        for name in AXES
+        if name not in ("release", "user")
     }
     return oj.graphs.GraphProblem(**fields)
 
@@ -33,4 +34,5 @@ def filled(problem: oj.graphs.GraphProblem, num_tasks: int) -> oj.graphs.GraphPr
         value = jnp.asarray(getattr(problem, name))
         widths = [(0, 0)] * (value.ndim - own) + [(0, num_empty)] * own
         fields[name] = jnp.pad(value, widths)
-    return dataclasses.replace(problem, **fields, release=jnp.zeros_like(fields["cycles"]))
+    nothing = jnp.zeros_like(fields["cycles"])
+    return dataclasses.replace(problem, **fields, release=nothing, user=nothing.astype(jnp.int32))
