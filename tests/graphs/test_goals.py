@@ -59,7 +59,10 @@ def check_placement(seed: int, methods: tuple[str, ...]) -> bool:
                 assert least == math.inf
                 continue
             place = tuple(found.place.tolist())
-            np.testing.assert_allclose(found.cost, least, 1e-6, err_msg=f"{seed} {method}")
+            # Search proves nothing, and with memory may stop a little above.
+            close = 0.02 if method == "search" else 1e-6
+            np.testing.assert_allclose(found.cost, least, close, err_msg=f"{seed} {method}")
+            assert found.cost >= least * (1 - 1e-6)
             assert found.lower_bound <= found.cost
             if method != "search":
                 assert found.optimal, (seed, method)
