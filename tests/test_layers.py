@@ -178,7 +178,6 @@ def test_back_ends_are_known_inside_their_family(family: str) -> None:
                 f"{LIBRARY}.cpsat",
                 f"{GRAPHS}._cpsat.goals",
                 f"{CHAINS}.cpsat",
-                f"{GRAPHS}._cpsat.goals",
                 f"{GRAPHS}._cpsat.model",
                 f"{GRAPHS}._cpsat.resources",
                 f"{GRAPHS}._flow.maximum_flow",

@@ -1,8 +1,11 @@
 """What a placement or schedule costs under any objective but the plain makespan, and its limits."""
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from offload_jax.graphs.costs import GraphCosts
@@ -12,8 +15,13 @@ from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.request import Request
 from offload_jax.graphs.users import arrivals
 from offload_jax.objectives import LATENCY, Objective, Period, PowerModel
-from offload_jax.side_constraints import RELATIVE_TOLERANCE, SideConstraints
-from offload_jax.validation import ArrayLike, as_float64, require
+from offload_jax.side_constraints import (
+    RELATIVE_TOLERANCE,
+    Allowed,
+    SideConstraints,
+    as_allowed,
+)
+from offload_jax.validation import ArrayLike, as_float64, is_traced, require
 
 
 class Goal(NamedTuple):
@@ -21,7 +29,7 @@ class Goal(NamedTuple):
 
     It costs `latency_weight` * latency + `price_weight` * price + `period_weight` * period, where
     the price adds up. The latency is a mean over users, or the largest, of when each is served, the
-    last of his tasks done and home, less a moment of each; the makespan is the largest less 0.
+    last of their tasks done and home, less a moment of each; the makespan is the largest less 0.
 
     Attributes:
       latency_weight, price_weight, period_weight: not negative.
@@ -211,6 +219,17 @@ def _rows(name: str, value: Any, batch: tuple[int, ...], tail: tuple[int, ...]) 
             f"{name}: must broadcast to the shape {(*batch, *tail)}, got {value.shape}"
         ) from None
     return wide.reshape(-1, *tail)
+
+
+def only_allowed(
+    costs: GraphCosts, allowed: Allowed | None, place_names: Sequence[str]
+) -> GraphCosts:
+    """Costs whose seconds are `inf` where a place is not allowed; see `as_allowed`."""
+    places = as_allowed(allowed, costs.num_tasks, costs.num_places, costs.batch_shape, place_names)
+    if places is None:
+        return costs
+    library = jnp if is_traced(places, costs) else np
+    return dataclasses.replace(costs, seconds=library.where(places, costs.seconds, math.inf))
 
 
 def is_makespan(objective: Any) -> bool:

@@ -124,7 +124,7 @@ def of_users(what: str, value: ArrayLike, num_users: int, *, own: bool) -> np.nd
     """`[..., U]` of a value of a network, which of one user has no such axis.
 
     Raises:
-      ValueError: it does not have one value, nor one for each user who has this of his own.
+      ValueError: it does not have one value, nor one for each user who has this of their own.
     """
     array = np.asarray(value, np.float64)
     if num_users == 1 or not array.ndim:

@@ -12,14 +12,13 @@ from offload_jax.graphs._flow.priced import hull
 from offload_jax.graphs._flow.row import find_row
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision, GraphSolution
-from offload_jax.graphs.goals import Goal, goals_of, limits_of
+from offload_jax.graphs.goals import Goal, goals_of, limits_of, only_allowed
 from offload_jax.graphs.objectives import Prices, energy_prices
 from offload_jax.graphs.period import period_of
 from offload_jax.graphs.priced import rank_orders
 from offload_jax.graphs.priced import solve as solve_priced
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.request import unpack_rows
-from offload_jax.graphs.solve import only_allowed
 from offload_jax.objectives import PERIOD, Period, PowerModel
 from offload_jax.side_constraints import (
     PLACE_NAMES,

@@ -17,7 +17,7 @@ def period(problem: GraphProblem | GraphCosts, place: Any) -> Float64[np.ndarray
 
     That is the largest load of any resource by one request: the seconds of a processor over its
     servers, or those of a serial link, where a result that is sent once crosses each link once; of
-    several users each has loads of his own on what is his. No
+    several users each has loads of their own on what is theirs. No
     order of the tasks changes it, and the machine reaches it where requests may overlap.
 
     Args:

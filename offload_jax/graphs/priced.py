@@ -25,6 +25,7 @@ from offload_jax.side_constraints import RELATIVE_TOLERANCE
 # Steps of annealing without a time limit, and between looks at the clock with one.
 _STEPS, _SLICE = 20_000, 2_000
 _HOTTEST, _COLDEST = 0.2, 1e-4
+_HEAT = 0.6
 
 
 class Found(NamedTuple):
@@ -145,8 +146,9 @@ def _completion(request: Request, place: np.ndarray, order: np.ndarray) -> np.nd
 def user_orders(task: Task) -> list[np.ndarray]:
     """Orders that serve one user after the other, the tasks of each by upward rank.
 
-    Users come by their arrival or whenever they arrive, the shortest first: by their longest path
-    on an empty machine, and by all that their tasks take, in the mean over places.
+    Users come by their arrival or whenever they arrive, the shortest first, or the longest where
+    the largest latency counts: by their longest path on an empty machine, and by all that their
+    tasks take, in the mean over places.
     """
     request, goal = task.request, task.goal
     weight = np.maximum(goal.share, 1e-12)
@@ -156,14 +158,16 @@ def user_orders(task: Task) -> list[np.ndarray]:
     sizes, found = (least_completion(request, task.costs) - goal.since, work), []
     for size in sizes:
         for arrival in (goal.since, np.zeros_like(goal.since)):
-            turn = np.argsort(np.lexsort((size / weight, arrival)))
+            key = -size if goal.largest else size / weight
+            turn = np.argsort(np.lexsort((key, arrival)))
             found.append(task.order[np.argsort(turn[request.user[task.order]], kind="stable")])
     return found
 
 
 def _greedy(task: Task) -> Found:
     """The best of placing each task where it is done first, in all orders of users and by rank."""
-    return min((task.found(*one) for one in _greedy_starts(task)), key=lambda one: one.cost)
+    best = min((task.found(*one) for one in _greedy_starts(task)), key=lambda one: one.cost)
+    return _bounded(task, best.place, best.order)
 
 
 def _greedy_starts(task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -208,16 +212,17 @@ def _bounded(task: Task, place: np.ndarray, order: np.ndarray) -> Found:
     if task.row and (goal.price_weight or goal.max_price < math.inf):
         price = cheapest(request, task.row, goal.execution, goal.per_byte).lower_bound
         bound += goal.price_weight * price if goal.price_weight else 0.0
-    if goal.latency_weight and goal.by_user:
-        bound += goal.latency_weight * goal.latency(least_completion(request, task.costs))
-    # No makespan is below the period of its own places either.
-    weight = goal.period_weight + goal.latency_weight * (not goal.by_user)
     within = min(goal.max_period, goal.max_latency)
-    if weight or within < math.inf:
+    if goal.period_weight or (goal.latency_weight and goal.largest) or within < math.inf:
         period = relaxed_period(request, goal.memory, goal.max_memory)
         if task.row:
             period = max(period, least_period(request, task.costs))
-        bound += weight * period if weight else 0.0
+        bound += goal.period_weight * period if goal.period_weight else 0.0
+    if goal.latency_weight:
+        latency = goal.latency(least_completion(request, task.costs))
+        # No makespan is below the period of its own places either.
+        latency = max(latency, period - goal.since.max()) if goal.largest else latency
+        bound += goal.latency_weight * latency
     found, slack = task.found(place, order), 1 + RELATIVE_TOLERANCE
     too_much = price > goal.max_price * slack or period > within * slack
     if found.cost == math.inf and (too_much or period == math.inf):
@@ -248,12 +253,15 @@ def _search(task: Task) -> Found:
     rated = [goals.score(task.request, numbers, timed, *one)[::-1] for one in starts]
     first = min(range(len(starts)), key=rated.__getitem__)
     best, (excess, cost) = starts[first], rated[first]
-    limit, spent = task.time_limit, 0
+    limit, spent, hottest = task.time_limit, 0, _HOTTEST
+    if not goal.largest:
+        # One task moves the latency of one user, a share of the mean.
+        hottest = min(hottest, _HEAT / len(task.order))
     steps = min(_STEPS, _SLICE * len(task.order))
     while spent < steps if limit is None else time.perf_counter() - began < limit:
         # Each walk begins at the best of all, cooler and stricter from walk to walk.
         strict = 2.0 ** (spent // _SLICE % 8)
-        heat = _HOTTEST / strict, _COLDEST
+        heat = hottest / strict, _COLDEST
         begin = best[0].copy(), best[1].copy()
         place, order, reached, broken = goals.anneal(
             task.request, numbers, timed, *begin, _SLICE, *heat, strict

@@ -1,6 +1,5 @@
 """`solve` for task graphs: check the request, choose the method, call it."""
 
-import dataclasses
 import functools
 import math
 import numbers
@@ -27,12 +26,12 @@ from offload_jax.graphs.decision import (
     check_decision,
     decision_of,
 )
-from offload_jax.graphs.goals import goals_of, is_makespan, limits_of
+from offload_jax.graphs.goals import goals_of, is_makespan, limits_of, only_allowed
 from offload_jax.graphs.objectives import Prices, SerialLatency, UserLatency
 from offload_jax.graphs.priced import solve as solve_priced
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.objectives import LATENCY, Objective, Period
-from offload_jax.side_constraints import PLACE_NAMES, Allowed, SideConstraints, as_allowed
+from offload_jax.side_constraints import PLACE_NAMES, Allowed, SideConstraints
 from offload_jax.validation import ArrayLike, check_class, is_for_host, is_traced
 
 
@@ -182,17 +181,6 @@ them where it finds how | proven, or a bound | "search" |
         return _least_serial_latency(costs)
     given = [] if start is None else _decisions(start, costs)
     return chosen.run(costs, options._replace(start=given))
-
-
-def only_allowed(
-    costs: GraphCosts, allowed: Allowed | None, place_names: Sequence[str]
-) -> GraphCosts:
-    """Costs whose seconds are `inf` where a place is not allowed; see `as_allowed`."""
-    places = as_allowed(allowed, costs.num_tasks, costs.num_places, costs.batch_shape, place_names)
-    if places is None:
-        return costs
-    library = jnp if is_traced(places, costs) else np
-    return dataclasses.replace(costs, seconds=library.where(places, costs.seconds, math.inf))
 
 
 def _check_priced(

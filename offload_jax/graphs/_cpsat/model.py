@@ -33,7 +33,7 @@ class IntegerModel:
     """The integer model of one request.
 
     `horizon` is the makespan of a known schedule, or at least that of some best one; or for each
-    user when all of his has been done: there is then a variable for each user in `ends`, and not
+    user when all of theirs has been done: there is then a variable for each user in `ends`, and not
     only the makespan. A model that is not complete by the deadline is left as it is and not solved.
     """
 

@@ -28,7 +28,7 @@ from offload_jax.graphs.request import Request, link_entries
 _MOST_CUTS, _GAP = 50, 1e-4
 
 
-# Of up to so many users, what each has of his own is looked at one by one; of more only what
+# Of up to so many users, what each has of their own is looked at one by one; of more only what
 # the heaviest two have, the others in the mean: 300 tasks of 50 users then take about 50 ms.
 _MOST_USERS, _HEAVIEST = 6, 2
 
@@ -94,7 +94,7 @@ def least_period(request: Request, costs: GraphCosts) -> float:
 
 
 def least_completion(request: Request, costs: GraphCosts) -> np.ndarray:
-    """`[U]` seconds before which no schedule serves each user: his longest path."""
+    """`[U]` seconds before which no schedule serves each user: the longest path."""
     paths, least = _Paths(request, costs), np.zeros(request.num_users)
     through = (paths.head + request.seconds + paths.rest).min(1)
     np.maximum.at(least, request.user, through)

@@ -137,6 +137,9 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
     for step in range(num_steps):
         before[:] = place
         task, kind = np.random.randint(num_tasks), np.random.random()
+        if served and timed and goal[8] and np.random.random() < 0.5:
+            # The largest latency falls only if that of the user who waited longest does.
+            task = _next_of(request, task, np.argmax(completion - goal[7]))
         origin = target = position[task]
         block = served and timed and kind < 0.1
         if block:
@@ -178,6 +181,16 @@ def anneal(request, goal, timed, place, order, num_steps, share, cold, strict):
             elif target != origin:
                 _shift(order, position, target, origin)
     return best_place, best_order, best_cost, best_excess
+
+
+@inner
+def _next_of(request, task, user):
+    """The first task of a user from that number on, after the last one from 0."""
+    for _ in range(request.user.size):
+        if request.user[task] == user:
+            break
+        task = (task + 1) % request.user.size
+    return task
 
 
 @inner
