@@ -16,7 +16,6 @@ tasks before may be needed, all are looked at instead and nothing is gathered.
 
 import functools
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from offload_jax.graphs._jax.hops import Crossed, Hops
+from offload_jax.graphs._jax.hops import move as move_data
 from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs._jax.users import row_of, with_row
 
@@ -96,17 +97,6 @@ class Queues(NamedTuple):
 
     free: tuple[Array, ...]
     busy: tuple[Array, ...]
-
-
-Crossed = dict[int, Array]
-"""By link, when results `[B]` or `[D, B]` came out of it; -1 where they have not crossed it."""
-
-
-class Hops(NamedTuple):
-    """Start and finish of the hops of one transfer, `[H, B]`; NaN where none is."""
-
-    start: Array
-    finish: Array
 
 
 class Log(NamedTuple):
@@ -252,7 +242,7 @@ def try_task(
         [row_of(values, task.user) for values in by_link]
         for by_link in (tasks.seconds_per_byte, tasks.startup)
     )
-    move = functools.partial(_move, platform, rates, startups)
+    move = functools.partial(move_data, platform, rates, startups)
     home: list[Mask] = [j == 0 for j in places]
 
     def ways(origin: list[Mask], target: list[Mask]) -> list[tuple[Sequence[int] | None, Mask]]:
@@ -368,49 +358,3 @@ def chosen(place: Array, entries: Sequence[Array]) -> Array:
     for k in reversed(range(len(entries) - 1)):
         result = jnp.where(place == k, entries[k], result)
     return result
-
-
-def _move(
-    platform: Platform,
-    seconds_per_byte: Sequence[Array],
-    startup: Sequence[Array],
-    ways: Sequence[tuple[Sequence[int] | None, Any]],
-    begin: Array,
-    num_bytes: Array,
-    moves: Array,
-    free: Sequence[Array],
-    crossed: Crossed | None = None,
-) -> tuple[Array, tuple[Array, ...], Hops]:
-    """Moves data along one of `ways`, routes with the rows that take them.
-
-    Every hop of every route is passed in turn, first hops first. Links that are in `crossed`, which
-    is changed, are not crossed again.
-
-    Returns:
-      When the data is there, when each link is free, and the hops taken.
-    """
-    here, free, crossed = begin, list(free), {} if crossed is None else crossed
-    starts = [jnp.full_like(num_bytes, math.nan)] * platform.num_hops
-    finishes = list(starts)
-    users: dict[tuple[int, int], list[Array]] = {}
-    for route, rows in ways:
-        for number, link in enumerate(route or ()):
-            users.setdefault((number, link), []).append(rows)
-    for number, link in sorted(users):
-        uses = moves & functools.reduce(operator.or_, users[number, link])
-        start = jnp.maximum(here, free[link]) if platform.serial[link] else here
-        finish = start + num_bytes * seconds_per_byte[link]
-        out, books = finish + startup[link], uses
-        if link in crossed:
-            books = uses & (crossed[link] < 0)
-            out = jnp.where(books, out, crossed[link])
-            crossed[link] = jnp.where(uses, out, crossed[link])
-        if platform.serial[link]:
-            free[link] = jnp.where(books, finish, free[link])
-        here = jnp.where(uses, out, here)
-        starts[number] = jnp.where(books, start, starts[number])
-        finishes[number] = jnp.where(books, finish, finishes[number])
-    for route, rows in ways:
-        if route is None:
-            here = jnp.where(moves & rows, math.inf, here)
-    return here, tuple(free), Hops(jnp.stack(starts), jnp.stack(finishes))
