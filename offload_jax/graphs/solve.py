@@ -279,7 +279,7 @@ def _run_search(costs: GraphCosts, options: Options) -> GraphSolution:
     bounded = _has_loads(costs, limit or 1e-3 * costs.num_tasks)
     if limit is not None:
         # What is left to do takes some time, too.
-        limit -= min(limit / 10, 0.002 + 1e-5 * costs.num_tasks)
+        limit -= min(limit / 10, 0.01 + 1e-5 * costs.num_tasks)
     found = _searched(costs, options._replace(time_limit=limit), bounded=bounded)
     return _at_least(_scored(costs, zip(*found.decision, strict=True)), found.lower_bound)
 
