@@ -33,4 +33,5 @@ def filled(problem: oj.graphs.GraphProblem, num_tasks: int) -> oj.graphs.GraphPr
         value = jnp.asarray(getattr(problem, name))
         widths = [(0, 0)] * (value.ndim - own) + [(0, num_empty)] * own
         fields[name] = jnp.pad(value, widths)
-    return dataclasses.replace(problem, **fields, release=jnp.zeros_like(fields["cycles"]))
+    nothing = jnp.zeros_like(fields["cycles"])
+    return dataclasses.replace(problem, **fields, release=nothing, user=nothing.astype(jnp.int32))
