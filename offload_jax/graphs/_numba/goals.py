@@ -62,7 +62,8 @@ def greedy_along(request, order):
     """int `[N]` where each task, in the given order, is done first."""
     place = np.zeros(order.size, np.int64)
     rate, _ = pair_costs(request)
-    greedy_places(request, rate, new_state(request), new_state(request), order, place)
+    after = np.zeros(request.seconds.shape)
+    greedy_places(request, rate, after, new_state(request), new_state(request), order, place)
     return place
 
 
