@@ -11,11 +11,9 @@ from offload_jax.graphs._numba.network import Weights
 from offload_jax.graphs._numba.ranks import empty_last
 from offload_jax.graphs._numba.rollout import best_schedule
 from offload_jax.graphs._numba.rules import greedy, only_allowed
+from offload_jax.graphs._numba.search import COLDEST, hottest_of
 from offload_jax.graphs._numba.simulator import compiled, new_state, simulate
 from offload_jax.graphs.request import Request
-
-# Temperatures as those of `search`.
-_HOTTEST, _COLDEST, _HEAT = 0.15, 0.1, 0.6
 
 
 class Effort(NamedTuple):
@@ -45,8 +43,9 @@ def decide(
         cuts = least_serial(request, row).place[None].astype(np.int64)
     place, order = best_decision(request, *weights, effort.noise, effort.changed, cuts)
     if effort.num_simulations:
-        hottest = min(_HOTTEST, _HEAT / len(place))
-        return _annealed(request, place, order, effort.num_simulations, hottest, effort.seed)
+        hottest = hottest_of(len(place), effort.num_simulations)
+        walk = effort.num_simulations, hottest, hottest * COLDEST, effort.seed
+        return _annealed(request, place, order, *walk)
     return place, order
 
 
@@ -79,10 +78,10 @@ def best_decision(request, weights, first, widths, noise, changed, cuts):
 
 
 @compiled
-def _annealed(request, place, order, num_steps, hottest, number):
+def _annealed(request, place, order, num_steps, hottest, coldest, number):
     """The best decision of a walk from the given one."""
     np.random.seed(number)
     walker = annealing.new_walker(request, place, order)
-    annealing.anneal(request, walker, num_steps, hottest, hottest * _COLDEST)
+    annealing.anneal(request, walker, num_steps, hottest, coldest)
     empty_last(request, walker.best_place, walker.best_order)
     return walker.best_place, walker.best_order

@@ -46,6 +46,12 @@ def default_simulations(num_tasks: int) -> int:
     return max(1, min(20_000, 10_000_000 // num_tasks))
 
 
+def hottest_of(num_tasks: int, num_simulations: float) -> float:
+    """The temperature to begin with, as a share of the makespan."""
+    heat = HEAT * min(_MOST_HEATED, math.sqrt(num_simulations / _HEATED))
+    return min(HOTTEST, heat / num_tasks)
+
+
 def search(
     costs: GraphCosts,
     *,
@@ -146,8 +152,7 @@ def search_request(
     walker, told = annealing.new_walker(request, best.place, best.order), math.inf
     whole, steps, pace = time_left(), 1, 0.0
     worth = min(num_simulations, (time_limit or math.inf) / (_STEP_SECONDS * num_tasks))
-    heat = HEAT * min(_MOST_HEATED, math.sqrt(worth / _HEATED))
-    temperature = hottest = min(HOTTEST, heat / num_tasks)
+    temperature = hottest = hottest_of(num_tasks, worth)
     while True:
         cost = float(walker.makespan[1])
         if on_solution and cost < told:
