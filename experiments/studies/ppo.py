@@ -134,7 +134,8 @@ def _section(results: Mapping[str, Any], settings: Settings) -> str:
     seeds = [f"seed {i}" for i, _ in enumerate(results["ppo"])]
     return (
         "## Proximal policy optimisation on chains\n\n"
-        f"Mean ratio to the optimum on {TESTED} other chains, the most probable places; {rules}.\n\n"
+        f"Mean ratio to the optimum on {TESTED} other chains, the most probable places; {rules}."
+        "\n\n"
         + tables.markdown(["steps", *seeds], rows)
         + "\n\n![Learning curve of PPO](figures/ppo.png)\n"
     )
