@@ -59,8 +59,8 @@ def solve(
     |---|---|---|---|---|---|
     | "cpsat" | OR-Tools CP-SAT: places, any order on processors and links, gaps used; starts \
 from "search", without numba from what "auto" finds | yes | until the proof | no | `cpsat` |
-    | "search" | annealing from the best of `start`, every single place, the cut, greedy and \
-its perturbations, and HEFT; never worse than any of them | no | 20 000 simulations, of more than \
+    | "search" | annealing from the best of `start`, every single place, the cut, greedy, HEFT \
+and greedy that looks ahead; never worse than any of them | no | 20 000 simulations, of more than \
 500 tasks 10^7 / N: the same seed gives the same decision | no | `single` |
     | "heft", "cpop", "peft" | list scheduling with insertion | no | takes none | no | `single` |
     | "greedy" | by upward rank, each task to where it is done first | no | takes none | yes | |
@@ -85,7 +85,7 @@ greedy, with HEFT and annealing left out and no clock; while tracing "greedy" | 
     by side, as in most neural networks, its places are the best ones nearly always. Its
     `lower_bound` weighs loads of processors and links, too; so do those of "search" and of "cpsat"
     without a proof, if 10 ms and 50 µs a task are at most a tenth of their time: of the time limit,
-    or of 1 ms a task.
+    or of 1 ms a task. "search" bounds first, and stops where nothing can be better.
     With `SERIAL_LATENCY`, which "cut" and so "auto" take, `cost` is the serial latency and proven,
     but for a rounding of at most 2^-51 of that of the best single place for each task and transfer
     (2^-45 at 10 000 tasks; 2^-28 by SciPy).
