@@ -22,12 +22,12 @@ _RECIPE: dict[str, Any] = {
     "num_steps": 12,
     "num_minibatches": 4,
     "num_epochs": 4,
-    "learning_rate": 4e-4,
+    "learning_rate": 1e-3,
     "gamma": 1.0,
     "gae_lambda": 1.0,
-    "ent_coef": 0.01,
+    "ent_coef": 0.003,
     "normalize_rewards": True,
-    "max_grad_norm": 0.5,
+    "max_grad_norm": 1.0,
     "agent_kwargs": {"hidden_layer_sizes": (128, 128)},
 }
 
