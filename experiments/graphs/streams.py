@@ -91,10 +91,10 @@ def compute(settings: Settings) -> dict[str, Any]:
                 served = serve(policy, load * most, **limit)
                 found = served.statistics(skip=skip)
                 joules = float(np.mean(np.asarray(served.energy)))
-                rows[name].append({"mean": found.mean, "p99": found.p99, "joules": joules})
+                rows[name].append({"mean": [*found.mean], "p99": [*found.p99], "joules": joules})
             alone = served._replace(sojourn=served.lower_bound).statistics(skip=skip)
-            rows[BOUND].append({"mean": alone.mean, "p99": alone.p99})
-        return {"capacity": capacity, "loads": LOADS, "policies": rows}
+            rows[BOUND].append({"mean": [*alone.mean], "p99": [*alone.p99]})
+        return {"capacity": capacity, "loads": [*LOADS], "policies": rows}
 
     return cached(settings.result("graph_streams"), config, compute_all)
 

@@ -193,7 +193,7 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
         return lift(cycles, rank) / lift(speed, rank)
 
     several = problem.num_users > 1
-    user = problem.user if several else np.zeros(problem.num_tasks, np.int32)
+    user = problem.user if several else library.zeros(problem.num_tasks, np.int32)
     own_radio = several and not problem.shared_radio
 
     edge = seconds(array(problem.edge_speed)[..., None])

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Int8
-from scipy import stats
 
 from offload_jax.batching import lift
 from offload_jax.graphs._jax import stream as in_jax
@@ -111,9 +110,12 @@ class Stream(NamedTuple):
 
 
 def _interval(values: np.ndarray, confidence: float) -> Interval:
+    from scipy import special
+
     mean, width = float(values.mean()), math.nan
     if len(values) > 1 and math.isfinite(mean):
-        quantile = stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+        # Of Student's distribution.
+        quantile = special.stdtrit(len(values) - 1, (1 + confidence) / 2)
         width = float(quantile * values.std(ddof=1) / math.sqrt(len(values)))
     return Interval(mean, mean - width, mean + width)
 
