@@ -209,8 +209,11 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
         bandwidth = bandwidth if own else bandwidth[..., None]
         alive = bandwidth > 0
         rates += [library.where(alive, 1.0 / library.where(alive, bandwidth, 1.0), math.inf)] * 2
-    batch = np.broadcast_shapes(*(rate.shape[:-1] for rate in rates))
-    rates = [library.broadcast_to(rate, (*batch, rate.shape[-1])) for rate in rates]
+    if own_radio:
+        batch = np.broadcast_shapes(*(rate.shape[:-1] for rate in rates))
+        rates = [library.broadcast_to(rate, (*batch, rate.shape[-1])) for rate in rates]
+    else:
+        rates = list(library.broadcast_arrays(*rates))
     release = array(problem.release)
     predecessors, data = predecessor_lists(problem.depends, array(problem.data))
     return GraphCosts(
