@@ -90,7 +90,7 @@ def tasks_by_position(
         positions, most = None, number
         # With one index each, which XLA computes as it goes.
         pairs = order.T[:, None] * num_tasks + order.T[None]
-        row = (columns if data.shape[-1] > 1 else 0 * columns)[None, None]
+        row = (columns if data.shape[-1] != 1 else 0 * columns)[None, None]
         data = data.astype(dtype).reshape(-1)[pairs * data.shape[-1] + row]
     else:
         position = jnp.zeros((num_tasks, rows), jnp.int32)
