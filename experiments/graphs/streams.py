@@ -4,6 +4,7 @@ Writes results/graph_streams.json and figures/graph_streams.png.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,12 +92,19 @@ def compute(settings: Settings) -> dict[str, Any]:
                 served = serve(policy, load * most, **limit)
                 found = served.statistics(skip=skip)
                 joules = float(np.mean(np.asarray(served.energy)))
-                rows[name].append({"mean": [*found.mean], "p99": [*found.p99], "joules": joules})
+                rows[name].append(
+                    {"mean": _listed(found.mean), "p99": _listed(found.p99), "joules": joules}
+                )
             alone = served._replace(sojourn=served.lower_bound).statistics(skip=skip)
-            rows[BOUND].append({"mean": [*alone.mean], "p99": [*alone.p99]})
+            rows[BOUND].append({"mean": _listed(alone.mean), "p99": _listed(alone.p99)})
         return {"capacity": capacity, "loads": [*LOADS], "policies": rows}
 
     return cached(settings.result("graph_streams"), config, compute_all)
+
+
+def _listed(interval: oj.graphs.Interval) -> list[float | None]:
+    """Mean and ends; None where there is none, since one stream has no interval."""
+    return [value if math.isfinite(value) else None for value in interval]
 
 
 def _capacity(served: oj.graphs.Stream, arrivals: np.ndarray) -> float:
@@ -125,7 +133,7 @@ def _draw(results: Mapping[str, Any], settings: Settings) -> None:
     top = 1.4 * max(row[-1]["mean"][0] for name, row in policies.items() if name not in SINGLE)
     with plots.figure(settings.figure("graph_streams"), size=(8.4, 4.6)) as (_, axes):
         for i, (name, rows) in enumerate(policies.items()):
-            mean, low, high = np.transpose([row["mean"] for row in rows])
+            mean, low, high = np.array([row["mean"] for row in rows], float).T
             if mean[0] > top:  # the table has it
                 continue
             colour, line = _STYLES[name]
@@ -156,7 +164,7 @@ def _section(results: Mapping[str, Any], settings: Settings) -> str:
     for name, each in results["policies"].items():
         cells = []
         for row in each:
-            mean, _, high = row["mean"]
+            mean, _, high = np.array(row["mean"], float)
             cells.append(f"{mean:.1f} ± {high - mean:.1f}")
         rows.append([TITLES[name], *cells])
     headers = ["policy", *(f"load {load:g}" for load in results["loads"])]
