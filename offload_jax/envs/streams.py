@@ -10,8 +10,8 @@ from offload_jax.envs.environment import Environment, Params
 from offload_jax.envs.graphs import GraphEnv, GraphState
 from offload_jax.graphs import scenarios
 from offload_jax.graphs._jax.platform import platform_of
-from offload_jax.graphs._jax.simulator import Queues
-from offload_jax.graphs._jax.stream import empty_queues, found_by, later, left_by
+from offload_jax.graphs._jax.simulator import Queues, empty_queues
+from offload_jax.graphs._jax.stream import found_by, later, left_by
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.stream import of_users

@@ -18,6 +18,7 @@ from offload_jax.graphs.problem import (
     as_integer_array,
     check_axes,
     check_integers,
+    check_users,
     data_on_edges,
     users_of,
     validate,
@@ -235,6 +236,19 @@ def graph_costs(problem: GraphProblem, *, library: ModuleType = jnp) -> GraphCos
     )
 
 
+def copies(own: Sequence[bool], num_users: int) -> list[int]:
+    """How many there are of each place or link: one, or one for each user."""
+    return [num_users if mine else 1 for mine in own]
+
+
+def own_ways(
+    routes: Sequence[Sequence[Route]], own_links: Sequence[bool], num_users: int
+) -> tuple[bool, ...]:
+    """For each place whether every user has links of its own on all the way there from place 0."""
+    several = num_users > 1
+    return tuple(several and all(own_links[link] for link in route or ()) for route in routes[0])
+
+
 def values_of_users(values: Any, user: Any, library: ModuleType = np) -> Any:
     """`[..., N]` what each task has of `[..., U]`, by the user `[..., N]` that it belongs to."""
     batch = np.broadcast_shapes(np.shape(values)[:-1], np.shape(user)[:-1])
@@ -275,8 +289,7 @@ def validate_costs(costs: GraphCosts) -> None:
         check_integers(name, getattr(costs, name))
     check_integer("num_users", costs.num_users)
     _require_flags("own_links", costs.own_links, len(costs.serial))
-    entries = [costs.num_users if own else 1 for own in costs.own_links]
-    check_axes(costs, AXES, {"R": sum(entries)})
+    check_axes(costs, AXES, {"R": sum(copies(costs.own_links, costs.num_users))})
     num_places = costs.num_places
     if len(costs.servers) != num_places:
         raise ValueError(f"servers: needs {num_places} entries, got {len(costs.servers)}")
@@ -302,12 +315,9 @@ def validate_costs(costs: GraphCosts) -> None:
     fields = {name: getattr(costs, name) for name in AXES if name not in _INTEGERS}
     fields["data"] = data_on_edges(costs.predecessors >= 0, costs.data)
     check_values(fields, dict.fromkeys(fields, FINITE) | dict.fromkeys(_COSTS, COST))
-    if not is_traced(costs.user):
-        user = np.asarray(costs.user)
-        good = (user >= 0) & (user < costs.num_users)
-        require("user", user, good, f"users are 0..{costs.num_users - 1}")
-        if not is_traced(costs.predecessors) and costs.num_users > 1:
-            _require_one_user(np.asarray(costs.predecessors), user)
+    check_users(costs.user, costs.num_users)
+    if costs.num_users > 1 and not is_traced(costs.user, costs.predecessors):
+        _require_one_user(np.asarray(costs.predecessors), np.asarray(costs.user))
     if costs.send_once and not is_traced(costs.predecessors, costs.data):
         _require_one_result(np.asarray(costs.predecessors), np.asarray(costs.data))
 

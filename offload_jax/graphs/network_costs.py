@@ -7,7 +7,7 @@ import numpy as np
 
 from offload_jax.graphs.costs import GraphCosts, Route, values_of_users
 from offload_jax.graphs.predecessors import edge_lists
-from offload_jax.graphs.problem import as_integer_array
+from offload_jax.graphs.problem import as_integer_array, check_users
 from offload_jax.graphs.task_graph import TaskGraph
 from offload_jax.network import Network
 from offload_jax.validation import (
@@ -77,8 +77,7 @@ def network_costs(
     check_integer("num_users", num_users)
     check_class("shared_radio", shared_radio, bool, np.bool_)
     user = np.asarray(_of_each_task("user", as_integer_array("user", user), task))
-    known = (user >= 0) & (user < num_users)
-    require("user", user, known, f"users are 0..{num_users - 1}")
+    check_users(user, num_users)
     times = []
     for k, place in enumerate(network.places):
         speed = of_users(f"speed of {place.name!r}", place.speed, num_users, own=k == 0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from offload_jax.graphs.costs import GraphCosts, graph_costs, values_of_users
+from offload_jax.graphs.costs import GraphCosts, copies, graph_costs, values_of_users
 from offload_jax.graphs.network_costs import of_users
 from offload_jax.graphs.problem import GraphProblem, validate
 from offload_jax.network import Network, Place
@@ -187,7 +187,7 @@ def network_prices(costs: GraphCosts, network: Network, power: PowerModel | None
 
 def _radio(costs: GraphCosts, watts: list[Any]) -> np.ndarray:
     """`[..., R]` joules per byte where devices draw watts `[L]` while they use links."""
-    entries = [costs.num_users if own else 1 for own in costs.own_links]
+    entries = copies(costs.own_links, costs.num_users)
     rate = np.asarray(costs.seconds_per_byte, np.float64)
     # What draws nothing costs nothing, links that are down included.
     paid = np.repeat(np.array(watts, np.float64), entries)

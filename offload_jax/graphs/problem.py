@@ -181,15 +181,19 @@ def validate(problem: GraphProblem) -> None:
     fields["data"] = data_on_edges(problem.depends, problem.data)
     check_values(fields, rules)
     validate_edges(problem.depends, fields["data"], problem.send_once)
-    if not is_traced(problem.user):
-        user = np.asarray(problem.user)
-        good = (user >= 0) & (user < problem.num_users)
-        require("user", user, good, f"users are 0..{problem.num_users - 1}")
-        if problem.num_users > 1 and not is_traced(problem.depends):
-            depends = np.asarray(problem.depends)
-            good = ~depends | (user[..., :, None] == user[..., None, :])
-            depends = np.broadcast_to(depends, good.shape)
-            require("depends", depends, good, "edges must join tasks of one user")
+    check_users(problem.user, problem.num_users)
+    if problem.num_users > 1 and not is_traced(problem.user, problem.depends):
+        user, depends = np.asarray(problem.user), np.asarray(problem.depends)
+        good = ~depends | (user[..., :, None] == user[..., None, :])
+        depends = np.broadcast_to(depends, good.shape)
+        require("depends", depends, good, "edges must join tasks of one user")
+
+
+def check_users(user: Any, num_users: int) -> None:
+    """Refuses users that there are not; while tracing none is known."""
+    if not is_traced(user):
+        known = (np.asarray(user) >= 0) & (np.asarray(user) < num_users)
+        require("user", user, known, f"users are 0..{num_users - 1}")
 
 
 def data_on_edges(depends: Any, data: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offload_jax.batching import broadcast_batch
-from offload_jax.graphs.costs import AXES, GraphCosts
+from offload_jax.graphs.costs import AXES, GraphCosts, own_ways
 
 
 class Request(NamedTuple):
@@ -104,13 +104,7 @@ def static_arrays(costs: GraphCosts) -> tuple[Any, ...]:
         servers,
         _starts(servers * (1 + others * own_place)),
         own_place,
-        np.array(
-            [
-                min((own_link[link] for link in route or ()), default=several)
-                for route in costs.routes[0]
-            ],
-            np.int64,
-        ),
+        np.array(own_ways(costs.routes, costs.own_links, costs.num_users), np.int64),
         int(costs.num_users),
     )
 

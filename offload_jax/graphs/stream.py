@@ -14,9 +14,9 @@ from offload_jax.batching import lift
 from offload_jax.graphs._jax import stream as in_jax
 from offload_jax.graphs._jax.few_shapes import by_loops
 from offload_jax.graphs._jax.lower_bound import lower_bound
-from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
+from offload_jax.graphs.costs import GraphCosts, as_costs, check_source, copies
 from offload_jax.graphs.decision import Decision, check_decision, decision_of
-from offload_jax.graphs.problem import GraphProblem, as_integer_array
+from offload_jax.graphs.problem import GraphProblem, as_integer_array, check_users
 from offload_jax.objectives import PowerModel
 from offload_jax.summary import summarize
 from offload_jax.validation import (
@@ -196,9 +196,7 @@ def stream(
     check_source(requests)
     _check(requests, policy, num_users, num_simulations, time_limit, power)
     times, whose = _times(arrivals), as_integer_array("user", user)
-    if not is_traced(whose):
-        good = (np.asarray(whose) >= 0) & (np.asarray(whose) < num_users)
-        require("user", whose, good, f"users are 0..{num_users - 1}")
+    check_users(whose, num_users)
     if trace is not None:
         requests = _on_trace(requests, times, trace, trace_start)
     shapes = {"requests": requests.batch_shape, "arrivals": times.shape, "user": np.shape(whose)}
@@ -345,10 +343,7 @@ def _result(
         total = seconds.reshape(*flat, -1).sum(1) / np.array([at_a_time], np.float32)
         return (total / span).reshape(*streams, -1)
 
-    def entries(owns: Sequence[bool]) -> list[int]:
-        return [owned.num_users if own else 1 for own in owns]
-
-    pairs = zip(costs.servers, entries(owned.own_places), strict=True)
+    pairs = zip(costs.servers, copies(owned.own_places, owned.num_users), strict=True)
     at_places = [(number or 1) * users for number, users in pairs]
     energy = None
     if isinstance(requests, GraphProblem):
@@ -371,6 +366,6 @@ def _result(
         given(served.place.reshape(*batch, num_tasks), np.int8),
         given(served.order.reshape(*batch, num_tasks), np.int32),
         given(share(served.place_seconds, at_places)),
-        given(share(served.link_seconds, entries(owned.own_links))),
+        given(share(served.link_seconds, copies(owned.own_links, owned.num_users))),
         energy if energy is None else given(energy),
     )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jax import Array
 
-from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.costs import GraphCosts, copies, own_ways
 
 
 class Platform(NamedTuple):
@@ -36,15 +36,11 @@ class Platform(NamedTuple):
     @property
     def own_ways(self) -> tuple[bool, ...]:
         """For each place whether every user has links of its own on all the way there."""
-        several = self.num_users > 1
-        return tuple(
-            several and all(self.own_links[link] for link in route or ())
-            for route in self.routes[0]
-        )
+        return own_ways(self.routes, self.own_links, self.num_users)
 
     def by_link(self, values: Array) -> tuple[Array, ...]:
         """Of entries of links `[R, B]` those of each of the L links, `[U, B]` or `[1, B]`."""
-        lengths = [self.num_users if own else 1 for own in self.own_links]
+        lengths = copies(self.own_links, self.num_users)
         ends = np.cumsum(lengths).tolist()
         return tuple(values[end - length : end] for end, length in zip(ends, lengths, strict=True))
 

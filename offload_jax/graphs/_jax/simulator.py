@@ -27,6 +27,7 @@ from offload_jax.graphs._jax.hops import Crossed, Hops
 from offload_jax.graphs._jax.hops import move as move_data
 from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs._jax.users import row_of, with_row
+from offload_jax.graphs.costs import copies
 
 
 class Tasks(NamedTuple):
@@ -172,20 +173,32 @@ def first_state(platform: Platform, tasks: Tasks) -> State:
     """Nothing is booked."""
     num_tasks, _, batch = tasks.seconds.shape
     num_links, dtype = len(platform.serial), tasks.seconds.dtype
-
-    def users(own: bool) -> int:
-        return platform.num_users if own else 1
-
+    # More servers than tasks are never all in use.
+    queues = empty_queues(platform, batch, dtype, most=num_tasks)
     return State(
         place=jnp.zeros((num_tasks, batch), jnp.int32),
         finish=jnp.zeros((num_tasks, batch), dtype),
-        free=tuple(jnp.zeros((users(own), batch), dtype) for own in platform.own_links),
-        busy=tuple(
-            # More servers than tasks are never all in use.
-            jnp.zeros((users(own), min(number or 0, num_tasks), batch), dtype)
-            for number, own in zip(platform.servers, platform.own_places, strict=True)
-        ),
+        free=queues.free,
+        busy=queues.busy,
         crossed=(jnp.full((num_tasks, batch), -1, dtype),) * (num_links * platform.send_once),
+    )
+
+
+def empty_queues(platform: Platform, rows: int, dtype: Any, most: int | None = None) -> Queues:
+    """Of the links and servers, at most so many of each place, of all users."""
+    servers = [number or 0 for number in platform.servers]
+    if most is not None:
+        servers = [min(number, most) for number in servers]
+    places = copies(platform.own_places, platform.num_users)
+    return Queues(
+        tuple(
+            jnp.zeros((users, rows), dtype)
+            for users in copies(platform.own_links, platform.num_users)
+        ),
+        tuple(
+            jnp.zeros((users, number, rows), dtype)
+            for users, number in zip(places, servers, strict=True)
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.ranks import by_decreasing, mean_costs, upward_ranks
 from offload_jax.graphs._jax.rows import in_order, tasks_by_position
 from offload_jax.graphs._jax.rules import greedy_places
-from offload_jax.graphs._jax.simulator import Candidates, Queues, State, run
+from offload_jax.graphs._jax.simulator import Candidates, Queues, State, empty_queues, run
 from offload_jax.graphs._jax.users import row_of, with_row
 from offload_jax.graphs.costs import AXES, GraphCosts
 from offload_jax.validation import is_traced
@@ -31,19 +31,6 @@ class Served(NamedTuple):
     sojourn: Array
     place_seconds: Array
     link_seconds: Array
-
-
-def empty_queues(owners: Platform, rows: int, dtype: Any) -> Queues:
-    """Of the links and servers of all users."""
-
-    def users(own: bool) -> int:
-        return owners.num_users if own else 1
-
-    servers = zip(owners.servers, owners.own_places, strict=True)
-    return Queues(
-        tuple(jnp.zeros((users(own), rows), dtype) for own in owners.own_links),
-        tuple(jnp.zeros((users(own), number or 0, rows), dtype) for number, own in servers),
-    )
 
 
 def later(queues: Queues, seconds: Array) -> Queues:

@@ -81,8 +81,14 @@ def greedy(request):
 def greedy_from(request, state):
     """The same on a machine that is not empty; `state` is written."""
     order = rank_order(request)
+    return greedy_in_order(request, state, order), order
+
+
+@inner
+def greedy_in_order(request, state, order):
+    """int `[N]` where each task, in the given order, is done first; `state` is written."""
     place = np.zeros(order.size, np.int64)
     rate, _ = pair_costs(request)
     after = np.zeros(request.seconds.shape)
     greedy_places(request, rate, after, state, new_state(request), order, place)
-    return place, order
+    return place
