@@ -1,8 +1,8 @@
-"""Names of the 48 numbers that a learned policy reads, in order: one list for JAX, numba and C.
+"""Names of the 59 numbers that a learned policy reads, in order: one list for JAX, numba and C.
 
 Times are relative to the least finish time over places, where they are points in time, and shares
 of the request's scale. `head` and `tail` are least times before and after a task without
-contention.
+contention. Where the serial latency would have tasks is what `beliefs` says.
 """
 
 # Of a task at one place.
@@ -28,6 +28,12 @@ PLACE = (
     "outputs_left",  # seconds of moving the outputs of all later tasks
     "single_place",  # everything at this place
     "drained_home",  # idle + work_left + outputs_left, over the least finish + tail
+    "extra",  # of serial latency, over that of the best place
+    "agreed_tail",  # tail, where all that follows is where the serial latency would have it
+    "agreed_sent",  # moving its results there and home
+    "agreed_left",  # of later tasks that the serial latency would have here, over the servers
+    "agreed_drained",  # idle + agreed_left
+    "agreed_through",  # finish + agreed_tail, over the least finish + tail
     "sent_far",  # moving what its readers need to another place
 )
 # Of a task at this step, whatever the place.
@@ -38,7 +44,7 @@ STEP = (
     "spread_through",  # of finish + tail over places
     "spread_finish",  # of finish over places
 )
-# Of a task before anything is placed; the last five are of the whole request.
+# Of a task before anything is placed; the last six are of the whole request.
 TASK = (
     "rank",
     "rank_share",  # of the highest rank
@@ -60,8 +66,16 @@ TASK = (
     "highest_rank",
     "total_seconds",
     "total_moved",
+    "agreed_rank",  # agreed_tail and its time at its own place
+    "agreed_rank_share",  # of the highest such rank
+    "margin",  # extra of the second best place
+    "agreed_seconds",  # its time at its own place
+    "agreed_highest",
     "num_tasks",
 )
 
 NUM_PLACE, NUM_STEP, NUM_TASK = len(PLACE), len(STEP), len(TASK)
 LIMIT = 3.0  # every entry lies in [-LIMIT, LIMIT]; dead links and forbidden places at its end
+NEVER = 64.0  # in `beliefs`, of the request's scale: what takes longer takes so long
+ROUNDS = 2  # of messages to and fro
+SAME = 1e-7  # of that: how far apart totals of places are that are equally good

@@ -34,6 +34,8 @@ class StepFeatures(NamedTuple):
       live: `[N, K, B]`.
       empty: `[N, B]`.
       sent: `[N, B]`.
+      extra, agreed_tail, agreed_sent: `[N, K, B]` of `Beliefs`.
+      agreed_left: `[N, K, B]` running time of all after it that `Beliefs` have at a place.
     """
 
     position: Array
@@ -46,6 +48,10 @@ class StepFeatures(NamedTuple):
     live: Array
     empty: Array
     sent: Array
+    extra: Array
+    agreed_tail: Array
+    agreed_sent: Array
+    agreed_left: Array
 
 
 def step_features(
@@ -63,6 +69,7 @@ def step_features(
         return _from_here_on(platform, values, tasks.user, platform.own_ways) - values
 
     seconds = jnp.where(jnp.isfinite(tasks.seconds), tasks.seconds, 0.0)
+    agreed = sorted_by_position(features.agreed_seconds)
     return StepFeatures(
         jnp.arange(order.shape[1]),
         tasks.user,
@@ -74,6 +81,10 @@ def step_features(
         sorted_by_position(features.live),
         sorted_by_position(features.empty),
         sorted_by_position(features.sent),
+        sorted_by_position(features.agreed.extra),
+        sorted_by_position(features.agreed.tail),
+        sorted_by_position(features.agreed.sent),
+        _from_here_on(platform, agreed, tasks.user, platform.own_places) - agreed,
     )
 
 
@@ -140,7 +151,9 @@ def observe(
     least = jnp.where(jnp.isfinite(least), least, 0.0)
     idle = jnp.concatenate([queue[:1] if len(queue) else first for queue in state.busy])
     servers = np.array([math.inf if number is None else number for number in platform.servers])
-    work = now.left / servers.astype(first.dtype)[:, None]
+    work, agreed_work = (
+        each / servers.astype(first.dtype)[:, None] for each in (now.left, now.agreed_left)
+    )
     free = functools.reduce(jnp.add, state.free, jnp.zeros(()))
     free_after = [functools.reduce(jnp.add, after, jnp.zeros(())) for after in candidates.free]
     into = [[platform.routes[j][k] for j in places if j != k] for k in places]
@@ -177,6 +190,12 @@ def observe(
         "outputs_left": now.to_return,
         "single_place": single_place,
         "drained_home": idle + work + now.to_return - least,
+        "extra": now.extra,
+        "agreed_tail": now.agreed_tail,
+        "agreed_sent": now.agreed_sent,
+        "agreed_left": agreed_work,
+        "agreed_drained": idle + agreed_work - first,
+        "agreed_through": finish + now.agreed_tail - least,
         "sent_far": now.sent[None] * far / jnp.maximum(unit, 1e-30),
     }
     step = {

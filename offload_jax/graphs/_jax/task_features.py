@@ -15,10 +15,11 @@ import numpy as np
 from jax import Array
 
 from offload_jax.batching import lift
+from offload_jax.graphs._jax.beliefs import Beliefs, beliefs
 from offload_jax.graphs._jax.platform import Platform
 from offload_jax.graphs._jax.ranks import mean_costs, upward_ranks
 from offload_jax.graphs._jax.ways import Needs, batch_last, needs_of, paths_of, ways_of
-from offload_jax.graphs.columns import LIMIT, TASK
+from offload_jax.graphs.columns import LIMIT, NEVER, TASK
 from offload_jax.graphs.costs import GraphCosts
 
 
@@ -42,6 +43,8 @@ class TaskFeatures(NamedTuple):
       output_seconds: `[N, K, R]` seconds of moving its output home.
       single_place_seconds: `[V, K, R]` seconds of all that a user's tasks may have to wait for at
         one place: of its own tasks, and where users share what they need, of those of all.
+      agreed: what `beliefs` gives.
+      agreed_seconds: `[N, K, R]` running time where `agreed` has a task, 0 at other places.
     """
 
     task: Array
@@ -58,6 +61,8 @@ class TaskFeatures(NamedTuple):
     input_seconds: Array
     output_seconds: Array
     single_place_seconds: Array
+    agreed: Beliefs
+    agreed_seconds: Array
 
 
 def bounded(value: Array) -> Array:
@@ -69,7 +74,8 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     num_tasks, num_places = costs.num_tasks, costs.num_places
     places = range(num_places)
     ways, needs = ways_of(platform, costs), needs_of(costs)
-    paths = paths_of(ways.by_task(costs), needs, rows, costs)
+    by_task = ways.by_task(costs)
+    paths = paths_of(by_task, needs, rows, costs)
     head, tail, input_seconds, output_seconds = paths
     means = mean_costs(costs, platform, ways, needs)
     rank = batch_last(upward_ranks(means))
@@ -91,6 +97,13 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
     scale = jnp.where(jnp.isfinite(scale), scale, bound)
     scale = jnp.where(jnp.isfinite(scale) & (scale > 0), scale, 1.0)
     scale = jnp.broadcast_to(scale, (rows,))
+
+    wide = jnp.broadcast_to(seconds, (num_tasks, num_places, rows))
+    agreed = beliefs(by_task, needs, wide, input_seconds, output_seconds, NEVER * scale)
+    at = agreed.place[:, None] == jnp.arange(num_places)[None, :, None]
+    agreed_seconds = jnp.where(at & jnp.isfinite(wide), wide, 0.0)
+    agreed_highest = jnp.maximum(jnp.max(agreed.rank, axis=0), 1e-30)
+    margin = jnp.min(jnp.where(at, jnp.inf, agreed.extra), axis=1)
 
     def share(value: Array) -> Array:
         return bounded(value / lift(scale, value.ndim))
@@ -133,6 +146,11 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         "highest_rank": lift(share(highest), 2),
         "total_seconds": lift(share(jnp.sum(mean_seconds, axis=0) / 4.0), 2),
         "total_moved": lift(share(jnp.sum(moved, axis=(0, 1)) / 4.0), 2),
+        "agreed_rank": share(agreed.rank),
+        "agreed_rank_share": bounded(agreed.rank / agreed_highest[None]),
+        "margin": share(margin),
+        "agreed_seconds": share(jnp.sum(agreed_seconds, axis=1)),
+        "agreed_highest": lift(share(agreed_highest), 2),
         "num_tasks": lift(bounded(jnp.log2(count.astype(tail.dtype)) / 4.0), 2),
     }
 
@@ -154,6 +172,8 @@ def task_features(platform: Platform, rows: int, costs: GraphCosts) -> TaskFeatu
         input_seconds,
         output_seconds,
         jnp.broadcast_to(single_place_seconds, (*single_place_seconds.shape[:2], rows)),
+        agreed,
+        agreed_seconds,
     )
 
 

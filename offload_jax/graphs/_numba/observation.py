@@ -27,6 +27,7 @@ class Observation(NamedTuple):
       resident_bytes: `[N, K]` bytes for each task that lie at each place.
       left, to_fetch, to_return: `[U, K]` of all tasks that come after it, running times and
         seconds of moving inputs and outputs; in row 0 where users share the place or the way.
+      agreed_left: `[U, K]` running times of those of them that `beliefs` would have there.
       places: float32 `[K, NUM_PLACE]` for the network.
       step: float32 `[1, NUM_STEP]` likewise.
     """
@@ -40,6 +41,7 @@ class Observation(NamedTuple):
     left: np.ndarray
     to_fetch: np.ndarray
     to_return: np.ndarray
+    agreed_left: np.ndarray
     places: np.ndarray
     step: np.ndarray
 
@@ -57,6 +59,7 @@ def new_observation(request):
         np.zeros((request.num_users, num_places)),
         np.zeros((request.num_users, num_places)),
         np.zeros((request.num_users, num_places)),
+        np.zeros((request.num_users, num_places)),
         np.zeros((num_places, NUM_PLACE), np.float32),
         np.zeros((1, NUM_STEP), np.float32),
     )
@@ -68,7 +71,7 @@ def start(request, features, observation):
     num_tasks, num_places = request.seconds.shape
     for k in range(num_places):
         for user in range(request.num_users):
-            observation.left[user, k] = 0.0
+            observation.left[user, k] = observation.agreed_left[user, k] = 0.0
             observation.to_fetch[user, k] = observation.to_return[user, k] = 0.0
         for v in range(num_tasks):
             observation.resident_bytes[v, k] = 0.0
@@ -81,6 +84,8 @@ def _count(request, features, observation, task, k, sign):
     if request.seconds[task, k] < math.inf:
         row = request.user[task] * request.own_place[k]
         observation.left[row, k] += sign * request.seconds[task, k]
+        if k == features.agreed.place[task]:
+            observation.agreed_left[row, k] += sign * request.seconds[task, k]
     row = request.user[task] * request.own_ways[k]
     if features.input_seconds[task, k] < math.inf:
         observation.to_fetch[row, k] += sign * features.input_seconds[task, k]
@@ -110,7 +115,7 @@ def _write_columns(request, features, state, observation, task):
     """Writes what the network gets for a task, once every place has been tried."""
     num_places = request.seconds.shape[1]
     per_scale, unit, sent = 1.0 / features.scale, features.unit, features.sent[task]
-    user = request.user[task]
+    user, agreed = request.user[task], features.agreed
     first, least, longest, last = math.inf, math.inf, 0.0, 0.0
     for k in range(num_places):
         if features.live[task, k]:
@@ -138,16 +143,17 @@ def _write_columns(request, features, state, observation, task):
         seconds = request.seconds[task, k]
         if seconds == math.inf:
             seconds = 0.0
-        idle, work = first, 0.0
+        idle, work, agreed_work = first, 0.0, 0.0
         first_server, last_server = servers_of(request, k, user)
         if last_server > first_server:
             idle = math.inf
             for s in range(first_server, last_server):
                 idle = min(idle, state.busy[s])
-            work = (observation.left[user * request.own_place[k], k] + seconds) / (
-                last_server - first_server
-            )
+            row, servers = user * request.own_place[k], last_server - first_server
+            work = (observation.left[row, k] + seconds) / servers
+            agreed_work = observation.agreed_left[row, k] / servers
         finish, tail = observation.finish[k], features.tail[task, k]
+        agreed_tail = agreed.tail[task, k]
         way = user * request.own_ways[k]
         values = (
             observation.ready[k] - first,  # ready
@@ -171,6 +177,12 @@ def _write_columns(request, features, state, observation, task):
             observation.to_return[way, k],  # outputs_left
             features.single_place_seconds[user, k],  # single_place
             idle + work + observation.to_return[way, k] - least,  # drained_home
+            agreed.extra[task, k],  # extra
+            agreed_tail,  # agreed_tail
+            agreed.sent[task, k],  # agreed_sent
+            agreed_work,  # agreed_left
+            idle + agreed_work - first,  # agreed_drained
+            finish + agreed_tail - least,  # agreed_through
             sent * features.far[user, k] / max(unit, 1e-30),  # sent_far
         )
         for i in range(NUM_PLACE):

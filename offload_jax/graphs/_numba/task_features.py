@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from offload_jax.graphs._numba.beliefs import Beliefs, beliefs
 from offload_jax.graphs._numba.ranks import (
     empty_tasks,
     is_live,
@@ -17,7 +18,7 @@ from offload_jax.graphs._numba.ranks import (
 )
 from offload_jax.graphs._numba.simulator import inner, plain, readers
 from offload_jax.graphs._numba.ways import paths
-from offload_jax.graphs.columns import LIMIT, NUM_TASK
+from offload_jax.graphs.columns import LIMIT, NEVER, NUM_TASK
 
 
 class TaskFeatures(NamedTuple):
@@ -32,6 +33,7 @@ class TaskFeatures(NamedTuple):
       rate: `[U, K, K]` seconds per byte.
       far: `[U, K]` mean seconds per byte from a place to the others.
       single_place_seconds: `[U, K]`.
+      agreed: of `beliefs`.
       scale, unit: of times, and seconds per byte.
       first_reader, reader, edge: as `readers` gives them.
     """
@@ -46,6 +48,7 @@ class TaskFeatures(NamedTuple):
     rate: np.ndarray
     far: np.ndarray
     single_place_seconds: np.ndarray
+    agreed: Beliefs
     scale: float
     unit: float
     first_reader: np.ndarray
@@ -133,6 +136,9 @@ def task_features(request, num_messages):
     if not 0.0 < scale < math.inf:
         scale = 1.0
 
+    agreed = beliefs(request, rate, delay, input_seconds, output_seconds, NEVER * scale)
+    agreed_highest = max(agreed.rank.max(), 1e-30)
+
     # By edge: seconds to all readers, to the worst one, and from what is needed; ranks of readers.
     sent, most, got = np.zeros(num_tasks), np.zeros(num_tasks), np.zeros(num_tasks)
     ranks, sent_bytes = np.zeros(num_tasks), np.zeros(num_tasks)
@@ -151,8 +157,13 @@ def task_features(request, num_messages):
     first_reader, reader, edge = readers(request)
     task = np.empty((num_tasks, NUM_TASK + num_messages), np.float32)
     for v in range(num_tasks):
-        shortest, longest, fetching = math.inf, 0.0, 0.0
+        shortest, longest, fetching, margin = math.inf, 0.0, 0.0, math.inf
+        own_seconds = request.seconds[v, agreed.place[v]]
+        if own_seconds == math.inf:
+            own_seconds = 0.0
         for k in range(num_places):
+            if k != agreed.place[v]:
+                margin = min(margin, agreed.extra[v, k])
             if live[v, k]:
                 shortest = min(shortest, request.seconds[v, k])
                 if request.seconds[v, k] < math.inf:
@@ -179,6 +190,11 @@ def task_features(request, num_messages):
             highest / scale,  # highest_rank
             mean.sum() / 4.0 / scale,  # total_seconds
             total_moved / 4.0 / scale,  # total_moved
+            agreed.rank[v] / scale,  # agreed_rank
+            agreed.rank[v] / agreed_highest,  # agreed_rank_share
+            margin / scale,  # margin
+            own_seconds / scale,  # agreed_seconds
+            agreed_highest / scale,  # agreed_highest
             np.log2(max(count, 1)) / 4.0,  # num_tasks
         )
         for i in range(NUM_TASK):
@@ -195,6 +211,7 @@ def task_features(request, num_messages):
         rate,
         _mean_rates(rate),
         single_place_seconds,
+        agreed,
         scale,
         unit,
         first_reader,
