@@ -9,14 +9,15 @@ import numpy as np
 from offload_jax import configs
 from offload_jax.export.parts import Program, array, numbers
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
-from offload_jax.graphs.columns import LIMIT, NUM_TASK, PLACE, STEP, TASK
+from offload_jax.graphs.columns import LIMIT, NEVER, NUM_TASK, PLACE, ROUNDS, SAME, STEP, TASK
 from offload_jax.learning.parameters import digest
 
 _LAYERS = ("task_in", "place_in", "place_middle", "mean_middle", "place_out")
 _ORDER_LAYERS = ("order_in", "order_middle", "order_out")
 _SKIPS = ("place_skip", "order_skip")
+_LIMITS = {"limit": LIMIT, "never": NEVER, "same": SAME}
 # Of the C source; each is what the file of that name is in the other back ends.
-_PARTS = ("request", "task_features", "order", "simulator", "observation", "network")
+_PARTS = "request", "beliefs", "task_features", "order", "simulator", "observation", "network"
 
 
 def learned(policy: LearnedGraphPolicy) -> Program:
@@ -30,6 +31,7 @@ def learned(policy: LearnedGraphPolicy) -> Program:
         "HIDDEN": config.hidden,
         "SECOND": config.second,
         "ORDER_HIDDEN": config.order_hidden,
+        "BELIEF_ROUNDS": ROUNDS,
     }
     lines = "".join(f"#define {name} {value}\n" for name, value in dimensions.items())
     return Program(
@@ -56,7 +58,7 @@ def learned(policy: LearnedGraphPolicy) -> Program:
             "embedding": dimensions["EMBEDDING"],
             "message": max(message, 1),
             "columns": "\n".join(map(_enum, ("PLACE", "STEP", "TASK"), (PLACE, STEP, TASK))),
-            "limit": numbers(LIMIT),
+            **{name: numbers(value) for name, value in _LIMITS.items()},
         },
     )
 

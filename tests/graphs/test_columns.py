@@ -1,4 +1,4 @@
-"""What a learned policy reads: all 48 columns by name, the same in JAX, in numba and in C."""
+"""What a learned policy reads: all 59 columns by name, the same in JAX, in numba and in C."""
 
 import ctypes
 import subprocess

@@ -70,8 +70,11 @@ typedef struct {
   float crossed[${NAME}_MAX_TASKS][4], arrived[3][${NAME}_MAX_TASKS][2], busy[2][${NAME}_MAX_TASKS];
   float work_left[${NAME}_MAX_TASKS][3], to_fetch[${NAME}_MAX_TASKS][3];
   float to_return[${NAME}_MAX_TASKS][3];
+  float told[${NAME}_MAX_TASKS * (${NAME}_MAX_TASKS + 1) / 2][3], behind[${NAME}_MAX_TASKS][3];
+  float extra[${NAME}_MAX_TASKS][3], agreed_tail[${NAME}_MAX_TASKS][3], agreed_sent[${NAME}_MAX_TASKS][3];
+  float agreed_left[${NAME}_MAX_TASKS][3], agreed_rank[${NAME}_MAX_TASKS], share[${NAME}_MAX_TASKS];
   int missing[${NAME}_MAX_TASKS];
-  uint8_t empty[${NAME}_MAX_TASKS];
+  uint8_t empty[${NAME}_MAX_TASKS], agreed[${NAME}_MAX_TASKS];
 } ${name}_workspace;
 
 /* Decides about one task graph.

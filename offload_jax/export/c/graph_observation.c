@@ -1,13 +1,17 @@
 
-/* Sums over the tasks that come later in the order; of running times over this task, too. */
+/* Sums over the tasks that come later in the order; `work_left` over this task, too. */
 static void sum_later(const Request *request, Work *work, const int32_t *order) {
   for (int k = 0; k < PLACES; k++) {
-    float running = 0, fetching = 0, returning = 0;
+    float running = 0, agreed = 0, fetching = 0, returning = 0;
     for (int i = request->num_tasks; i-- > 0;) {
       const int v = order[i];
       work->to_fetch[i][k] = fetching;
       work->to_return[i][k] = returning;
-      if (is_finite(work->seconds[v][k])) running += work->seconds[v][k];
+      work->agreed_left[i][k] = agreed;
+      if (is_finite(work->seconds[v][k])) {
+        running += work->seconds[v][k];
+        if (k == work->agreed[v]) agreed += work->seconds[v][k];
+      }
       if (is_finite(work->input_seconds[v][k])) fetching += work->input_seconds[v][k];
       if (is_finite(work->output_seconds[v][k])) returning += work->output_seconds[v][k];
       work->work_left[i][k] = running;
@@ -52,9 +56,10 @@ static void observe(const Request *request, const Platform *platform, const Work
   for (int link = 0; link < LINKS; link++) busiest += links[link];
   for (int k = 0; k < PLACES; k++) {
     const float idle = k == ${NAME}_CLOUD ? first : work->busy[k][first_free(platform, work, k)];
-    float todo = work->work_left[position][k], fetching = 0, taken = 0;
-    if (k == ${NAME}_EDGE) todo /= (float)request->edge_servers;
-    if (k == ${NAME}_CLOUD) todo = 0;
+    const float servers = k == ${NAME}_EDGE ? (float)request->edge_servers : 1;
+    const float todo = k == ${NAME}_CLOUD ? 0 : work->work_left[position][k] / servers;
+    const float agreed = k == ${NAME}_CLOUD ? 0 : work->agreed_left[position][k] / servers;
+    float fetching = 0, taken = 0;
     for (int j = 0; j < PLACES; j++)
       if (j != k) fetching += moving(beside[j], platform->rates[j][k]);
     for (int link = 0; link < LINKS; link++) taken += at[k].links[link];
@@ -80,6 +85,12 @@ static void observe(const Request *request, const Platform *platform, const Work
         [PLACE_OUTPUTS_LEFT] = work->to_return[position][k],
         [PLACE_SINGLE_PLACE] = platform->single_place_seconds[k],
         [PLACE_DRAINED_HOME] = idle + todo + work->to_return[position][k] - least,
+        [PLACE_EXTRA] = work->extra[v][k],
+        [PLACE_AGREED_TAIL] = work->agreed_tail[v][k],
+        [PLACE_AGREED_SENT] = work->agreed_sent[v][k],
+        [PLACE_AGREED_LEFT] = agreed,
+        [PLACE_AGREED_DRAINED] = idle + agreed - first,
+        [PLACE_AGREED_THROUGH] = at[k].finish + work->agreed_tail[v][k] - least,
         [PLACE_SENT_FAR] = sent * platform->far[k] / larger(unit, 1e-30f),
     };
     for (int i = 0; i < NUM_PLACE; i++) places[k][i] = bounded(values[i] / scale);

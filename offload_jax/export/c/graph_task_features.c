@@ -129,6 +129,7 @@ static void set_scale(const Request *request, Platform *platform, const Work *wo
 static void task_features(const Request *request, Platform *platform, Work *work) {
   const int num = request->num_tasks;
   float between, home, total_seconds = 0, total_moved = 0, total_bytes = 0, bound = 0, highest = 0;
+  float agreed_highest = 1e-30f;
   int count = 0;
   mean_rates(platform, &between, &home);
   for (int v = num; v-- > 0;) {
@@ -160,6 +161,8 @@ static void task_features(const Request *request, Platform *platform, Work *work
   }
   if (!(highest > 0)) highest = 1;
   set_scale(request, platform, work, bound);
+  beliefs(request, platform, work);
+  for (int v = 0; v < num; v++) agreed_highest = larger(agreed_highest, work->agreed_rank[v]);
   platform->unit = total_moved / (total_bytes > 0 ? total_bytes : 1);
 
   const float scale = platform->scale;
@@ -167,6 +170,7 @@ static void task_features(const Request *request, Platform *platform, Work *work
     float *task = work->embedding[v], moved = 0, sent = 0, most = 0, got = 0, ranks = 0;
     int readers = 0, needed = 0;
     float shortest = infinity(), longest = 0, head = infinity(), tail = infinity(), fetch = 0;
+    float margin = infinity();
     for (int u = 0; u < v; u++)
       if (needs(request, u, v)) {
         got += moving(data(request, u, v), between);
@@ -188,8 +192,10 @@ static void task_features(const Request *request, Platform *platform, Work *work
       }
       head = smaller(head, work->head[v][k]);
       tail = smaller(tail, work->tail[v][k]);
+      if (k != work->agreed[v]) margin = smaller(margin, work->extra[v][k]);
     }
     const float returning = moving(request->output[v], home);
+    const float agreed = work->seconds[v][work->agreed[v]];
     task[TASK_RANK] = bounded(work->rank[v] / scale);
     task[TASK_RANK_SHARE] = bounded(work->rank[v] / highest);
     task[TASK_MEAN_SECONDS] = bounded(task[TASK_MEAN_SECONDS] / scale);
@@ -210,6 +216,11 @@ static void task_features(const Request *request, Platform *platform, Work *work
     task[TASK_HIGHEST_RANK] = bounded(highest / scale);
     task[TASK_TOTAL_SECONDS] = bounded(total_seconds / 4 / scale);
     task[TASK_TOTAL_MOVED] = bounded(total_moved / 4 / scale);
+    task[TASK_AGREED_RANK] = bounded(work->agreed_rank[v] / scale);
+    task[TASK_AGREED_RANK_SHARE] = bounded(work->agreed_rank[v] / agreed_highest);
+    task[TASK_MARGIN] = bounded(margin / scale);
+    task[TASK_AGREED_SECONDS] = bounded(is_finite(agreed) ? agreed / scale : 0);
+    task[TASK_AGREED_HIGHEST] = bounded(agreed_highest / scale);
     task[TASK_NUM_TASKS] = bounded(logarithm((float)(count ? count : 1)) / logarithm(2) / 4);
   }
 }

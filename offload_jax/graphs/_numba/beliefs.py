@@ -59,6 +59,26 @@ def _shares(request):
     return readers
 
 
+@plain
+def _tell(request, rate, delay, never, edge, user, share, belief, onwards, told, message):
+    """Tells one end of an edge what the other knows: the least over places of that one, from 0.
+
+    To and fro a message takes the place of the one that answers it.
+    """
+    num_places, least = belief.size, math.inf
+    for k in range(num_places):
+        told[k] = share * belief[k] - message[k]
+    for k in range(num_places):
+        message[k] = math.inf
+        for q in range(num_places):
+            j, to = (q, k) if onwards else (k, q)
+            way = _way(request, rate, delay, never, edge, user, j, to)
+            message[k] = min(message[k], told[q] + way)
+        least = min(least, message[k])
+    for k in range(num_places):
+        message[k] -= least
+
+
 @inner
 def beliefs(request, rate, delay, input_seconds, output_seconds, never):
     """The beliefs of a request.
@@ -71,42 +91,27 @@ def beliefs(request, rate, delay, input_seconds, output_seconds, never):
     num_tasks, num_places = request.seconds.shape
     own, share = _own_seconds(request, input_seconds, output_seconds, never), _shares(request)
     belief, behind = own.copy(), np.zeros((num_tasks, num_places))
-    onwards = np.zeros((request.source.size, num_places))
-    backwards = np.zeros((request.source.size, num_places))
+    message, told = np.zeros((request.source.size, num_places)), np.empty(num_places)
+    ways = request, rate, delay, never
     for _ in range(ROUNDS):
         for v in range(num_tasks):
             for k in range(num_places):
                 belief[v, k] = own[v, k] + behind[v, k]
             for e in range(request.first_edge[v], request.first_edge[v + 1]):
-                u, least = request.source[e], math.inf
+                u, user = request.source[e], request.user[v]
+                _tell(*ways, e, user, share[u], belief[u], True, told, message[e])
                 for k in range(num_places):
-                    onwards[e, k] = math.inf
-                    for j in range(num_places):
-                        told = share[u] * belief[u, j] - backwards[e, j]
-                        told += _way(request, rate, delay, never, e, request.user[v], j, k)
-                        onwards[e, k] = min(onwards[e, k], told)
-                    least = min(least, onwards[e, k])
-                for k in range(num_places):
-                    onwards[e, k] -= least
-                    belief[v, k] += onwards[e, k]
+                    belief[v, k] += message[e, k]
         behind[:] = 0.0
         for v in range(num_tasks - 1, -1, -1):
             for k in range(num_places):
                 belief[v, k] = own[v, k] + behind[v, k]
                 for e in range(request.first_edge[v], request.first_edge[v + 1]):
-                    belief[v, k] += onwards[e, k]
+                    belief[v, k] += message[e, k]
             for e in range(request.first_edge[v], request.first_edge[v + 1]):
-                least = math.inf
-                for j in range(num_places):
-                    backwards[e, j] = math.inf
-                    for k in range(num_places):
-                        told = share[v] * belief[v, k] - onwards[e, k]
-                        told += _way(request, rate, delay, never, e, request.user[v], j, k)
-                        backwards[e, j] = min(backwards[e, j], told)
-                    least = min(least, backwards[e, j])
-                for j in range(num_places):
-                    backwards[e, j] -= least
-                    behind[request.source[e], j] += backwards[e, j]
+                _tell(*ways, e, request.user[v], share[v], belief[v], False, told, message[e])
+                for k in range(num_places):
+                    behind[request.source[e], k] += message[e, k]
     place, total = np.zeros(num_tasks, np.int64), np.empty(num_places)
     for v in range(num_tasks):
         for k in range(num_places):
