@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from experiments.graphs.training_sets import Ground
 from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs.training import GraphTraining
 
@@ -17,7 +18,7 @@ class Row:
       labels: "own", the best of its own samples; "search", the schedules that search found;
         "teacher", the best of the teacher's samples and its softened answers.
       trainings: repetitions, each with requests and weights of its own seed.
-      requests: training graphs of each size.
+      requests: training graphs of each group.
       title: what tables call a row that is compared with the student.
     """
 
@@ -25,8 +26,23 @@ class Row:
     training: GraphTraining
     labels: str
     trainings: int
-    requests: int = 2048
+    requests: int = 4096
     title: str = ""
+
+
+GROUNDS = (
+    Ground((8, 10, 12)),
+    Ground((14, 17, 20)),
+    Ground((24, 28, 32)),
+    Ground((40, 46, 52)),
+    Ground((64, 72, 80)),
+    Ground((104, 116, 128)),
+    Ground((12, 16, 20), servers=2),
+    Ground((24, 28, 32), servers=4),
+    Ground((8,), users=3),
+    Ground((16, 32, 64), networks=True),
+)
+"""Layered graphs by size, with more servers, of several users, and those of networks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,18 +52,20 @@ class Preset:
     Attributes:
       rows: what is trained and kept as a checkpoint, by name.
       ablations: what is trained to be compared with the student, by what is different.
-      sizes: numbers of tasks of the training graphs.
+      grounds: the groups of training graphs.
       simulations: of search for each label.
       judged: test graphs of each size.
       samples: of the policies that look at many schedules.
+      elsewhere: sizes that no group has, on which the best of several trainings is chosen.
     """
 
     rows: Mapping[str, Row]
     ablations: Mapping[str, Row]
-    sizes: tuple[int, ...] = (8, 12, 16, 20)
+    grounds: tuple[Ground, ...] = GROUNDS
     simulations: int = 10_000
     judged: int = 1000
     samples: tuple[int, ...] = (64,)
+    elsewhere: tuple[int, ...] = (22, 36, 60, 90)
 
 
 TEACHER, STUDENT, BASELINE = "graph_teacher", "graph_student", "graph_baseline"
@@ -58,7 +76,7 @@ _TEACHER = GraphPolicyConfig(hidden=96, second=64, order_hidden=48, rounds=2, me
 _OWN = GraphTraining(
     num_epochs=40,
     batch_size=64,
-    num_samples=32,
+    num_samples=16,
     learning_rate=3e-3,
     warmup_steps=20,
     average_decay=0.998,
@@ -120,7 +138,9 @@ def _ablations(num_epochs: int, trainings: int) -> dict[str, Row]:
 
 
 PRESETS = {
-    # A minute, without a teacher; what the package ships is measured beside it.
-    "default": Preset({STUDENT: Row(_STUDENT, _for(_OWN, 10), "own", 1)}, {}, judged=200),
-    "paper": Preset(_rows(teacher=40, student=20, trainings=5), _ablations(10, 3)),
+    # Minutes, without a teacher; what the package ships is measured beside it.
+    "default": Preset(
+        {STUDENT: Row(_STUDENT, _for(_OWN, 10), "own", 1, requests=1024)}, {}, judged=200
+    ),
+    "paper": Preset(_rows(teacher=16, student=10, trainings=5), _ablations(5, 3)),
 }

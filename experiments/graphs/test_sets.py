@@ -29,8 +29,8 @@ from experiments.reporting import command_line
 from experiments.reporting.files import write_json
 from offload_jax.graphs.problem import AXES
 
-SIZES = (12, 20, 50)
-NUM = 1000
+SIZES = {12: 1000, 20: 1000, 50: 1000, 100: 200}
+"""Numbers of tasks, and of test graphs of that size."""
 _KEY = 11
 _FOLDER = Path(__file__).parent / "best_known"
 _CHUNK = 10
@@ -47,10 +47,10 @@ class BestKnown(NamedTuple):
     lower_bound: np.ndarray
 
 
-def problems(num_tasks: int, num: int = NUM) -> oj.graphs.GraphProblem:
-    """The first `num` of the `NUM` test graphs of a size, the same for every seed and preset."""
+def problems(num_tasks: int, num: int | None = None) -> oj.graphs.GraphProblem:
+    """The first `num` of the test graphs of a size, the same for every seed and preset."""
     scenario = oj.graphs.scenarios.layered(num_tasks)
-    return oj.graphs.scenarios.sample(jax.random.key(_KEY), scenario, NUM)[:num]
+    return oj.graphs.scenarios.sample(jax.random.key(_KEY), scenario, SIZES[num_tasks])[:num]
 
 
 def digest(problem: oj.graphs.GraphProblem) -> str:
@@ -66,7 +66,7 @@ def digest(problem: oj.graphs.GraphProblem) -> str:
 
 
 @functools.cache
-def best_known(num_tasks: int, num: int = NUM) -> BestKnown:
+def best_known(num_tasks: int, num: int | None = None) -> BestKnown:
     """What is stored for the first `num` test graphs of a size.
 
     Raises:
@@ -120,20 +120,21 @@ def improve(
     problem = jax.tree.map(np.asarray, problems(num_tasks))
     command = f"--num_tasks={num_tasks} --rounds={rounds} --simulations={simulations}"
     command += f" --time_limit={time_limit:g}" if time_limit else ""
-    stored = _load(path, digest(problem))
+    stored = _load(path, digest(problem), SIZES[num_tasks])
     if stored["running"] != command:
         stored |= {"running": command, "done": 0}
     student = oj.single.learned(oj.graphs.policies.student(), best_of=_SAMPLES)
-    with tqdm(total=NUM, initial=stored["done"], desc=path.stem, disable=not progress) as bar:
-        while stored["done"] < NUM:
-            stop = min(NUM, stored["done"] + _CHUNK)
+    total = SIZES[num_tasks]
+    with tqdm(total=total, initial=stored["done"], desc=path.stem, disable=not progress) as bar:
+        while stored["done"] < total:
+            stop = min(total, stored["done"] + _CHUNK)
             for row in range(stored["done"], stop):
                 if stored["status"][row] != "OPTIMAL":
                     found = _solve(problem[row], student, rounds, simulations, time_limit)
                     _keep(stored, row, found)
             bar.update(stop - stored["done"])
             stored["done"] = stop
-            if stop == NUM:
+            if stop == total:
                 stored["commands"].append(command)
             write_json(path, stored)
     return path
@@ -148,7 +149,7 @@ def _keep(stored: dict[str, Any], row: int, found: BestKnown) -> None:
     stored["lower_bound"][row] = min(bound, stored["makespan"][row])
 
 
-def _load(path: Path, wanted: str) -> dict[str, Any]:
+def _load(path: Path, wanted: str, num: int) -> dict[str, Any]:
     if path.exists():
         stored = json.loads(path.read_text())
         if stored["digest"] == wanted:
@@ -158,9 +159,9 @@ def _load(path: Path, wanted: str) -> dict[str, Any]:
         "commands": [],
         "running": "",
         "done": 0,
-        "makespan": [math.inf] * NUM,
-        "lower_bound": [0.0] * NUM,
-        "status": ["UNKNOWN"] * NUM,
+        "makespan": [math.inf] * num,
+        "lower_bound": [0.0] * num,
+        "status": ["UNKNOWN"] * num,
     }
 
 

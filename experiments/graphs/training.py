@@ -1,13 +1,16 @@
 """Trains the policies of a preset on task graphs and measures them on the test graphs.
 
-The first training of a row that is kept leaves checkpoints/<row>; every training leaves its
-metrics in metrics/, and a row its result in results/trained/<row>.json.
+Every training leaves trainings/<row>_<seed> and its metrics in metrics/, a row its result in
+results/trained/<row>.json, and a row that is kept, as checkpoints/<row>, the training that is best
+on graphs of sizes which none was trained on.
 """
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 import offload_jax as oj
@@ -22,19 +25,27 @@ from offload_jax.graphs.training import train_graph_policy
 from offload_jax.learning import checkpoints
 from offload_jax.learning.parameters import num_parameters
 
+_KEY = 13
+
 
 def checkpoint(name: str, settings: Settings) -> Path:
     """Where the policy of a row lies."""
     return settings.workdir / "checkpoints" / name
 
 
+def _training(name: str, seed: int, settings: Settings) -> Path:
+    return settings.workdir / "trainings" / f"{name}_{seed}"
+
+
 def trained(name: str, settings: Settings) -> dict[str, Any]:
     """Trains what is missing of a row and measures it.
 
     Returns:
-      `trainings`, `parameters`, `digest` (of the first weights), `curve` (metrics of the first
-      training), and by size of the test graphs `one`, the mean ratio of makespan to the best known,
-      and `best_of_<n>`, with intervals over trainings and `per_seed`, those of `one`.
+      `trainings`, `parameters`, `elsewhere` (what each is judged by), `chosen` (which one is best
+      at that), `digest` of its weights, `curve` (metrics of the first training), and by size of the
+      test graphs `one`, the mean ratio of makespan to the best known, `with_rules`, the same where
+      rules are better at times, and `best_of_<n>`, with intervals over trainings and `per_seed`,
+      those of `one`.
     """
     preset = PRESETS[settings.preset]
     row = {**preset.rows, **preset.ablations}[name]
@@ -52,14 +63,19 @@ def trained(name: str, settings: Settings) -> dict[str, Any]:
     }
 
     def compute() -> dict[str, Any]:
-        policies = [
-            _train(name, row, preset, settings, settings.seed + number, keep=kept and number == 0)
-            for number in range(row.trainings)
-        ]
+        seeds = range(settings.seed, settings.seed + row.trainings)
+        policies = [_train(name, row, preset, settings, seed) for seed in seeds]
+        elsewhere = [_elsewhere(policy, preset) for policy in policies]
+        chosen = int(np.argmin(elsewhere))
+        if kept:
+            source = _training(name, seeds[chosen], settings)
+            shutil.copytree(source, checkpoint(name, settings), dirs_exist_ok=True)
         results: dict[str, Any] = {
             "trainings": row.trainings,
             "parameters": num_parameters(row.model),
-            "digest": checkpoints.digest(policies[0].params),
+            "elsewhere": elsewhere,
+            "chosen": chosen,
+            "digest": checkpoints.digest(policies[chosen].params),
             "curve": learning_curve(f"{name}_{settings.seed}", settings),
         }
         for size in test_sets.SIZES:
@@ -87,13 +103,31 @@ def packaged(settings: Settings) -> dict[str, Any]:
     return cached(settings.result("graph_packaged"), config, compute)
 
 
+def _elsewhere(policy: LearnedGraphPolicy, preset: Preset) -> float:
+    """Mean ratio of the makespan to that of the best single place, on sizes not trained on."""
+    ratios = []
+    for size in preset.elsewhere:
+        scenario = oj.graphs.scenarios.layered(size)
+        problem = oj.graphs.scenarios.sample(jax.random.key(_KEY), scenario, preset.judged // 5)
+        found = contenders.one_at_a_time(oj.single.learned(policy))(problem).makespan
+        single = np.min([_single(problem, place) for place in range(3)], axis=0)
+        ratios.append(np.mean(found / single))
+    return float(np.mean(ratios))
+
+
+def _single(problem: oj.graphs.GraphProblem, place: int) -> np.ndarray:
+    shape = (*problem.batch_shape, problem.num_tasks)
+    costs = oj.graphs.graph_costs(problem, library=np)
+    return test_sets.makespans(costs, np.full(shape, place), np.arange(problem.num_tasks))
+
+
 def _train(
-    name: str, row: Row, preset: Preset, settings: Settings, seed: int, *, keep: bool
+    name: str, row: Row, preset: Preset, settings: Settings, seed: int
 ) -> LearnedGraphPolicy:
-    requests = training_sets.training_requests(preset.sizes, row.requests, seed)
+    requests = training_sets.training_requests(preset.grounds, row.requests, seed)
     decision = teacher = None
     if row.labels == "search":
-        decision = searched(requests, preset.simulations)
+        decision = [searched(group, preset.simulations) for group in requests]
     if row.labels == "teacher":
         teacher = oj.graphs.policies.load(checkpoint(TEACHER, settings))
     training = dataclasses.replace(row.training, seed=seed)
@@ -104,8 +138,8 @@ def _train(
             training=training,
             decision=decision,
             teacher=teacher,
-            description=f"sizes {preset.sizes}, labels {row.labels}, seed {seed}",
-            checkpoint=checkpoint(name, settings) if keep else None,
+            description=f"{preset.grounds}, labels {row.labels}, seed {seed}",
+            checkpoint=_training(name, seed, settings),
             checkpoint_every=max(1, training.num_epochs // 5),
             on_epoch=on_epoch,
         )
@@ -123,7 +157,7 @@ def _judge(policy: LearnedGraphPolicy, size: int, preset: Preset) -> dict[str, f
     """Mean ratios to the best known makespans of the test graphs."""
     problem = test_sets.problems(size, preset.judged)
     best = test_sets.best_known(size, preset.judged).makespan
-    ways = {"one": None} | {f"best_of_{num}": num for num in preset.samples}
+    ways = {"one": None, "with_rules": 0} | {f"best_of_{num}": num for num in preset.samples}
     found = {}
     for way, num in ways.items():
         decide = contenders.one_at_a_time(oj.single.learned(policy, best_of=num))
@@ -133,7 +167,7 @@ def _judge(policy: LearnedGraphPolicy, size: int, preset: Preset) -> dict[str, f
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """A Markdown table of rows that `trained` gave."""
-    ways = [w for w in next(iter(rows.values()))[str(test_sets.SIZES[0])] if _is_way(w)]
+    ways = [w for w in next(iter(rows.values()))[str(next(iter(test_sets.SIZES)))] if _is_way(w)]
     headers = ["policy", "parameters", "trainings"]
     headers += [f"N = {size}, {way.replace('_', ' ')}" for size in test_sets.SIZES for way in ways]
     lines = []
@@ -150,4 +184,6 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def _is_way(name: str) -> bool:
-    return name == "one" or (name.startswith("best_of_") and not name.endswith("_interval"))
+    return name in ("one", "with_rules") or (
+        name.startswith("best_of_") and not name.endswith("_interval")
+    )

@@ -166,10 +166,10 @@ def train_imitation(
     shape = (num, model.num_subtasks, len(Place))
     if target.shape != shape:
         raise ValueError(f"target: needs shape {shape}, got {target.shape}")
+    # Another seed is the same program.
+    learner = ChainImitation(model, dataclasses.replace(training, seed=0), transform)
     params = imitation.train(
-        Examples(problem, target),
-        # Another seed is the same program.
-        ChainImitation(model, dataclasses.replace(training, seed=0), transform),
+        [imitation.Group(Examples(problem, target), learner, training.batch_size)],
         model=model,
         recipe=training,
         config=training_data(model, training, description, examples=num),

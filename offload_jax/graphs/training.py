@@ -7,6 +7,7 @@ answers at every step can be learnt too.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ from offload_jax.learning.loop import OnEpoch
 from offload_jax.learning.policies import training_data
 
 _NEVER = -1e9
+# Tasks of graphs whose batches are whole.
+_LARGE = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,8 @@ class GraphTraining(imitation.ImitationRecipe):
     """How a policy is trained.
 
     Attributes:
+      batch_size: requests a step, of graphs of up to 32 tasks; fewer of larger ones, so that a step
+        has as many tasks.
       num_samples: schedules that are sampled of each request where none is given; the first is the
         most probable one.
       contrast: how many of the best and of the worst samples are learnt, with their advantage over
@@ -259,8 +264,10 @@ class GraphImitation:
         return given if self.teacher is None else taught(given, self.teacher, training)
 
     def loss(self, params: Any, batch: Lesson) -> Float[Array, ""]:
-        """The mean over requests."""
-        return jnp.mean(batch.weight * lesson_loss(params, batch))
+        """The mean over tasks."""
+        num_tasks = jnp.sum(jnp.any(batch.ready, axis=1))
+        total = jnp.sum(batch.weight * lesson_loss(params, batch))
+        return total / jnp.maximum(num_tasks, 1)
 
 
 def examples_of(problem: GraphProblem | GraphCosts, decision: Decision | None = None) -> Examples:
@@ -272,12 +279,17 @@ def examples_of(problem: GraphProblem | GraphCosts, decision: Decision | None = 
     return Examples(costs, decision)
 
 
+def share_of_batch(num: int, num_tasks: int) -> int:
+    """How many graphs of N tasks stand for `num` of up to 32: as many tasks in all."""
+    return max(1, min(num, num * _LARGE // num_tasks))
+
+
 def train_graph_policy(
-    problem: GraphProblem | GraphCosts,
+    problem: GraphProblem | GraphCosts | Sequence[GraphProblem | GraphCosts],
     *,
     model: GraphPolicyConfig,
     training: GraphTraining,
-    decision: Decision | None = None,
+    decision: Decision | Sequence[Decision] | None = None,
     teacher: LearnedGraphPolicy | None = None,
     description: str = "",
     checkpoint: Path | None = None,
@@ -287,10 +299,12 @@ def train_graph_policy(
     """Trains a policy on requests.
 
     Args:
-      problem: training requests, batch shape `[n]`.
+      problem: training requests, batch shape `[n]`; or several such groups, of other numbers of
+        tasks, servers or users each, which take turns.
       model: the network.
       training: the recipe.
-      decision: schedules to learn, `[n, N]`, say those of `solve`; None to learn from samples.
+      decision: schedules to learn, `[n, N]`, say those of `solve`, of each group; None to learn
+        from samples.
       teacher: a trained policy to learn from.
       description: of the requests, the decisions and the teacher, stored with the weights.
       checkpoint: folder to write to and to resume from.
@@ -304,15 +318,26 @@ def train_graph_policy(
       ValueError: fewer requests than a batch.
       TrainingDiverged: the loss is not finite.
     """
-    platform = platform_of(as_costs(problem))
-    examples = examples_of(problem, decision)
+    problems = [problem] if isinstance(problem, GraphProblem | GraphCosts) else [*problem]
+    told = (
+        [decision] * len(problems)
+        if decision is None or isinstance(decision, Decision)
+        else decision
+    )
+    # Another seed is the same program.
+    unseeded = dataclasses.replace(training, seed=0)
+    groups, sizes = [], []
+    for each, known in zip(problems, told, strict=True):
+        examples = examples_of(each, known)
+        learner = GraphImitation(platform_of(as_costs(each)), unseeded, teacher)
+        size = share_of_batch(training.batch_size, examples.costs.num_tasks)
+        groups.append(imitation.Group(examples, learner, size))
+        sizes.append(len(examples.costs.seconds))
     params = imitation.train(
-        examples,
-        # Another seed is the same program.
-        GraphImitation(platform, dataclasses.replace(training, seed=0), teacher),
+        groups,
         model=model,
         recipe=training,
-        config=training_data(model, training, description, examples=len(examples.costs.seconds)),
+        config=training_data(model, training, description, examples=sum(sizes)),
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         on_epoch=on_epoch,

@@ -2,14 +2,16 @@
 
 The loop knows neither what an example is nor what the loss is. A family gives both as an
 `Imitation`, so that exact labels, a teacher's softened answers and labels that the learning network
-finds for itself are the same training.
+finds for itself are the same training. Examples of several shapes are groups that take turns.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from offload_jax.learning import devices, loop
@@ -45,32 +47,58 @@ class Imitation(Protocol):
         """The mean loss of what `batch` gave."""
 
 
+class Group(NamedTuple):
+    """Examples of one shape.
+
+    Attributes:
+      examples: a pytree of arrays with the same first axis.
+      imitation: what becomes of them.
+      batch_size: how many a step takes; a remainder is left out of an epoch, another one each time.
+    """
+
+    examples: Any
+    imitation: Imitation
+    batch_size: int
+
+
 @dataclasses.dataclass(frozen=True)
 class _Algorithm:
     recipe: ImitationRecipe
-    imitation: Imitation
+    imitations: tuple[Imitation, ...]
+    batch_sizes: tuple[int, ...]
 
     def epoch(
-        self, examples: Any, state: loop.TrainState, key: jax.Array
+        self, data: Any, state: loop.TrainState, key: jax.Array
     ) -> tuple[loop.TrainState, dict[str, Array]]:
-        num = num_examples(examples)
-        steps = num // self.recipe.batch_size
+        """As many rounds, a step of each group in turn, as the smallest group has batches."""
+        parts = list(zip(data, self.imitations, self.batch_sizes, strict=True))
+        rounds = min(num_examples(examples) // size for examples, _, size in parts)
+        order_key, step_key = jax.random.split(key)
+
+        def drawn(number: int, num: int, size: int) -> Array:
+            order = jax.random.permutation(jax.random.fold_in(order_key, number), num)
+            return order[: rounds * size].reshape(rounds, size)
 
         def step(state: loop.TrainState, inputs: Any) -> tuple[loop.TrainState, Array]:
-            index, key = devices.spread(inputs[0]), inputs[1]
-            batch = devices.spread(self.imitation.batch(state.params, examples, index, key))
-            return loop.descend(
-                self.recipe,
-                state,
-                lambda params: self.imitation.loss(params, batch),
-                steps_per_epoch=steps,
-            )
+            indices, keys = inputs
+            losses = []
+            for index, key, (examples, imitation, _) in zip(indices, keys, parts, strict=True):
+                made = imitation.batch(state.params, examples, devices.spread(index), key)
+                loss = functools.partial(_loss, imitation, devices.spread(made))
+                state, value = loop.descend(
+                    self.recipe, state, loss, steps_per_epoch=rounds * len(parts)
+                )
+                losses.append(value)
+            return state, jnp.stack(losses)
 
-        order_key, step_key = jax.random.split(key)
-        order = jax.random.permutation(order_key, num)[: steps * self.recipe.batch_size]
-        inputs = order.reshape(steps, -1), jax.random.split(step_key, steps)
-        state, losses = jax.lax.scan(step, state, inputs)
-        return state, {"loss": losses}
+        indices = [drawn(i, num_examples(each), size) for i, (each, _, size) in enumerate(parts)]
+        keys = jax.random.split(step_key, (rounds, len(parts)))
+        state, losses = jax.lax.scan(step, state, (indices, keys))
+        return state, {"loss": losses.ravel()}
+
+
+def _loss(imitation: Imitation, batch: Any, params: Any) -> Float[Array, ""]:
+    return imitation.loss(params, batch)
 
 
 def num_examples(examples: Any) -> int:
@@ -79,8 +107,7 @@ def num_examples(examples: Any) -> int:
 
 
 def train(
-    examples: Any,
-    imitation: Imitation,
+    groups: Sequence[Group],
     *,
     model: ModelConfig,
     recipe: ImitationRecipe,
@@ -90,10 +117,9 @@ def train(
     """Trains a network on examples.
 
     Args:
-      examples: a pytree of arrays with the same first axis.
-      imitation: what becomes of them.
+      groups: what it learns from.
       model: the network, for its initial parameters.
-      recipe: how.
+      recipe: how, but for the batch sizes, which are those of the groups.
       config: stored beside the weights, see `loop.run`.
       **options: `checkpoint`, `checkpoint_every` and `on_epoch` of `loop.run`.
 
@@ -104,14 +130,16 @@ def train(
       ValueError: fewer examples than a batch, or a batch that the devices cannot share evenly.
       loop.TrainingDiverged: the loss is not finite.
     """
-    num = num_examples(examples)
-    if not 0 < recipe.batch_size <= num:
-        raise ValueError(f"batch_size = {recipe.batch_size}: there are only {num} examples")
-    devices.check_batch_size(recipe.batch_size)
+    for examples, _, batch_size in groups:
+        num = num_examples(examples)
+        if not 0 < batch_size <= num:
+            raise ValueError(f"batch_size = {batch_size}: there are only {num} examples")
+        devices.check_batch_size(batch_size)
     key = jax.random.key(recipe.seed)
+    data, imitations, sizes = zip(*groups, strict=True)
     return loop.run(
-        _Algorithm(recipe, imitation),
-        examples,
+        _Algorithm(recipe, imitations, sizes),
+        data,
         loop.start(recipe, initialize(model, jax.random.fold_in(key, 0))),
         key=jax.random.fold_in(key, 1),
         config=config,

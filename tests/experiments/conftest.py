@@ -10,6 +10,7 @@ import offload_jax as oj
 from experiments import reproduce
 from experiments.graphs import compare, generalization, real_graphs, streams, test_sets
 from experiments.graphs import presets as graph_presets
+from experiments.graphs.training_sets import Ground
 from experiments.paper import presets, table1
 from experiments.paper.presets import DEFAULT, PAPER, Preset, Row
 from experiments.reporting import plots
@@ -64,9 +65,10 @@ TINY_GRAPHS = graph_presets.Preset(
         graph_presets.BASELINE: dataclasses.replace(_GRAPH_ROW, trainings=2),
     },
     ablations={},
-    sizes=(4, 6),
-    judged=4,
+    grounds=(Ground((4, 6)), Ground((2,), users=2)),
+    judged=5,
     samples=(2,),
+    elsewhere=(5,),
 )
 
 
@@ -79,7 +81,7 @@ def tiny() -> Any:
         for study in (real_tasks, decision_map, decisions_over_time):
             patch.setattr(study, "NETWORKS", {"AlexNet": study.NETWORKS["AlexNet"]})
         patch.setattr(real_graphs, "NETWORKS", {"AlexNet": decision_map.NETWORKS["AlexNet"]})
-        patch.setattr(test_sets, "SIZES", (12,))
+        patch.setattr(test_sets, "SIZES", {12: 1000})
         few = compare.Preset(4, 4, {12: 1}, (2,), (2,), (100,), (5.0,))
         patch.setitem(compare.PRESETS, "tiny", few)
         patch.setitem(graph_presets.PRESETS, "tiny", TINY_GRAPHS)

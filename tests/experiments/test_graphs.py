@@ -27,7 +27,7 @@ from tests.experiments.conftest import Finished
 @pytest.mark.parametrize("size", test_sets.SIZES)
 def test_what_is_stored_is_about_these_graphs(size: int) -> None:
     known = test_sets.best_known(size)
-    assert known.makespan.shape == (test_sets.NUM,)
+    assert known.makespan.shape == (test_sets.SIZES[size],)
     assert np.isfinite(known.makespan).all()
     bound = oj.graphs.lower_bound(oj.graphs.graph_costs(test_sets.problems(size, 50)))
     assert (np.asarray(bound) <= known.makespan[:50]).all()
@@ -74,7 +74,9 @@ def test_student_and_baseline_are_paired_by_seed(finished: Finished) -> None:
 def test_the_default_trains_one_student_and_shows_the_packaged_one() -> None:
     assert set(PRESETS["default"].rows) == {STUDENT}
     assert {TEACHER, STUDENT, BASELINE} == set(PRESETS["paper"].rows)
-    row = {str(size): {"one": 1.125, "best_of_64": 1.0} for size in test_sets.SIZES}
+    row = {
+        str(size): {"one": 1.125, "with_rules": 1.0, "best_of_64": 1.0} for size in test_sets.SIZES
+    }
     row |= {"parameters": 8267, "trainings": 1}
     results = {STUDENT: row, PACKAGED: row}
     text = distill_student.STAGE.section(results, Settings(Path(), "default"))
@@ -92,7 +94,7 @@ def test_makespans_are_those_of_simulate() -> None:
 
 def test_a_search_improves_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_sets, "_FOLDER", tmp_path)
-    monkeypatch.setattr(test_sets, "NUM", 3)
+    monkeypatch.setattr(test_sets, "SIZES", {12: 3})
     path = test_sets.improve(12, rounds=3, simulations=100, time_limit=0.0, progress=False)
     stored = json.loads(path.read_text())
     assert stored["status"] == ["SEARCH"] * 3
@@ -108,7 +110,7 @@ def test_checkpoints_of_a_run_decide(finished: Finished) -> None:
 
 
 def test_what_to_use_takes_the_best_that_is_fast_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(test_sets, "SIZES", (12,))
+    monkeypatch.setattr(test_sets, "SIZES", {12: 1000})
     rows = {
         "fast": {"seconds": 5e-6, "by_link": [1.5, 1.2, None]},
         "slow": {"seconds": 0.5, "by_link": [1.1, 1.3, None]},

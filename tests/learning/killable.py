@@ -14,11 +14,11 @@ NUM_EPOCHS = 8
 
 def train(path: Path | None, on_epoch: Callable[[int, object], None] | None = None) -> Any:
     """The same training whenever it is called."""
+    recipe = imitation.ImitationRecipe(num_epochs=NUM_EPOCHS, batch_size=10, average_decay=0.9)
     return imitation.train(
-        toy.points(30),
-        toy.Regression(),
+        [imitation.Group(toy.points(30), toy.Regression(), recipe.batch_size)],
         model=toy.Linear(),
-        recipe=imitation.ImitationRecipe(num_epochs=NUM_EPOCHS, batch_size=10, average_decay=0.9),
+        recipe=recipe,
         config={"model": toy.Linear()},
         checkpoint=path,
         checkpoint_every=2,

@@ -20,9 +20,9 @@ RECIPE = imitation.ImitationRecipe(num_epochs=2, batch_size=10)
 
 
 def train(recipe=RECIPE, task=None, **options):
+    examples = options.pop("examples", None) or toy.points(20)
     return imitation.train(
-        options.pop("examples", None) or toy.points(20),
-        task or toy.Regression(),
+        [imitation.Group(examples, task or toy.Regression(), recipe.batch_size)],
         model=toy.Linear(),
         recipe=recipe,
         config=options.pop("config", {"recipe": recipe}),
