@@ -99,7 +99,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # than most tests. What stays afterwards is not theirs, so the next time is when as much has come
 # on top.
 _MOST_MEMORY = 1.3e9
-_MOST_PROGRAMS = 0.35e9
+_MOST_PROGRAMS = 0.25e9
 _without_programs = 0.0
 
 
