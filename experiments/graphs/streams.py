@@ -4,7 +4,6 @@ Writes results/graph_streams.json and figures/graph_streams.png.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,19 +91,12 @@ def compute(settings: Settings) -> dict[str, Any]:
                 served = serve(policy, load * most, **limit)
                 found = served.statistics(skip=skip)
                 joules = float(np.mean(np.asarray(served.energy)))
-                rows[name].append(
-                    {"mean": _listed(found.mean), "p99": _listed(found.p99), "joules": joules}
-                )
+                rows[name].append({"mean": [*found.mean], "p99": [*found.p99], "joules": joules})
             alone = served._replace(sojourn=served.lower_bound).statistics(skip=skip)
-            rows[BOUND].append({"mean": _listed(alone.mean), "p99": _listed(alone.p99)})
+            rows[BOUND].append({"mean": [*alone.mean], "p99": [*alone.p99]})
         return {"capacity": capacity, "loads": [*LOADS], "policies": rows}
 
     return cached(settings.result("graph_streams"), config, compute_all)
-
-
-def _listed(interval: oj.graphs.Interval) -> list[float | None]:
-    """Mean and ends; None where there is none, since one stream has no interval."""
-    return [value if math.isfinite(value) else None for value in interval]
 
 
 def _capacity(served: oj.graphs.Stream, arrivals: np.ndarray) -> float:

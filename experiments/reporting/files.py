@@ -38,8 +38,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def as_json(value: Any) -> Any:
-    """What reading gives back after `write_json`: lists for tuples and arrays, text for keys."""
-    return json.loads(json.dumps(value, default=_plain))
+    """What JSON makes of a value: lists for tuples and arrays, text for keys, None for NaN.
+
+    NaN would be no JSON, and unequal to itself: what is stored would never be the same again.
+    """
+    text = json.dumps(value, default=_plain)
+    return json.loads(text, parse_constant=lambda name: None if name == "NaN" else float(name))
 
 
 def _plain(value: Any) -> Any:

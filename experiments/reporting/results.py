@@ -98,14 +98,16 @@ def imported_files(source: Path) -> set[Path]:
         path = todo.pop()
         if path not in found:
             found.add(path)
-            todo += [f for root in roots for name in _imports(path) for f in _files(root, name)]
+            code = path.read_bytes() if path.suffix == ".py" else b""
+            todo += [f for root in roots for name in _imports(code) for f in _files(root, name)]
     return found
 
 
-def _imports(path: Path) -> set[str]:
+@functools.cache
+def _imports(code: bytes) -> set[str]:
     """Dotted names of modules, and of what is taken from them, in import statements."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())) if path.suffix == ".py" else ():
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

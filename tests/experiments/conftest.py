@@ -1,5 +1,6 @@
 """One run of everything at tiny size; the tests look at what it leaves."""
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,8 +103,13 @@ def tiny() -> Any:
 
 class Finished(NamedTuple):
     settings: Settings
-    results: dict[str, Any]
+    computed: dict[str, Any]
     report: str
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What the run gave; a copy, so that no test takes something away from the others."""
+        return copy.deepcopy(self.computed)
 
     def figures(self) -> set[str]:
         return {path.stem for path in (self.settings.workdir / "figures").iterdir()}

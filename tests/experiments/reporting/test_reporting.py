@@ -69,6 +69,13 @@ def test_results_are_reused_until_the_configuration_changes(tmp_path, counting):
     assert counting.calls == 2
 
 
+def test_what_has_no_value_is_the_same_again(tmp_path):
+    path, config = tmp_path / "r.json", {"limits": np.array([np.nan, np.inf])}
+    first = results.cached(path, config, lambda: {"x": np.array([np.nan, -np.inf])})
+    assert first["x"] == [None, -np.inf]
+    assert results.cached(path, config, lambda: pytest.fail("computed again")) == first
+
+
 @pytest.mark.parametrize("package", ["offload_jax", "jax", "numpy", "backend", "code"])
 def test_results_of_other_software_are_made_again(tmp_path, counting, package):
     path = tmp_path / "r.json"
