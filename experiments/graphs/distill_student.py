@@ -1,7 +1,7 @@
-"""Trains the student on task graphs: with a teacher and without, or without alone by default.
+"""Trains the student on task graphs; in the preset "paper" also with a teacher and as long without.
 
-Writes checkpoints/graph_student, in the preset "paper" checkpoints/graph_teacher and
-checkpoints/graph_baseline too, their metrics and results. The student in the package stands beside.
+Writes checkpoints/graph_student, in the preset "paper" those of graph_teacher, graph_taught and
+graph_baseline too, their metrics and results. The student in the package stands beside.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.graphs import test_sets, training
-from experiments.graphs.presets import BASELINE, PACKAGED, PRESETS, STUDENT
+from experiments.graphs.presets import BASELINE, PACKAGED, PRESETS, STUDENT, TAUGHT
 from experiments.reporting import statistics
 from experiments.reporting.stage import TRAINING, Settings, Stage, script
 
@@ -26,14 +26,15 @@ def _section(results: dict[str, Any], settings: Settings) -> str:
     rows = PRESETS[settings.preset].rows
     if BASELINE in rows:
         about = (
-            "The baseline is the student's network trained without the teacher; student minus"
-            f" baseline, paired by seed: {', '.join(_differences(results))}."
+            "Taught and baseline are shorter trainings of the student's network with the larger"
+            f" teacher and without; taught minus baseline, paired by seed:"
+            f" {', '.join(_differences(results))}."
         )
     else:
         about = (
             f"The student learnt for {rows[STUDENT].training.num_epochs} epochs, from the best of"
-            " its own schedules. The one in the package learnt from a teacher, for longer:"
-            " --preset=paper trains all three."
+            " its own schedules. The one in the package learnt from more and for longer:"
+            " --preset=paper."
         )
     return (
         "## Learned policies on task graphs\n\nMean of makespan over the best one known; one"
@@ -45,7 +46,7 @@ def _section(results: dict[str, Any], settings: Settings) -> str:
 
 def _differences(results: dict[str, Any]) -> Iterator[str]:
     for size in test_sets.SIZES:
-        with_teacher, without = (results[n][str(size)]["per_seed"] for n in (STUDENT, BASELINE))
+        with_teacher, without = (results[n][str(size)]["per_seed"] for n in (TAUGHT, BASELINE))
         change, width = statistics.mean_and_interval(np.subtract(with_teacher, without))
         text = statistics.plus_minus(
             float(change), None if width is None else float(width), digits=4

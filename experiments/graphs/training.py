@@ -124,7 +124,7 @@ def _single(problem: oj.graphs.GraphProblem, place: int) -> np.ndarray:
 def _train(
     name: str, row: Row, preset: Preset, settings: Settings, seed: int
 ) -> LearnedGraphPolicy:
-    requests = training_sets.training_requests(preset.grounds, row.requests, seed)
+    requests = training_sets.training_requests(row.grounds, row.requests, seed)
     decision = teacher = None
     if row.labels == "search":
         decision = [searched(group, preset.simulations) for group in requests]
@@ -138,7 +138,7 @@ def _train(
             training=training,
             decision=decision,
             teacher=teacher,
-            description=f"{preset.grounds}, labels {row.labels}, seed {seed}",
+            description=f"{row.grounds}, labels {row.labels}, seed {seed}",
             checkpoint=_training(name, seed, settings),
             checkpoint_every=max(1, training.num_epochs // 5),
             on_epoch=on_epoch,

@@ -58,15 +58,16 @@ _GRAPH_ROW = graph_presets.Row(
     labels="own",
     trainings=1,
     requests=8,
+    grounds=(Ground((4, 6)), Ground((2,), users=2)),
 )
 TINY_GRAPHS = graph_presets.Preset(
     {
         graph_presets.TEACHER: _GRAPH_ROW,
-        graph_presets.STUDENT: dataclasses.replace(_GRAPH_ROW, labels="teacher", trainings=2),
+        graph_presets.STUDENT: _GRAPH_ROW,
+        graph_presets.TAUGHT: dataclasses.replace(_GRAPH_ROW, labels="teacher", trainings=2),
         graph_presets.BASELINE: dataclasses.replace(_GRAPH_ROW, trainings=2),
     },
     ablations={},
-    grounds=(Ground((4, 6)), Ground((2,), users=2)),
     judged=5,
     samples=(2,),
     elsewhere=(5,),

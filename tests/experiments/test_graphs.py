@@ -19,7 +19,7 @@ from experiments.graphs import (
     streams,
     test_sets,
 )
-from experiments.graphs.presets import BASELINE, PACKAGED, PRESETS, STUDENT, TEACHER
+from experiments.graphs.presets import BASELINE, PACKAGED, PRESETS, STUDENT, TAUGHT, TEACHER
 from experiments.reporting.stage import Settings
 from tests.experiments.conftest import Finished
 
@@ -60,9 +60,9 @@ def test_nothing_is_better_than_the_best_known(finished: Finished) -> None:
     assert rows["search, 100 simulations"]["ratio"] <= rows["random"]["ratio"]
 
 
-def test_student_and_baseline_are_paired_by_seed(finished: Finished) -> None:
+def test_taught_and_baseline_are_paired_by_seed(finished: Finished) -> None:
     results = finished.results[distill_student.STAGE.name]
-    sizes = [results[name]["12"] for name in (STUDENT, BASELINE)]
+    sizes = [results[name]["12"] for name in (TAUGHT, BASELINE)]
     for row in sizes:
         assert len(row["per_seed"]) == 2
         assert row["one"] == pytest.approx(np.mean(row["per_seed"]))
@@ -73,11 +73,11 @@ def test_student_and_baseline_are_paired_by_seed(finished: Finished) -> None:
 
 def test_the_default_trains_one_student_and_shows_the_packaged_one() -> None:
     assert set(PRESETS["default"].rows) == {STUDENT}
-    assert {TEACHER, STUDENT, BASELINE} == set(PRESETS["paper"].rows)
+    assert {TEACHER, STUDENT, TAUGHT, BASELINE} == set(PRESETS["paper"].rows)
     row = {
         str(size): {"one": 1.125, "with_rules": 1.0, "best_of_64": 1.0} for size in test_sets.SIZES
     }
-    row |= {"parameters": 8267, "trainings": 1}
+    row |= {"parameters": 8986, "trainings": 1}
     results = {STUDENT: row, PACKAGED: row}
     text = distill_student.STAGE.section(results, Settings(Path(), "default"))
     assert text.count("1.125") == 2 * len(test_sets.SIZES)
@@ -103,7 +103,7 @@ def test_a_search_improves_what_is_stored(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_checkpoints_of_a_run_decide(finished: Finished) -> None:
     problem = test_sets.problems(12, 4)
-    for name in (TEACHER, STUDENT, BASELINE):
+    for name in (TEACHER, STUDENT, TAUGHT, BASELINE):
         policy = oj.graphs.policies.load(finished.settings.workdir / "checkpoints" / name)
         makespan = oj.graphs.simulate(problem, *policy(problem)).makespan
         assert (np.asarray(makespan) >= test_sets.best_known(12, 4).makespan * (1 - 1e-5)).all()
