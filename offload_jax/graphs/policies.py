@@ -1,8 +1,8 @@
 """Policies for task graphs: callables from a `GraphProblem` to a `Decision`.
 
 Rules, solvers and networks have this one signature, so experiments and benchmarks treat them alike.
-`GraphCosts` are taken too. `local`, `edge`, `cloud`, `random`, `greedy` and `perturbed` run inside
-`jit` and `vmap`, the others on the host.
+`GraphCosts` are taken too. `local`, `edge`, `cloud`, `random`, `greedy`, `perturbed`, learned
+policies and, nearly the same there, `cut` run inside `jit` and `vmap`, the others on the host.
 
 Where `local`, `edge`, `cloud` or `random` name a place that may not run a task (`inf` seconds), the
 task runs at the first place that may.
@@ -23,6 +23,7 @@ from offload_jax.graphs.objectives import SERIAL_LATENCY
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.graphs.solve import solve
 from offload_jax.network import Place
+from offload_jax.validation import is_traced
 
 if TYPE_CHECKING:
     import offload_jax.graphs._jax.policy
@@ -119,7 +120,15 @@ def student() -> "offload_jax.graphs._jax.policy.LearnedGraphPolicy":
 
 
 def cut(problem: Request) -> Decision:
-    """The places of least serial latency, exactly, by decreasing upward rank; see `solve`."""
+    """The places of least serial latency, exactly, by decreasing upward rank; see `solve`.
+
+    Inside `jit` and `vmap`, where no flow is found, nearly those: two rounds of tree-reweighted
+    messages, exact on chains, for places in any layout; results that are sent once count for each
+    of their readers.
+    """
+    if is_traced(problem):
+        check_source(problem)
+        return rules.nearly_cut(as_costs(problem))
     found = solve(problem, method="cut", objective=SERIAL_LATENCY)
     return Decision(found.place, found.order)
 

@@ -108,7 +108,7 @@ def test_decides_as_the_policy(tmp_path: Path, name: str) -> None:
     # Not all: what is nearly equal may round either way.
     assert (answers.place == decision.place).all(-1).mean() > 0.98
     assert (answers.order == decision.order).all(-1).mean() > 0.98
-    assert len(np.unique(answers.place)) == 3
+    assert len(np.unique(answers.place)) > 1  # an untrained network may shun a place
     for row in range(0, NUM, max(1, NUM // 100)):
         graph = oracle.three_places(*listed[row])
         place, order = answers.place[row].tolist(), answers.order[row].tolist()

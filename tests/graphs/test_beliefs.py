@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import pytest
 
+import offload_jax as oj
 from offload_jax.graphs._jax import ways as jax_ways
 from offload_jax.graphs._jax.beliefs import beliefs as beliefs_in_jax
 from offload_jax.graphs._jax.platform import platform_of
@@ -155,6 +156,20 @@ def test_forbidden_places_stay_empty() -> None:
         seconds = np.where(forbidden, math.inf, graph.seconds)
         place = in_loops(graph._replace(seconds=tuple(map(tuple, seconds)))).place
         assert not forbidden[range(8), place].any()
+
+
+def test_the_cut_inside_jit_is_nearly_the_cut() -> None:
+    rng = np.random.default_rng(97)
+    requests = [cases.random_request(rng, exact=False) for _ in range(cases.BATCH)]
+    problem = cases.as_problem(requests)
+    exact = oj.graphs.policies.cut(problem)
+    nearly = jax.jit(oj.graphs.policies.cut)(problem)
+    np.testing.assert_array_equal(nearly.order, exact.order)
+    assert (nearly.place == exact.place).mean() > 0.95
+    for request, *places in zip(requests, nearly.place, exact.place, strict=True):
+        graph = oracle.three_places(*request)
+        found, least = (oracle.serial_latency(graph, place.tolist()) for place in places)
+        assert least * (1 - 1e-5) <= found <= 1.2 * least
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from offload_jax.graphs._jax.ranks import Means, by_decreasing, is_empty, mean_c
 from offload_jax.graphs._jax.rows import by_task, in_order, over_rows, tasks_by_position
 from offload_jax.graphs._jax.simulate import simulate_rows
 from offload_jax.graphs._jax.simulator import Candidates, Queues, State, run
+from offload_jax.graphs._jax.task_features import task_features
 from offload_jax.graphs._jax.ways import batch_last, needs_of
 from offload_jax.graphs.costs import GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
@@ -47,6 +48,16 @@ def _rank_order(costs: GraphCosts, *, platform: Platform) -> Array:
         return jnp.broadcast_to(order, (rows, order.shape[1]))
 
     return over_rows(order, costs)
+
+
+def nearly_cut(costs: GraphCosts) -> Decision:
+    """The places that `beliefs` say, by decreasing upward rank."""
+    platform = platform_of(costs)
+
+    def places(rows: int, costs: GraphCosts) -> Array:
+        return task_features(platform, rows, costs).agreed.place.T
+
+    return filled(costs, over_rows(places, costs))
 
 
 def greedy(source: Source) -> Decision:
