@@ -11,6 +11,7 @@ import offload_jax as oj
 from offload_jax.chains.imitation_network import ImitationConfig
 from offload_jax.chains.learned import LearnedPolicy
 from offload_jax.chains.q_network import QNetworkConfig
+from offload_jax.compiled import njit
 from offload_jax.learning.parameters import initialize
 from tests import cases, oracle
 
@@ -339,3 +340,12 @@ def test_learned_names_both_lengths() -> None:
 def test_objectives_must_be_numbers() -> None:
     with pytest.raises(ValueError, match="plain numbers"):
         oj.single.exact(objective=dataclasses.replace(oj.LATENCY, latency_weight=np.ones(3)))
+
+
+def test_compiles_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.core.caching._CacheImpl._locator_classes", [])
+
+    def successor(number: int) -> int:
+        return number + 1
+
+    assert njit("int64(int64)", cache=True)(successor)(1) == 2

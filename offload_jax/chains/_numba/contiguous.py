@@ -17,12 +17,20 @@ than that, and more again, until there is a pipeline.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from offload_jax.compiled import njit
 
-_OPTIONS = {"cache": True, "error_model": "numpy", "fastmath": {"nnan"}}
+# What takes numba long is avoided: wrappers that nobody calls, slices and arithmetic on arrays.
+_OPTIONS: Any = {
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": {"nnan"},
+    "no_cfunc_wrapper": True,
+}
+_inner = njit(**_OPTIONS, no_cpython_wrapper=True)
 # Sums in another order may differ by rounding.
 _ROUNDING = 1 + 1e-9
 # How close bisection gets and by how much the period is raised first, as shares of it; and how much
@@ -30,7 +38,7 @@ _ROUNDING = 1 + 1e-9
 _CLOSE, _RAISED = 1e-3, 2.0
 
 
-@njit(**_OPTIONS)
+@_inner
 def _ends(transfer):
     """`[K, A + 1]` seconds before each subtask: the least to each place, from it, and staying."""
     num_places, num = transfer.shape[0], transfer.shape[2] - 1
@@ -39,7 +47,8 @@ def _ends(transfer):
     for k in range(num_places):
         enter[k, 0] = 0.0 if k == 0 else transfer[0, k, 0]
         leave[k, num] = 0.0 if k == 0 else transfer[k, 0, num]
-        stay[k] = transfer[k, k]
+        for t in range(num + 1):
+            stay[k, t] = transfer[k, k, t]
         for j in range(num_places):
             if j != k:
                 for t in range(1, num):
@@ -48,7 +57,7 @@ def _ends(transfer):
     return enter, leave, stay
 
 
-@njit(**_OPTIONS)
+@_inner
 def _reach(table, limits, most, furthest, reached):
     """Writes to `reached` `[2^K]` how many subtasks each set of places can do within a period.
 
@@ -64,11 +73,13 @@ def _reach(table, limits, most, furthest, reached):
     used = np.empty(len(limits))
     for k in range(num_places):
         computed, stayed, end, cut, best = 0.0, 0.0, 0, 0, 0
-        used[:] = 0.0
+        for b in range(len(limits)):
+            used[b] = 0.0
         for s in range(num):
             if end <= s:
                 computed, stayed, end = 0.0, 0.0, s
-                used[:] = 0.0
+                for b in range(len(limits)):
+                    used[b] = 0.0
             while end < num and computed + execution[k, end] <= most:
                 staying = stayed + stay[k, end] if end > s else 0.0
                 fits = staying <= most
@@ -101,15 +112,16 @@ def _reach(table, limits, most, furthest, reached):
         reached[places] = best
 
 
-@njit(**_OPTIONS)
+@_inner
 def _enter(transfer, least, window, rest, k, entry):
     """Least periods of what comes before a stage at place k that begins at each subtask."""
     num_places = transfer.shape[0]
     if rest == 0:
         entry[0] = 0.0 if k == 0 else transfer[0, k, 0]
         return
-    first, last = window[rest]
-    entry[first : last + 1] = math.inf
+    first, last = window[rest, 0], window[rest, 1]
+    for s in range(first, last + 1):
+        entry[s] = math.inf
     for j in range(num_places):
         if (rest >> j) & 1:
             for s in range(first, last + 1):
@@ -118,7 +130,7 @@ def _enter(transfer, least, window, rest, k, entry):
                 entry[s] = before if before < entry[s] else entry[s]
 
 
-@njit(**_OPTIONS)
+@_inner
 def _fill(execution, transfer, spent, limits, window, most, least):
     """Fills `least` with periods below `most`; the best period, its places and the last of them.
 
@@ -129,15 +141,16 @@ def _fill(execution, transfer, spent, limits, window, most, least):
     entry, left = np.empty(num + 1), np.empty(num_budgets)
     found, found_set, found_place = most, 0, 0
     for places in range(1, 1 << num_places):
-        begin, until = window[places]
+        begin, until = window[places, 0], window[places, 1]
         if begin > until:
             continue
         for k in range(num_places):
             if not (places >> k) & 1:
                 continue
-            least[places, k, begin : until + 1] = math.inf
+            for end in range(begin, until + 1):
+                least[places, k, end] = math.inf
             rest = places ^ (1 << k)
-            first, last = window[rest]
+            first, last = window[rest, 0], window[rest, 1]
             _enter(transfer, least, window, rest, k, entry)
             while first <= last and entry[first] >= found:
                 first += 1
@@ -177,7 +190,7 @@ def _fill(execution, transfer, spent, limits, window, most, least):
     return found, found_set, found_place
 
 
-@njit(**_OPTIONS)
+@_inner
 def _stages(execution, transfer, spent, limits, window, least, most, places, k):
     """Follows the stages back from the last, at place k; none needs more than `most`."""
     num_places, num = execution.shape
@@ -186,9 +199,10 @@ def _stages(execution, transfer, spent, limits, window, least, most, places, k):
     end = num
     while end > 0:
         rest = places ^ (1 << k)
-        first, last = window[rest]
+        first, last = window[rest, 0], window[rest, 1]
         _enter(transfer, least, window, rest, k, entry)
-        left[:] = limits
+        for b in range(len(limits)):
+            left[b] = limits[b]
         computed, stayed = 0.0, transfer[0, 0, num] if k == 0 and end == num else 0.0
         for s in range(end - 1, first - 1, -1):
             decision[s] = k
@@ -197,8 +211,10 @@ def _stages(execution, transfer, spent, limits, window, least, most, places, k):
                 stayed += transfer[k, k, s + 1]
             if k == 0 and s == 0:
                 stayed += transfer[0, 0, 0]
-            left -= spent[:, k, s]
-            fits = max(computed, stayed) <= most and (left >= 0.0).all()
+            fits = max(computed, stayed) <= most
+            for b in range(len(limits)):
+                left[b] -= spent[b, k, s]
+                fits &= left[b] >= 0.0
             if s <= last and entry[s] <= most and fits:
                 end = s
                 break
@@ -211,7 +227,7 @@ def _stages(execution, transfer, spent, limits, window, least, most, places, k):
     return decision
 
 
-@njit(**_OPTIONS)
+@_inner
 def _largest(execution, transfer):
     """No period that is possible is above this."""
     total = 0.0
@@ -269,8 +285,8 @@ def pipeline(execution, transfer, spent, limits):
         _reach(ahead, limits, most, furthest, reached)
         _reach(back, limits, most, furthest, returned)
         for places in range(1 << num_places):
-            window[places] = num - returned[~places], reached[places]
-        window[0] = 0
+            window[places, 0], window[places, 1] = num - returned[~places], reached[places]
+        window[0, 0] = window[0, 1] = 0
         found, places, k = _fill(execution, transfer, spent, limits, window, most, least)
         if places != 0:
             return _stages(execution, transfer, spent, limits, window, least, found, places, k)

@@ -45,7 +45,7 @@ def rate(price, bandwidth):
     return price / bandwidth if bandwidth > 0 else bandwidth * 0 + math.inf
 
 
-@njit(f"int8[::1]({_REQUEST}, {_ARRAY})")
+@njit(f"int8[::1]({_REQUEST}, {_ARRAY})", cache=True)
 def exact(
     cycles,
     data,
@@ -119,7 +119,7 @@ def exact(
     return decision
 
 
-@njit(f"int8[::1]({_TABLE})")
+@njit(f"int8[::1]({_TABLE})", cache=True)
 def exact_table(execution, transfer):
     """Min-plus recursion from the end of the chain, in float64.
 
@@ -170,6 +170,7 @@ LONGEST_LIMITED = 13
 @njit(
     f"int8[::1]({_ARRAY}, {_ARRAY}, {_FLOAT}, {_FLOAT}, {_FLOAT}, {_FLOAT}, float64[:, ::1],"
     f" {_ARRAY})",
+    cache=True,
 )
 def within(
     cycles,

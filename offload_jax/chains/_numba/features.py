@@ -66,6 +66,7 @@ def _write_raw(cycles, data, values, low, factor, inputs):
 @njit(
     "void(float32[::1], float32[::1], float32[::1], int64, float32[::1], float32[::1],"
     " float32[::1])",
+    cache=True,
 )
 def write_features(cycles, data, values, feature_set, low, factor, inputs):
     """Features of a valid request.

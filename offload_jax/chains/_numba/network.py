@@ -18,6 +18,7 @@ _ZERO = np.float32(0.0)
     "int8[::1](float64[::1], float64[::1], float64, float64, float64, float64,"
     " int64, float32[::1], float32[::1], int64[::1], int64, float32[::1])",
     fastmath={"contract"},
+    cache=True,
 )
 def decide(
     cycles64,
