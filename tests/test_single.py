@@ -343,7 +343,7 @@ def test_objectives_must_be_numbers() -> None:
 
 
 def test_compiles_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numba.core.caching._CacheImpl._locator_classes", [])
+    monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
 
     def successor(number: int) -> int:
         return number + 1
