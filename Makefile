@@ -45,9 +45,9 @@ site: $(STAMP) $(RELEASE_STAMP)
 # What a release must pass besides the tests; minutes. Tests that are too slow for `make test` are
 # named here.
 SLOW_TESTS := tests/chains/every_length.py tests/chains/period_campaign.py \
-  tests/graphs/cut_campaign.py tests/graphs/goals_campaign.py tests/graphs/never_worse.py \
-  tests/graphs/stream_campaign.py tests/graphs/users_campaign.py tests/models/split_campaign.py \
-  tests/plans/plan_campaign.py \
+  tests/envs/episodes_campaign.py tests/graphs/cut_campaign.py tests/graphs/goals_campaign.py \
+  tests/graphs/never_worse.py tests/graphs/stream_campaign.py tests/graphs/users_campaign.py \
+  tests/models/split_campaign.py tests/plans/plan_campaign.py \
   tests/release/several_devices.py tests/release/interrupts.py
 release-check: $(STAMP) $(RELEASE_STAMP) site
 	$(RELEASE_BIN)/mkdocs build --quiet --strict --site-dir runs/site-material

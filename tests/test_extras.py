@@ -64,6 +64,7 @@ def check(result: dict[str, Any]) -> None:
     assert result["decision"] == [1, 1]
     assert result["optimal"]
     assert 1 <= result["student"] < 1.3
+    assert 0 < result["graph_bound"] < 1
     assert result["graph_student"] < 1
     assert result["errors"].keys() == EXTRAS.keys()
     for part, extra in EXTRAS.items():

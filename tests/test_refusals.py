@@ -80,6 +80,7 @@ CASES = {
     "oj.scenarios.sample(wide, key, 10)": "scenario: must be a Scenario, got",
     "oj.scenarios.sample(key, wide, 1e3)": "num = 1000.0: must be an integer of at least 0",
     "oj.scenarios.sample(0, wide, 10)": "key: must be a JAX random key such as jax.random.key(0),",
+    "oj.graphs.lower_bound(costs)": "problem: must be a GraphProblem or GraphCosts, got ChainCosts",
     "oj.graphs.scenarios.sample(key, 'LAYERED', 10)": "scenario: must be a Scenario, got str",
     "oj.graphs.scenarios.sample(layered, key, 10)": "scenario: must be a Scenario, got",
     "oj.graphs.scenarios.sample(key, layered, 1e3)": "num = 1000.0: must be an integer of at least",

@@ -28,7 +28,7 @@ STREAM_ENV = StreamEnv(GRAPHS, rate=0.5, num_requests=4, num_users=2)
 
 
 @functools.cache
-def episodes(env: Environment) -> tuple[Any, Any, Any]:
+def episodes(env: Environment, num: int = NUM_EPISODES) -> tuple[Any, Any, Any]:
     """First states, actions `[n, N]` and what `step` gave, of random episodes within the mask."""
 
     def episode(key: jax.Array) -> tuple[Any, Any, Any]:
@@ -45,7 +45,7 @@ def episodes(env: Environment) -> tuple[Any, Any, Any]:
         _, taken = jax.lax.scan(step, state, jax.random.split(later, env.length))
         return state, obs, taken
 
-    keys = jax.random.split(jax.random.key(3), NUM_EPISODES)
+    keys = jax.random.split(jax.random.key(3), num)
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(episode))(keys))
 
 
@@ -54,8 +54,10 @@ def episodes(env: Environment) -> tuple[Any, Any, Any]:
     [CHAIN_ENV, ChainEnv(oj.scenarios.WIDE, objective=oj.ENERGY), TABLE_ENV],
     ids=["latency", "energy", "table"],
 )
-def test_chains_pay_their_cost_and_regret_what_is_over_the_optimum(env: ChainEnv) -> None:
-    state, _, (action, mask, _, reward, terminated, truncated, info) = episodes(env)
+def test_chains_pay_their_cost_and_regret_what_is_over_the_optimum(
+    env: ChainEnv, num: int = NUM_EPISODES
+) -> None:
+    state, _, (action, mask, _, reward, terminated, truncated, info) = episodes(env, num)
     costs = oj.ChainCosts(state.execution, state.transfer)
     cost = np.asarray(oj.evaluate(costs, action))
     least = np.asarray(oj.solve(costs).cost)
@@ -93,30 +95,31 @@ def test_the_best_actions_have_no_regret() -> None:
     assert terminated and -total == pytest.approx(least, rel=1e-5)
 
 
-def test_graphs_pay_their_makespan() -> None:
-    state, _, (action, _, _, reward, terminated, _, info) = episodes(GRAPH_ENV)
-    # Which of the three graphs an episode was about, by the speeds of its tasks.
-    costs = oj.graphs.graph_costs(GRAPHS)
+def test_graphs_pay_their_makespan(env: GraphEnv = GRAPH_ENV, num: int = NUM_EPISODES) -> None:
+    state, _, (action, _, _, reward, terminated, _, info) = episodes(env, num)
+    # Which of the graphs an episode was about, by the speeds of its tasks.
+    costs = env.costs
     total = np.asarray(costs.seconds).sum((1, 2))
     row = np.abs(np.asarray(state.tasks.seconds).sum((1, 2)) - total).argmin(axis=-1)
-    assert set(row) == {0, 1, 2}
+    assert set(row) == set(range(len(total)))
     place = np.zeros_like(action)
     np.put_along_axis(place, state.order, action, axis=1)
-    makespan = np.asarray(oj.graphs.simulate(GRAPHS[row], place, state.order).makespan)
+    makespan = np.asarray(oj.graphs.simulate(costs[row], place, state.order).makespan)
     np.testing.assert_allclose(-reward.sum(1), makespan, rtol=1e-5)
-    optimum = oj.graphs.solve(GRAPHS, method="cpsat").cost[row]
+    optimum = oj.graphs.solve(costs, method="cpsat").cost[row]
     assert (state.lower_bound <= optimum * (1 + 1e-6)).all()
     np.testing.assert_allclose(
         info["regret"][:, -1], makespan - state.lower_bound, rtol=1e-4, atol=1e-5 * makespan.max()
     )
     assert (np.diff(info["cost"], axis=1) >= 0).all() and terminated[:, -1].all()
-    assert set(state.order[row == 0].ravel()) == set(range(5)) and (state.time == 0).all()
+    assert set(state.order[row == 0].ravel()) == set(range(env.length)) and (state.time == 0).all()
 
 
-def test_streams_pay_their_sojourns() -> None:
+def test_streams_pay_their_sojourns(
+    env: StreamEnv = STREAM_ENV, graphs: oj.graphs.GraphProblem = GRAPHS, num: int = 16
+) -> None:
     """What is booked step by step is what `stream` books of the same requests and places."""
-    env, num_episodes = STREAM_ENV, 16
-    keys = jax.random.split(jax.random.key(5), num_episodes)
+    keys = jax.random.split(jax.random.key(5), num)
 
     def episode(key: jax.Array) -> tuple[Any, Any, Any]:
         _, state = env.reset(key)
@@ -133,16 +136,22 @@ def test_streams_pay_their_sojourns() -> None:
     after, (state, action, reward, terminated, info) = jax.tree.map(
         np.asarray, jax.jit(jax.vmap(episode))(keys)
     )
-    number = GRAPHS.num_tasks
-    total = np.asarray(oj.graphs.graph_costs(GRAPHS).seconds).sum((1, 2))
+    number = graphs.num_tasks
+    total = np.asarray(oj.graphs.graph_costs(graphs).seconds).sum((1, 2))
     began = jax.tree.map(lambda leaf: leaf[:, ::number], state)
     row = np.abs(began.graph.tasks.seconds.sum((2, 3)) - total).argmin(axis=-1)
-    assert set(row.ravel()) == {0, 1, 2} and set(began.user.ravel()) == {0, 1}
+    assert set(row.ravel()) == set(range(len(total)))
+    num_users = env.owners.num_users
+    assert set(began.user.ravel()) == set(range(num_users))
     order = began.graph.order
     place = np.zeros_like(order)
     np.put_along_axis(place, order, action.reshape(order.shape), axis=-1)
     served = oj.graphs.stream(
-        GRAPHS[row], began.now, oj.graphs.Decision(place, order), user=began.user, num_users=2
+        graphs[row],
+        began.now,
+        oj.graphs.Decision(place, order),
+        user=began.user,
+        num_users=num_users,
     )
     np.testing.assert_allclose(-reward.sum(1), np.sum(served.sojourn, -1), rtol=1e-4)
     over = np.sum(np.asarray(served.sojourn) - np.asarray(served.lower_bound), -1)

@@ -32,9 +32,9 @@ def drawn(layout: str, shared: bool, num: int, **options: Any) -> list[oracle.Gr
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_schedules_are_those_of_the_oracle(layout: str, shared: bool) -> None:
+def test_schedules_are_those_of_the_oracle(layout: str, shared: bool, num: int = 40) -> None:
     rng = np.random.default_rng(1)
-    graphs = drawn(layout, shared, 40)
+    graphs = drawn(layout, shared, num)
     decisions = [cases.random_decision(rng, graph) for graph in graphs]
     place, order = (np.array(part) for part in zip(*decisions, strict=True))
     found = oj.graphs.simulate(cases.as_costs(graphs), place, order)

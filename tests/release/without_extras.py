@@ -65,6 +65,7 @@ def main() -> None:
         "decision": np.asarray(oj.solve(by_hand).decision).tolist(),
         "optimal": bool(np.all(solution.optimal)),
         "student": ratio(oj.latency(chains, student(chains)), solution.cost),
+        "graph_bound": ratio(oj.graphs.lower_bound(graphs), greedy.cost),
         "graph_student": ratio(oj.graphs.simulate(graphs, *decided).makespan, greedy.cost),
         "errors": {name: error_of(call) for name, call in parts.items()},
     }

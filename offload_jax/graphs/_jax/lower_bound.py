@@ -10,21 +10,24 @@ from offload_jax.graphs._jax.few_shapes import by_loops, in_few_shapes
 from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.rows import over_rows
 from offload_jax.graphs._jax.ways import needs_of, paths_of, ways_of
-from offload_jax.graphs.costs import GraphCosts
+from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
+from offload_jax.graphs.problem import GraphProblem
 
 
-def lower_bound(costs: GraphCosts) -> Float[Array, "*batch"]:
+def lower_bound(problem: GraphProblem | GraphCosts) -> Float[Array, "*batch"]:
     """The longest path of tasks and transfers, each task at the place that suits that path best.
 
     Processors and links that never are in use can only make it shorter, and so can choosing places
     anew for every path. What rounding may add is taken off.
 
     Args:
-      costs: leading dimensions free.
+      problem: problem or costs, leading dimensions free.
 
     Returns:
       `[...]` seconds, at most the makespan of any schedule.
     """
+    check_source(problem)
+    costs = as_costs(problem)
     if by_loops(costs):
         from offload_jax.graphs._numba import rows
 
