@@ -50,6 +50,7 @@ class Task(NamedTuple):
       starts: decisions to begin with.
       time_limit: seconds.
       seed: of random numbers.
+      num_simulations: of search without a time limit; some for every task if None.
     """
 
     request: Request
@@ -59,6 +60,7 @@ class Task(NamedTuple):
     starts: list[tuple[np.ndarray, np.ndarray]]
     time_limit: float | None
     seed: int
+    num_simulations: int | None = None
 
     @property
     def row(self) -> Row | None:
@@ -81,6 +83,7 @@ def solve(
     start: Sequence[Decision] = (),
     time_limit: float | None = None,
     seed: int = 0,
+    num_simulations: int | None = None,
 ) -> GraphSolution:
     """Solves each row for its goal.
 
@@ -91,6 +94,7 @@ def solve(
       start: int64 `[..., N]`, decisions to begin with.
       time_limit: seconds for each row.
       seed: of random numbers.
+      num_simulations: see `Task`.
 
     Returns:
       NumPy arrays. Where nothing keeps the limits the cost is `inf`, and `optimal` True if that is
@@ -106,7 +110,8 @@ def solve(
     found = []
     for i, (request, goal) in enumerate(zip(requests, goals, strict=True)):
         starts: Any = [(p[i], o[i]) for p, o in zip(given[::2], given[1::2], strict=True)]
-        found.append(run(Task(request, goal, costs, orders[i], starts, time_limit, seed)))
+        task = Task(request, goal, costs, orders[i], starts, time_limit, seed, num_simulations)
+        found.append(run(task))
     batch, shape = costs.batch_shape, (*costs.batch_shape, costs.num_tasks)
     return GraphSolution(
         np.array([one.place for one in found], np.int8).reshape(shape),
@@ -258,13 +263,16 @@ def _search(task: Task) -> Found:
         # One task moves the latency of one user, a share of the mean.
         hottest = min(hottest, _HEAT / len(task.order))
     steps = min(_STEPS, _SLICE * len(task.order))
+    if task.num_simulations is not None:
+        steps = task.num_simulations
     while spent < steps if limit is None else time.perf_counter() - began < limit:
         # Each walk begins at the best of all, cooler and stricter from walk to walk.
         strict = 2.0 ** (spent // _SLICE % 8)
         heat = hottest / strict, _COLDEST
         begin = best[0].copy(), best[1].copy()
+        num = _SLICE if limit else min(_SLICE, steps - spent)
         place, order, reached, broken = goals.anneal(
-            task.request, numbers, timed, *begin, _SLICE, *heat, strict
+            task.request, numbers, timed, *begin, num, *heat, strict
         )
         if (broken, reached) < (excess, cost):
             best, excess, cost = (place, order), broken, reached

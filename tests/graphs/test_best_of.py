@@ -40,6 +40,23 @@ def test_never_worse_than_rules_and_samples(name: str) -> None:
     assert len(costs.servers) == 1 or (searched < sampled).any()
 
 
+@pytest.mark.parametrize("objective", [oj.MEAN_LATENCY, oj.MAX_LATENCY])
+def test_users_wait_no_longer_than_by_rules_and_samples(objective: oj.graphs.UserLatency) -> None:
+    rng = np.random.default_rng(73)
+    costs = cases.as_costs([cases.several_users(rng, cases.PAPER, 3, 2) for _ in range(100)])
+
+    def waits(decision: oj.graphs.Decision) -> np.ndarray:
+        seconds = np.asarray(oj.graphs.user_latency(costs, decision), np.float64)
+        return seconds.max(-1) if objective.largest else seconds.mean(-1)
+
+    known = [waits(decide) for decide in (POLICY(costs), POLICY.best_of(3)(costs, KEY))]
+    known += [oj.graphs.solve(costs, method=m, objective=objective).cost for m in ("greedy", "cut")]
+    sampled = waits(POLICY.best_of(3, objective=objective)(costs, KEY))
+    searched = waits(POLICY.then_search(40, best_of=3, objective=objective)(costs, KEY))
+    assert (sampled <= np.min(known, axis=0) * (1 + 1e-6)).all()
+    assert (searched <= sampled).all() and (searched < sampled).any()
+
+
 def test_one_by_one_as_in_a_batch() -> None:
     """In every way that there is to ask, and again."""
     requests = hostile(24)
@@ -70,6 +87,8 @@ def test_what_is_no_search() -> None:
     problem = oj.graphs.scenarios.sample(KEY, oj.graphs.scenarios.layered(5), 2)
     with pytest.raises(ValueError, match="problem: search runs on the host"):
         jax.jit(POLICY.then_search(5))(problem, KEY)
+    with pytest.raises(ValueError, match=r"objective: must be oj\.LATENCY, oj\.MEAN_LATENCY"):
+        POLICY.best_of(1, objective=oj.ENERGY)
     with pytest.raises(ValueError, match="num_simulations = -1: must not be negative"):
         POLICY.then_search(-1)
     with pytest.raises(ValueError, match="best_of = -1: must not be negative"):

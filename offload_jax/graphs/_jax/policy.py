@@ -32,9 +32,12 @@ from offload_jax.graphs._jax.simulator import Candidates, Queues, State, chosen,
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
 from offload_jax.graphs.costs import GraphCosts, as_costs, check_source
 from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.goals import is_makespan
+from offload_jax.graphs.objectives import UserLatency
 from offload_jax.graphs.problem import GraphProblem
 from offload_jax.learning import policies
-from offload_jax.validation import ArrayLike, is_traced
+from offload_jax.objectives import LATENCY, Objective
+from offload_jax.validation import ArrayLike, check_class, is_traced
 
 STUDENT = Path(__file__).parents[1] / "student.npz"
 
@@ -91,7 +94,7 @@ class LearnedGraphPolicy:
             lambda costs: _most_probable(self.params, costs, platform=platform_of(costs)), costs
         )
 
-    def best_of(self, num: int) -> SampledPolicy:
+    def best_of(self, num: int, *, objective: Objective | UserLatency = LATENCY) -> SampledPolicy:
         """A policy that simulates many schedules and returns the best.
 
         Args:
@@ -100,15 +103,20 @@ class LearnedGraphPolicy:
             are in a row, the cut. Sample i is drawn from `fold_in(key, i)` whatever `num` and the
             request are, so the result gets no worse with it; after the first 16, a sample changes
             the best one so far in a fifth of the tasks.
+          objective: what is best: `oj.LATENCY`, the makespan, or of several users
+            `oj.MEAN_LATENCY`, `oj.MAX_LATENCY` or an `oj.graphs.UserLatency`. For these rules are
+            looked at user after user as well, on the host and with the extra `single` alone.
 
         Returns:
           A function of a problem, leading dimensions free, and a JAX random key.
 
         Raises:
-          ValueError: `num` is negative.
+          ValueError: `num` is negative, or another objective.
         """
         if num < 0:
             raise ValueError(f"num = {num}: must not be negative")
+        if not _is_makespan(objective):
+            return self.then_search(0, best_of=num, objective=objective)
 
         def decide(problem: GraphProblem | GraphCosts, key: Array) -> Decision:
             check_source(problem)
@@ -126,21 +134,29 @@ class LearnedGraphPolicy:
 
         return decide
 
-    def then_search(self, num_simulations: int, *, best_of: int | None = None) -> SampledPolicy:
+    def then_search(
+        self,
+        num_simulations: int,
+        *,
+        best_of: int | None = None,
+        objective: Objective | UserLatency = LATENCY,
+    ) -> SampledPolicy:
         """A policy that anneals from the best of many schedules; requests share the cores.
 
         Args:
           num_simulations: of annealing, for each request; 0 is `best_of` alone.
           best_of: sampled schedules, see `best_of`. The decision is never worse than that. None is
             one for every 500 simulations and at most 64, which take about a tenth of the time.
+          objective: as in `best_of`.
 
         Returns:
           A function of a problem, leading dimensions free, and a JAX random key. On the host: it
           raises ValueError inside `jit` and `vmap`, and ImportError without the extra `single`.
 
         Raises:
-          ValueError: a number is negative.
+          ValueError: a number is negative, or another objective.
         """
+        makespan = _is_makespan(objective)
         for name, number in (("num_simulations", num_simulations), ("best_of", best_of or 0)):
             if number < 0:
                 raise ValueError(f"{name} = {number}: must not be negative")
@@ -149,9 +165,21 @@ class LearnedGraphPolicy:
             check_source(problem)
             if is_traced(problem, key, self.params):
                 raise ValueError("problem: search runs on the host, not inside jit or vmap")
-            return self._by_loops(as_costs(problem), key, best_of, num_simulations)
+            if makespan:
+                return self._by_loops(as_costs(problem), key, best_of, num_simulations)
+            costs = as_costs(problem, library=np)
+            return self._for_users(costs, key, best_of, num_simulations, objective)
 
         return decide
+
+    def _for_users(
+        self, costs: GraphCosts, key: Array, num: int | None, num_simulations: int, objective: Any
+    ) -> Decision:
+        from offload_jax.graphs._numba import learned_rows, network
+
+        weights = network.pack(self.config, self.params)
+        effort = drawn(key, num, num_simulations, costs.num_tasks, costs.num_places)
+        return learned_rows.best_for_users(weights, costs, effort, objective)
 
     def _by_loops(
         self, costs: GraphCosts, key: Array, num: int | None, num_simulations: int
@@ -161,6 +189,16 @@ class LearnedGraphPolicy:
         weights = network.pack(self.config, self.params)
         effort = drawn(key, num, num_simulations, costs.num_tasks, costs.num_places)
         return learned_rows.best_of(weights, costs, effort)
+
+
+def _is_makespan(objective: Any) -> bool:
+    check_class("objective", objective, Objective, UserLatency)
+    if not isinstance(objective, UserLatency) and not is_makespan(objective):
+        raise ValueError(
+            "objective: must be oj.LATENCY, oj.MEAN_LATENCY, oj.MAX_LATENCY or an"
+            f" oj.graphs.UserLatency, got {objective}"
+        )
+    return not isinstance(objective, UserLatency)
 
 
 @functools.partial(jax.jit, static_argnames="platform")

@@ -9,7 +9,7 @@ from offload_jax.graphs._flow.solve import least_serial
 from offload_jax.graphs._numba import annealing
 from offload_jax.graphs._numba.network import Weights
 from offload_jax.graphs._numba.ranks import empty_last
-from offload_jax.graphs._numba.rollout import best_schedule
+from offload_jax.graphs._numba.rollout import best_schedule, until_all_are_served
 from offload_jax.graphs._numba.rules import greedy, only_allowed
 from offload_jax.graphs._numba.search import COLDEST, hottest_of
 from offload_jax.graphs._numba.simulator import compiled, new_state, simulate
@@ -62,7 +62,9 @@ def best_decision(request, weights, first, widths, noise, changed, cuts):
     state = new_state(request)
     place, ranked = greedy(request)
     order, least = ranked, simulate(request, state, place, ranked)
-    found, found_order, makespan = best_schedule(request, weights, first, widths, noise, changed)
+    found, found_order, makespan = best_schedule(
+        request, weights, first, widths, noise, changed, *until_all_are_served(request)
+    )
     if makespan < least:
         place, order, least = found, found_order, makespan
     for c in range(num_places + cuts.shape[0]):

@@ -15,7 +15,7 @@ from offload_jax.graphs._numba.best_of import Effort
 from offload_jax.graphs._numba.best_of import decide as decide_learned
 from offload_jax.graphs._numba.list_scheduling import CPOP, HEFT, PEFT, plan
 from offload_jax.graphs._numba.ranks import empty_last
-from offload_jax.graphs._numba.rollout import best_schedule
+from offload_jax.graphs._numba.rollout import best_schedule, until_all_are_served
 from offload_jax.graphs._numba.rules import greedy, rank_order
 from offload_jax.graphs._numba.simulator import compiled, inner
 from offload_jax.graphs.decision import Decision
@@ -136,7 +136,9 @@ def most_probable(
     request = request_of(
         cycles, data, depends, input, output, rates, edge_servers, release, send_once
     )
-    place, order, _ = best_schedule(request, weights, first, widths, silence, silence > 0)
+    place, order, _ = best_schedule(
+        request, weights, first, widths, silence, silence > 0, *until_all_are_served(request)
+    )
     return place.astype(np.int8), order.astype(np.int32)
 
 

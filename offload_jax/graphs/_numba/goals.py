@@ -20,6 +20,7 @@ from offload_jax.graphs._numba.simulator import (
     readers,
     reset,
     run_task,
+    waited,
 )
 from offload_jax.graphs._numba.spending import new_scratch, spend
 from offload_jax.side_constraints import RELATIVE_TOLERANCE
@@ -71,18 +72,14 @@ def _score(request, goal, timed, place, order, state, scratch, held, completion)
     price, period = spent[0], spent[1]
     if price == math.inf:
         return math.inf, math.inf
-    makespan, latest, mean = 0.0, -math.inf, 0.0
+    makespan, latency = 0.0, 0.0
     if timed:
         _complete(request, state, place, order, completion)
-        for user in range(completion.size):
-            makespan = max(makespan, completion[user])
-            latest = max(latest, completion[user] - since[user])
-            mean += share[user] * (completion[user] - since[user])
+        for seconds in completion:
+            makespan = max(makespan, seconds)
+        latency = waited(completion, share, since, largest)
     if makespan == math.inf:
         return math.inf, math.inf
-    latency = 0.0
-    if timed:
-        latency = latest if largest else mean
     excess = _excess(makespan, limits[0]) + _excess(price, limits[1]) + _excess(period, limits[2])
     held[:, :] = 0.0
     for v in range(place.size):

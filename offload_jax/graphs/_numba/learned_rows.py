@@ -1,5 +1,6 @@
 """Learned policies on concrete requests, by the compiled loops: as `rows` for the rules."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -13,22 +14,53 @@ from offload_jax.graphs._numba.rows import decided, request_at
 from offload_jax.graphs._numba.simulator import compiled
 from offload_jax.graphs.costs import GraphCosts
 from offload_jax.graphs.decision import Decision
+from offload_jax.graphs.goals import goals_of, limits_of
+from offload_jax.graphs.objectives import UserLatency
+from offload_jax.graphs.priced import solve
 from offload_jax.graphs.request import Request, unpack_rows
 
 
 @compiled
-def _most_probable_rows(rows, weights, first_weight, widths, silence, place, order, first, last):
-    """Writes the decisions of `best_schedule` without samples."""
+def _best_sample_rows(
+    rows, weights, first_weight, widths, noise, changed, share, since, largest,
+    place, order, first, last,
+):  # fmt: skip
+    """Writes the decisions of `best_schedule`."""
     for r in range(first, last):
         place[r], order[r], _ = best_schedule(
-            request_at(rows, r), weights, first_weight, widths, silence, silence > 0
-        )
+            request_at(rows, r), weights, first_weight, widths, noise, changed,
+            share, since[r], largest,
+        )  # fmt: skip
 
 
 def most_probable(weights: Weights, costs: GraphCosts) -> Decision:
     """See `LearnedGraphPolicy`; weights as `network.pack` gives them."""
     silence = np.zeros((0, costs.num_tasks, costs.num_places + 1))
-    return decided(costs, np.zeros(costs.num_tasks), _most_probable_rows, *weights, silence)
+    since = np.zeros((math.prod(costs.batch_shape), costs.num_users))
+    makespan = np.ones(costs.num_users), since, True
+    return _best_samples(weights, costs, silence, silence > 0, makespan)
+
+
+def _best_samples(
+    weights: Weights, costs: GraphCosts, noise: np.ndarray, changed: np.ndarray, latency: tuple
+) -> Decision:
+    none = np.zeros(costs.num_tasks)
+    return decided(costs, none, _best_sample_rows, *weights, noise, changed, *latency)
+
+
+def best_for_users(
+    weights: Weights, costs: GraphCosts, effort: one_request.Effort, objective: UserLatency
+) -> Decision:
+    """The best of samples and, user after user too, of rules, annealed for what users wait."""
+    free = limits_of(costs.batch_shape, max_latency=None, max_energy=None, max_period=None)
+    goals = goals_of(costs, costs, objective, free, None)
+    since = np.reshape([goal.since for goal in goals], (-1, costs.num_users))
+    latency = objective.shares(costs.num_users), since, bool(objective.largest)
+    sampled = _best_samples(weights, costs, effort.noise, effort.changed, latency)
+    start = Decision(*(np.asarray(part, np.int64) for part in sampled))
+    num = effort.num_simulations
+    found = solve(costs, goals, "search", start=[start], num_simulations=num, seed=effort.seed)
+    return Decision(jax.device_put(found.place), jax.device_put(found.order))
 
 
 def best_of(weights: Weights, costs: GraphCosts, effort: one_request.Effort) -> Decision:

@@ -21,7 +21,7 @@ from offload_jax.graphs._numba.observation import (
     start,
 )
 from offload_jax.graphs._numba.ranks import empty_last, ready_order
-from offload_jax.graphs._numba.simulator import State, inner, new_state, plain, reset
+from offload_jax.graphs._numba.simulator import State, inner, new_state, plain, reset, waited
 from offload_jax.graphs._numba.task_features import task_features
 
 
@@ -33,6 +33,7 @@ class Player(NamedTuple):
       features: of `task_features`.
       urgency: `[N]` of `priorities`.
       of_task: of `task_layer`.
+      completion: `[U]` when each user is served, written.
       state, before, observation, work: written.
     """
 
@@ -41,6 +42,7 @@ class Player(NamedTuple):
     features: Any
     urgency: np.ndarray
     of_task: np.ndarray
+    completion: np.ndarray
     state: State
     before: State
     observation: Observation
@@ -57,6 +59,7 @@ def new_player(request, weights, first, widths):
         features,
         priorities(weights, first, widths, features.task),
         task_layer(weights, first, widths, features.task),
+        np.zeros(request.num_users),
         new_state(request),
         new_state(request),
         new_observation(request),
@@ -77,6 +80,8 @@ def _rollout(request, player, noise, order, place):
     features, state, observation = player.features, player.state, player.observation
     num_places = request.seconds.shape[1]
     start(request, features, observation)
+    completion = player.completion
+    completion[:] = 0.0
     makespan = 0.0
     for i in range(order.size):
         task = order[i]
@@ -94,6 +99,8 @@ def _rollout(request, player, noise, order, place):
                 if features.live[task, k] and total > best:
                     best, chosen = total, k
         done = place_task(request, features, state, observation, task, chosen)
+        user = request.user[task]
+        completion[user] = max(completion[user], done)
         makespan = max(makespan, done)
         place[task] = chosen
     return makespan
@@ -123,25 +130,34 @@ def play_from(request, player, noise):
 
 
 @inner
-def best_schedule(request, weights, first, widths, noise, changed):
-    """The best of the most probable schedule and of n samples, as `play` gives it.
+def until_all_are_served(request):
+    """Of `best_schedule`: the makespan."""
+    return np.ones(request.num_users), np.zeros(request.num_users), True
+
+
+@inner
+def best_schedule(request, weights, first, widths, noise, changed, share, since, largest):
+    """The best of the most probable schedule and of n samples: places, order, and its latency.
 
     Args:
       weights, first, widths: as `network.pack` gives them.
       noise: `[n, N, K + 1]` of samples.
       changed: bool `[n, N, K + 1]`: where a sample takes it, and not that of the best one so far.
+      share, since, largest: what the latency of users is, as `Goal` has them.
     """
     player = new_player(request, weights, first, widths)
     num_tasks, num_places = request.seconds.shape
     best_noise = np.zeros((num_tasks, num_places + 1))
     tried = best_noise.copy()
-    best_place, best_order, least = play(request, player, tried)
+    best_place, best_order, _ = play(request, player, tried)
+    least = waited(player.completion, share, since, largest)
     for i in range(noise.shape[0]):
         for v in range(num_tasks):
             for k in range(num_places + 1):
                 tried[v, k] = noise[i, v, k] if changed[i, v, k] else best_noise[v, k]
-        place, order, makespan = play(request, player, tried)
-        if makespan < least:
-            best_place, best_order, least = place, order, makespan
+        place, order, _ = play(request, player, tried)
+        latency = waited(player.completion, share, since, largest)
+        if latency < least:
+            best_place, best_order, least = place, order, latency
             best_noise, tried = tried, best_noise
     return best_place, best_order, least

@@ -212,6 +212,17 @@ def book(request, state, place, order):
     return makespan
 
 
+@inner
+def waited(completion, share, since, largest):
+    """The latency of users who are served at `[U]`: see `Goal`; `inf` if one never is."""
+    latest, mean = -math.inf, 0.0
+    for user in range(completion.size):
+        seconds = completion[user] - since[user]
+        latest = max(latest, seconds)
+        mean += share[user] * seconds
+    return latest if largest or latest == math.inf else mean
+
+
 @compiled
 def makespan_of(request, place, order):
     """The makespan of a decision, for callers from Python."""
