@@ -253,7 +253,8 @@ def _search(task: Task) -> Found:
     )
     timed = goal.needs_schedule
     annealing.seed(task.seed)
-    starts = _starts(task) + (_greedy_starts(task) if goal.by_user else [])
+    several = goal.latency_weight > 0 and task.request.num_users > 1
+    starts = _starts(task) + (_greedy_starts(task) if goal.by_user or several else [])
     starts = [(place.astype(np.int64), order.astype(np.int64)) for place, order in starts]
     rated = [goals.score(task.request, numbers, timed, *one)[::-1] for one in starts]
     first = min(range(len(starts)), key=rated.__getitem__)
