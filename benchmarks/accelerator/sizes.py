@@ -72,7 +72,8 @@ def _short(row: Any, hidden: Any) -> tuple[Any, int]:
     smaller = {"num_epochs": 2, "batch_size": 20, "recombined": 20, "num_samples": 2}
     changes = {name: value for name, value in smaller.items() if getattr(row.training, name, 0)}
     training = dataclasses.replace(row.training, **changes)
-    return dataclasses.replace(row, model=model, training=training), 20
+    grounds = {"grounds": row.grounds[:1]} if hasattr(row, "grounds") else {}
+    return dataclasses.replace(row, model=model, training=training, **grounds), 20
 
 
 SIZES = {

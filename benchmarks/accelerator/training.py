@@ -74,8 +74,7 @@ def _chains(row: Row, num: int, judged: int, size: int, left: float) -> Figure:
 
 
 def _graphs(row: graph_presets.Row, num: int, judged: int, size: int, left: float) -> Figure:
-    grounds = graph_presets.GROUNDS
-    requests = training_sets.training_requests(grounds, num, 0)
+    requests = training_sets.training_requests(row.grounds, num, 0)
     test = test_sets.problems(20, judged)
     best = test_sets.best_known(20, judged).makespan
 
@@ -84,7 +83,7 @@ def _graphs(row: graph_presets.Row, num: int, judged: int, size: int, left: floa
         return float(np.mean(oj.graphs.simulate(test, *decision).makespan / best))
 
     train = functools.partial(train_graph_policy, requests, model=row.model, training=row.training)
-    return _figure(train, row, len(grounds) * num, judge, left)
+    return _figure(train, row, len(row.grounds) * num, judge, left)
 
 
 def _figure(

@@ -39,7 +39,7 @@ class Ground:
 def training_requests(
     grounds: tuple[Ground, ...], num: int, seed: int
 ) -> list[oj.graphs.GraphProblem]:
-    """About `num` requests of each group, of larger graphs fewer, as they are in a batch."""
+    """At least `num` requests of each group, of larger graphs fewer, as they are in a batch."""
     key = jax.random.fold_in(jax.random.key(seed), 3)
     keys = (jax.random.fold_in(key, number) for number in range(len(grounds)))
     return [_requests(ground, num, key) for ground, key in zip(grounds, keys, strict=True)]
@@ -50,7 +50,7 @@ def _requests(ground: Ground, num: int, key: jax.Array) -> oj.graphs.GraphProble
     if ground.networks:
         parts = _networks(ground, num, key)
     else:
-        each = num // len(ground.sizes)
+        each = -(-num // len(ground.sizes))
         parts = [_layered(ground, n, each, jax.random.fold_in(key, n)) for n in ground.sizes]
     num_tasks = max(part.num_tasks for part in parts)
     parts = [filled(part, num_tasks) for part in parts]
@@ -78,7 +78,7 @@ def _networks(ground: Ground, num: int, key: jax.Array) -> list[oj.graphs.GraphP
         for network in real_graphs.NETWORKS.values()
         for size in ground.sizes
     ]
-    each = num // len(graphs)
+    each = -(-num // len(graphs))
 
     def drawn(low: float, high: float) -> np.ndarray:
         return np.exp(rng.uniform(np.log(low), np.log(high), each))

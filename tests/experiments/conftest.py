@@ -58,7 +58,7 @@ _GRAPH_ROW = graph_presets.Row(
     labels="own",
     trainings=1,
     requests=8,
-    grounds=(Ground((4, 6)), Ground((2,), users=2)),
+    grounds=(Ground((4, 6)),),
 )
 TINY_GRAPHS = graph_presets.Preset(
     {

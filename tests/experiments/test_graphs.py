@@ -18,8 +18,10 @@ from experiments.graphs import (
     real_graphs,
     streams,
     test_sets,
+    training_sets,
 )
 from experiments.graphs.presets import BASELINE, PACKAGED, PRESETS, STUDENT, TAUGHT, TEACHER
+from experiments.graphs.training_sets import Ground
 from experiments.reporting.stage import Settings
 from tests.experiments.conftest import Finished
 
@@ -82,6 +84,18 @@ def test_the_default_trains_one_student_and_shows_the_packaged_one() -> None:
     text = distill_student.STAGE.section(results, Settings(Path(), "default"))
     assert text.count("1.125") == 2 * len(test_sets.SIZES)
     assert "--preset=paper" in text
+
+
+def test_training_requests_are_of_their_group() -> None:
+    grounds = (Ground((3, 5)), Ground((40,), servers=4), Ground((2,), users=3))
+    small, large, shared = training_sets.training_requests(grounds, 8, 0)
+    assert small.cycles.shape == (8, 5) and small.edge_servers == 1
+    assert (np.asarray(small.cycles)[:4, 3:] == 0).all() and (np.asarray(small.cycles) > 0)[
+        4:
+    ].any()
+    assert large.cycles.shape == (6, 40) and large.edge_servers == 4  # as many tasks as of 32
+    assert shared.num_users == 3 and shared.device_speed.shape == (8, 3)
+    assert np.asarray(shared.user)[0].tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_makespans_are_those_of_simulate() -> None:

@@ -296,32 +296,31 @@ def test_latency_energy_and_period_are_weighed_and_limited() -> None:
     """A chain of three stages over three places, against all 27 placements."""
     rng = np.random.default_rng(11)
     watts = np.array([2.0, 50.0, 0.0])
-    for _ in range(3):
-        task = chain(rng, 3)
-        costs = oj.network_costs(task, NETWORK)
-        graph = as_oracle(_path(task), NETWORK)
-        every = {}
-        for place in itertools.product(range(3), repeat=3):
-            latency = oracle.table_cost(costs.execution, costs.transfer, place)
-            joules = float(sum(watts[k] * costs.execution[t, k] for t, k in enumerate(place)))
-            every[place] = latency, joules, oj_period(graph, list(place))
-        latencies, energies, periods = map(np.array, zip(*every.values(), strict=True))
-        found = oj.plan(task, NETWORK, objective=oj.Objective(2.0, 0.05))
-        assert found.objective == "weighted" and found.optimal
-        assert found.cost == pytest.approx((2 * latencies + 0.05 * energies).min(), rel=1e-6)
-        assert str(found).startswith("chain: 2 latency + 0.05 energy = ")
-        most = float(np.median(energies))
-        found = oj.plan(task, NETWORK, max_energy=most)
-        assert found.latency == pytest.approx(latencies[energies <= most].min(), rel=1e-6)
-        most = float(np.median(periods))
-        found = oj.plan(task, NETWORK, objective=oj.ENERGY, max_period=most)
-        assert found.energy == pytest.approx(energies[periods <= most].min(), rel=1e-6)
-        for against, others in (("energy", energies), ("period", periods)):
-            points = front(task, NETWORK, against=against)
-            best = sorted(zip(latencies, others, strict=True))
-            kept = [p for i, p in enumerate(best) if all(p[1] < q for _, q in best[:i])]
-            np.testing.assert_allclose(np.stack(points.points[:2], 1), kept, 1e-6)
-            assert f"{len(kept)} of {len(kept)} proven" in str(points)
+    task = chain(rng, 3)
+    costs = oj.network_costs(task, NETWORK)
+    graph = as_oracle(_path(task), NETWORK)
+    every = {}
+    for place in itertools.product(range(3), repeat=3):
+        latency = oracle.table_cost(costs.execution, costs.transfer, place)
+        joules = float(sum(watts[k] * costs.execution[t, k] for t, k in enumerate(place)))
+        every[place] = latency, joules, oj_period(graph, list(place))
+    latencies, energies, periods = map(np.array, zip(*every.values(), strict=True))
+    found = oj.plan(task, NETWORK, objective=oj.Objective(2.0, 0.05))
+    assert found.objective == "weighted" and found.optimal
+    assert found.cost == pytest.approx((2 * latencies + 0.05 * energies).min(), rel=1e-6)
+    assert str(found).startswith("chain: 2 latency + 0.05 energy = ")
+    most = float(np.median(energies))
+    found = oj.plan(task, NETWORK, max_energy=most)
+    assert found.latency == pytest.approx(latencies[energies <= most].min(), rel=1e-6)
+    most = float(np.median(periods))
+    found = oj.plan(task, NETWORK, objective=oj.ENERGY, max_period=most)
+    assert found.energy == pytest.approx(energies[periods <= most].min(), rel=1e-6)
+    for against, others in (("energy", energies), ("period", periods)):
+        points = front(task, NETWORK, against=against)
+        best = sorted(zip(latencies, others, strict=True))
+        kept = [p for i, p in enumerate(best) if all(p[1] < q for _, q in best[:i])]
+        np.testing.assert_allclose(np.stack(points.points[:2], 1), kept, 1e-6)
+        assert f"{len(kept)} of {len(kept)} proven" in str(points)
 
 
 def _path(task: oj.workloads.TaskProfile) -> oj.graphs.TaskGraph:
