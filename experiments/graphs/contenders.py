@@ -13,7 +13,6 @@ from experiments.graphs import test_sets
 from experiments.reporting import own_policies as own
 from experiments.reporting.stage import Settings
 from offload_jax.graphs._flow.row import find_row
-from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
 from offload_jax.graphs._numba.search import search_request
 from offload_jax.graphs.decision import check_decision
@@ -63,18 +62,13 @@ def as_it_is(policy: Callable[[Problem], oj.graphs.Decision]) -> Contender:
 
 
 def learned(policy: LearnedGraphPolicy) -> Contender:
-    """The most probable schedule; policies of one network are one program."""
-    return as_it_is(lambda problem: _most_probable(policy.config, policy.params, problem))
+    """The most probable schedule."""
+    return as_it_is(policy)
 
 
 def sampled(policy: LearnedGraphPolicy, num: int | None = None, simulations: int = 0) -> Contender:
     """The best of `num` sampled schedules and of rules, then annealing, graph after graph."""
     return one_at_a_time(oj.single.learned(policy, best_of=num, simulations=simulations))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _most_probable(config: GraphPolicyConfig, params: Any, problem: Problem) -> oj.graphs.Decision:
-    return LearnedGraphPolicy(config, params)(problem)
 
 
 def one_at_a_time(decided: oj.single.DecideGraph) -> Contender:

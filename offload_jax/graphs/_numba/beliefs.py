@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_jax.graphs._numba.simulator import inner, plain
+from offload_jax.graphs._numba.simulator import fused, inner
 from offload_jax.graphs._numba.ways import moving_seconds
 from offload_jax.graphs.columns import ROUNDS, SAME
 
@@ -28,11 +28,22 @@ class Beliefs(NamedTuple):
     rank: np.ndarray
 
 
-@plain
-def _way(request, rate, delay, never, edge, user, j, k):
-    if j == k:
-        return 0.0
-    return min(moving_seconds(request.data[edge], rate[user, j, k], delay[user, j, k]), never)
+@inner
+def _way_seconds(request, rate, delay, never):
+    """`[M, K, K]` of moving what is on an edge from a place to a place."""
+    num_tasks, num_places = request.seconds.shape
+    way = np.zeros((request.source.size, num_places, num_places))
+    for v in range(num_tasks):
+        user = request.user[v]
+        for e in range(request.first_edge[v], request.first_edge[v + 1]):
+            for j in range(num_places):
+                for k in range(num_places):
+                    if j != k:
+                        moving = moving_seconds(
+                            request.data[e], rate[user, j, k], delay[user, j, k]
+                        )
+                        way[e, j, k] = min(moving, never)
+    return way
 
 
 @inner
@@ -59,24 +70,21 @@ def _shares(request):
     return readers
 
 
-@plain
-def _tell(request, rate, delay, never, edge, user, share, belief, onwards, told, message):
+@fused
+def _tell(way, told, message, edge, onwards):
     """Tells one end of an edge what the other knows: the least over places of that one, from 0.
 
     To and fro a message takes the place of the one that answers it.
     """
-    num_places, least = belief.size, math.inf
+    num_places, least = told.size, math.inf
     for k in range(num_places):
-        told[k] = share * belief[k] - message[k]
-    for k in range(num_places):
-        message[k] = math.inf
+        first = math.inf
         for q in range(num_places):
-            j, to = (q, k) if onwards else (k, q)
-            way = _way(request, rate, delay, never, edge, user, j, to)
-            message[k] = min(message[k], told[q] + way)
-        least = min(least, message[k])
+            first = min(first, told[q] + (way[edge, q, k] if onwards else way[edge, k, q]))
+        message[edge, k] = first
+        least = min(least, first)
     for k in range(num_places):
-        message[k] -= least
+        message[edge, k] -= least
 
 
 @inner
@@ -92,44 +100,48 @@ def beliefs(request, rate, delay, input_seconds, output_seconds, never):
     own, share = _own_seconds(request, input_seconds, output_seconds, never), _shares(request)
     belief, behind = own.copy(), np.zeros((num_tasks, num_places))
     message, told = np.zeros((request.source.size, num_places)), np.empty(num_places)
-    ways = request, rate, delay, never
+    way = _way_seconds(request, rate, delay, never)
+    first_edge, source = request.first_edge, request.source
     for _ in range(ROUNDS):
         for v in range(num_tasks):
             for k in range(num_places):
                 belief[v, k] = own[v, k] + behind[v, k]
-            for e in range(request.first_edge[v], request.first_edge[v + 1]):
-                u, user = request.source[e], request.user[v]
-                _tell(*ways, e, user, share[u], belief[u], True, told, message[e])
+            for e in range(first_edge[v], first_edge[v + 1]):
+                u = source[e]
+                for k in range(num_places):
+                    told[k] = share[u] * belief[u, k] - message[e, k]
+                _tell(way, told, message, e, True)
                 for k in range(num_places):
                     belief[v, k] += message[e, k]
         behind[:] = 0.0
         for v in range(num_tasks - 1, -1, -1):
             for k in range(num_places):
                 belief[v, k] = own[v, k] + behind[v, k]
-                for e in range(request.first_edge[v], request.first_edge[v + 1]):
+                for e in range(first_edge[v], first_edge[v + 1]):
                     belief[v, k] += message[e, k]
-            for e in range(request.first_edge[v], request.first_edge[v + 1]):
-                _tell(*ways, e, request.user[v], share[v], belief[v], False, told, message[e])
+            for e in range(first_edge[v], first_edge[v + 1]):
                 for k in range(num_places):
-                    behind[request.source[e], k] += message[e, k]
+                    told[k] = share[v] * belief[v, k] - message[e, k]
+                _tell(way, told, message, e, False)
+                for k in range(num_places):
+                    behind[source[e], k] += message[e, k]
     place, total = np.zeros(num_tasks, np.int64), np.empty(num_places)
     for v in range(num_tasks):
         for k in range(num_places):
             total[k] = own[v, k] + behind[v, k]
-            for e in range(request.first_edge[v], request.first_edge[v + 1]):
-                j = place[request.source[e]]
-                total[k] += _way(request, rate, delay, never, e, request.user[v], j, k)
+            for e in range(first_edge[v], first_edge[v + 1]):
+                total[k] += way[e, place[source[e]], k]
         least, best = total.min(), belief[v].min()
         for k in range(num_places - 1, -1, -1):
             belief[v, k] -= best
             if total[k] <= least + SAME * never:
                 place[v] = k
-    tail, sent, rank = _what_follows(request, rate, delay, output_seconds, never, place)
+    tail, sent, rank = _what_follows(request, way, output_seconds, never, place)
     return Beliefs(belief, place, tail, sent, rank)
 
 
 @inner
-def _what_follows(request, rate, delay, output_seconds, never, place):
+def _what_follows(request, way, output_seconds, never, place):
     num_tasks, num_places = request.seconds.shape
     tail = np.minimum(output_seconds, never)
     sent, rank = tail.copy(), np.zeros(num_tasks)
@@ -138,7 +150,7 @@ def _what_follows(request, rate, delay, output_seconds, never, place):
         for e in range(request.first_edge[v], request.first_edge[v + 1]):
             u = request.source[e]
             for k in range(num_places):
-                way = _way(request, rate, delay, never, e, request.user[v], k, place[v])
-                tail[u, k] = max(tail[u, k], way + rank[v])
-                sent[u, k] += way
+                moving = way[e, k, place[v]]
+                tail[u, k] = max(tail[u, k], moving + rank[v])
+                sent[u, k] += moving
     return tail, sent, rank
