@@ -43,12 +43,15 @@ def run(main: Callable[[], int]) -> NoReturn:
     )
     for number in (signal.SIGINT, signal.SIGALRM):
         signal.signal(number, _interrupt)
-    try:
-        status = main()
-    except KeyboardInterrupt:  # once more, while the first one was reported
-        status = STATUS
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    status, over = None, False
+    while not over:
+        try:
+            status = main() if status is None else status
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            over = True
+        except KeyboardInterrupt:  # once more, while the first one was reported or after it
+            status = STATUS
     # As Python ends a forked process: pools and temporary folders go, but the interpreter is not
     # torn down under JAX's threads, which may be computing ahead.
     threading._shutdown()  # type: ignore[attr-defined]
