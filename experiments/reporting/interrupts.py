@@ -43,10 +43,12 @@ def run(main: Callable[[], int]) -> NoReturn:
     )
     for number in (signal.SIGINT, signal.SIGALRM):
         signal.signal(number, _interrupt)
-    status, over = None, False
+    status, begun, over = STATUS, False, False
     while not over:
         try:
-            status = main() if status is None else status
+            if not begun:
+                begun = True
+                status = main()
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             over = True
