@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.graphs.training_sets import Ground
 from offload_jax.graphs._jax.network import GraphPolicyConfig
+from offload_jax.graphs.columns import AGREED, GAPS
 from offload_jax.graphs.training import GraphTraining
 
 GROUNDS = (
@@ -19,6 +20,7 @@ GROUNDS = (
     Ground((24, 28, 32), servers=4),
     Ground((8,), users=3),
     Ground((16, 32, 64), networks=True),
+    Ground((96, 144), networks=True),
 )
 """Layered graphs by size, with more servers, of several users, and those of networks."""
 
@@ -36,6 +38,7 @@ class Row:
       requests: training graphs of each group.
       title: what tables call a row that is compared with the student.
       grounds: the groups of training graphs.
+      start: the row whose chosen training each goes on from; "" for none.
     """
 
     model: GraphPolicyConfig
@@ -45,6 +48,7 @@ class Row:
     requests: int = 4096
     title: str = ""
     grounds: tuple[Ground, ...] = GROUNDS
+    start: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +72,9 @@ class Preset:
     elsewhere: tuple[int, ...] = (22, 36, 60, 90)
 
 
-TEACHER, STUDENT, TAUGHT, BASELINE = (
+TEACHER, FIRST, STUDENT, TAUGHT, BASELINE = (
     "graph_teacher",
+    "graph_first",
     "graph_student",
     "graph_taught",
     "graph_baseline",
@@ -124,6 +129,9 @@ def _ablations(num_epochs: int, trainings: int) -> dict[str, Row]:
             own, labels="search", title="schedules that search found"
         ),
         "own_schedules": dataclasses.replace(own, title="its own best schedules"),
+        "with_rules": dataclasses.replace(
+            own, training=_short(num_epochs, rules=True), title="its own best, or that of a rule"
+        ),
         "own_together": dataclasses.replace(
             own,
             training=_short(num_epochs, shared_noise=2.0),
@@ -135,6 +143,19 @@ def _ablations(num_epochs: int, trainings: int) -> dict[str, Row]:
         "small_graphs": dataclasses.replace(
             own, grounds=GROUNDS[:2], title="its own best, of at most 20 tasks"
         ),
+        "no_networks": dataclasses.replace(
+            own,
+            grounds=tuple(ground for ground in GROUNDS if not ground.networks),
+            title="its own best, without graphs of networks",
+        ),
+        "no_serial_latency": dataclasses.replace(
+            own,
+            training=_short(num_epochs, unseen=AGREED),
+            title="its own best, without messages about the serial latency",
+        ),
+        "no_gaps": dataclasses.replace(
+            own, training=_short(num_epochs, unseen=GAPS), title="its own best, without gaps"
+        ),
     }
 
 
@@ -144,7 +165,13 @@ PRESETS = {
         {STUDENT: Row(_STUDENT, _short(10), "own", 1, requests=1024)}, {}, judged=200
     ),
     "paper": Preset(
-        {STUDENT: Row(_STUDENT, _OWN, "own", 3), **_distilled(10, trainings=5)},
+        {
+            FIRST: Row(_STUDENT, _short(10, rules=True), "own", 3),
+            STUDENT: Row(
+                _STUDENT, _short(10, rules=True, learning_rate=2e-3), "own", 1, start=FIRST
+            ),
+            **_distilled(10, trainings=5),
+        },
         _ablations(5, trainings=3),
     ),
 }

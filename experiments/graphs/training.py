@@ -55,16 +55,21 @@ def trained(name: str, settings: Settings) -> dict[str, Any]:
         # The result alone is of no use to those who need the policy.
         path.unlink(missing_ok=True)
     teacher = trained(TEACHER, settings)["digest"] if row.labels == "teacher" else None
+    start = trained(row.start, settings)["digest"] if row.start else None
     config = {
         "row": dataclasses.asdict(row),
         "preset": {**dataclasses.asdict(preset), "rows": None, "ablations": None},
         "seed": settings.seed,
         "teacher": teacher,
+        "start": start,
     }
 
     def compute() -> dict[str, Any]:
         seeds = range(settings.seed, settings.seed + row.trainings)
-        policies = [_train(name, row, preset, settings, seed) for seed in seeds]
+        # One object: it is a part of the program, which is compiled once for all seeds.
+        told = row.labels == "teacher"
+        policy = oj.graphs.policies.load(checkpoint(TEACHER, settings)) if told else None
+        policies = [_train(name, row, preset, settings, seed, policy) for seed in seeds]
         elsewhere = [_elsewhere(policy, preset) for policy in policies]
         chosen = int(np.argmin(elsewhere))
         if kept:
@@ -105,31 +110,32 @@ def packaged(settings: Settings) -> dict[str, Any]:
 
 def _elsewhere(policy: LearnedGraphPolicy, preset: Preset) -> float:
     """Mean ratio of the makespan to that of the best single place, on sizes not trained on."""
-    ratios = []
+    ratios, decide = [], oj.single.learned(policy)
     for size in preset.elsewhere:
         scenario = oj.graphs.scenarios.layered(size)
         problem = oj.graphs.scenarios.sample(jax.random.key(_KEY), scenario, preset.judged // 5)
-        found = contenders.one_at_a_time(oj.single.learned(policy))(problem).makespan
-        single = np.min([_single(problem, place) for place in range(3)], axis=0)
+        found = contenders.one_at_a_time(decide)(problem).makespan
+        policies = oj.graphs.policies
+        places = (policies.local(problem), policies.edge(problem), policies.cloud(problem))
+        costs = oj.graphs.graph_costs(problem, library=np)
+        single = np.min([test_sets.makespans(costs, *each) for each in places], axis=0)
         ratios.append(np.mean(found / single))
     return float(np.mean(ratios))
 
 
-def _single(problem: oj.graphs.GraphProblem, place: int) -> np.ndarray:
-    shape = (*problem.batch_shape, problem.num_tasks)
-    costs = oj.graphs.graph_costs(problem, library=np)
-    return test_sets.makespans(costs, np.full(shape, place), np.arange(problem.num_tasks))
-
-
 def _train(
-    name: str, row: Row, preset: Preset, settings: Settings, seed: int
+    name: str,
+    row: Row,
+    preset: Preset,
+    settings: Settings,
+    seed: int,
+    teacher: LearnedGraphPolicy | None,
 ) -> LearnedGraphPolicy:
     requests = training_sets.training_requests(row.grounds, row.requests, seed)
-    decision = teacher = None
+    decision = None
     if row.labels == "search":
         decision = [searched(group, preset.simulations) for group in requests]
-    if row.labels == "teacher":
-        teacher = oj.graphs.policies.load(checkpoint(TEACHER, settings))
+    start = oj.graphs.policies.load(checkpoint(row.start, settings)) if row.start else None
     training = dataclasses.replace(row.training, seed=seed)
     with logged(f"{name}_{seed}", training.num_epochs, settings) as on_epoch:
         return train_graph_policy(
@@ -138,6 +144,7 @@ def _train(
             training=training,
             decision=decision,
             teacher=teacher,
+            start=start,
             description=f"{row.grounds}, labels {row.labels}, seed {seed}",
             checkpoint=_training(name, seed, settings),
             checkpoint_every=max(1, training.num_epochs // 5),

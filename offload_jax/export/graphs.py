@@ -9,13 +9,23 @@ import numpy as np
 from offload_jax import configs
 from offload_jax.export.parts import Program, array, numbers
 from offload_jax.graphs._jax.policy import LearnedGraphPolicy
-from offload_jax.graphs.columns import LIMIT, NEVER, NUM_TASK, PLACE, ROUNDS, SAME, STEP, TASK
+from offload_jax.graphs.columns import (
+    LEAST_OWN,
+    LIMIT,
+    NEVER,
+    NUM_TASK,
+    PLACE,
+    ROUNDS,
+    SAME,
+    STEP,
+    TASK,
+)
 from offload_jax.learning.parameters import digest
 
 _LAYERS = ("task_in", "place_in", "place_middle", "mean_middle", "place_out")
 _ORDER_LAYERS = ("order_in", "order_middle", "order_out")
 _SKIPS = ("place_skip", "order_skip")
-_LIMITS = {"limit": LIMIT, "never": NEVER, "same": SAME}
+_LIMITS = {"limit": LIMIT, "never": NEVER, "same": SAME, "least_own": LEAST_OWN}
 # Of the C source; each is what the file of that name is in the other back ends.
 _PARTS = "request", "beliefs", "task_features", "order", "simulator", "observation", "network"
 

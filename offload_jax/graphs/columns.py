@@ -1,4 +1,4 @@
-"""Names of the 59 numbers that a learned policy reads, in order: one list for JAX, numba and C.
+"""Names of the 64 numbers that a learned policy reads, in order: one list for JAX, numba and C.
 
 Times are relative to the least finish time over places, where they are points in time, and shares
 of the request's scale. `head` and `tail` are least times before and after a task without
@@ -35,6 +35,13 @@ PLACE = (
     "agreed_drained",  # idle + agreed_left
     "agreed_through",  # finish + agreed_tail, over the least finish + tail
     "sent_far",  # moving what its readers need to another place
+    # The last five are shares of what they are together with `own`, the task's mean seconds and
+    # those of moving its results: what graphs of any number of tasks are told of one task.
+    "finish_gap",  # over the least finish
+    "through_gap",  # finish + tail, over the least
+    "agreed_gap",  # finish + agreed_tail, over the least
+    "extra_gap",  # extra
+    "wait_gap",  # wait
 )
 # Of a task at this step, whatever the place.
 STEP = (
@@ -74,8 +81,27 @@ TASK = (
     "num_tasks",
 )
 
+# What `beliefs` tells, and what is relative to the task's own time.
+AGREED = (
+    "extra",
+    "agreed_tail",
+    "agreed_sent",
+    "agreed_left",
+    "agreed_drained",
+    "agreed_through",
+    "agreed_gap",
+    "extra_gap",
+    "agreed_rank",
+    "agreed_rank_share",
+    "margin",
+    "agreed_seconds",
+    "agreed_highest",
+)
+GAPS = ("finish_gap", "through_gap", "agreed_gap", "extra_gap", "wait_gap")
+
 NUM_PLACE, NUM_STEP, NUM_TASK = len(PLACE), len(STEP), len(TASK)
 LIMIT = 3.0  # every entry lies in [-LIMIT, LIMIT]; dead links and forbidden places at its end
 NEVER = 64.0  # in `beliefs`, of the request's scale: what takes longer takes so long
 ROUNDS = 2  # of messages to and fro
+LEAST_OWN = 1e-5  # of the request's scale, added to `own`: less is rounding
 SAME = 1e-7  # of that: how far apart totals of places are that are equally good

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from offload_jax.batching import broadcast_batch
@@ -23,11 +24,13 @@ from offload_jax.graphs._jax.platform import Platform, platform_of
 from offload_jax.graphs._jax.policy import (
     LearnedGraphPolicy,
     SampledSchedule,
+    by_rules,
     rollout,
     sample_schedule,
 )
 from offload_jax.graphs._jax.rows import in_order
 from offload_jax.graphs._jax.task_features import TaskFeatures, task_features
+from offload_jax.graphs.columns import PLACE, STEP, TASK
 from offload_jax.graphs.costs import GraphCosts, as_costs
 from offload_jax.graphs.decision import Decision
 from offload_jax.graphs.problem import GraphProblem
@@ -55,11 +58,16 @@ class GraphTraining(imitation.ImitationRecipe):
       shared_noise: how far all tasks of a sample are drawn to places together; see `draw`.
       temperature: of the teacher's answers.
       teacher_weight: share of the teacher's answers in what is learnt; the rest is the schedule.
+      rules: whether the schedules of `greedy`, single places and nearly the cut are among those of
+        which the best is learnt.
+      unseen: names of `columns` that the network gets no weight on.
     """
 
     num_samples: int = 16
     contrast: int = 0
     shared_noise: float = 2.0
+    rules: bool = False
+    unseen: tuple[str, ...] = ()
     temperature: float = 1.0
     teacher_weight: float = 0.5
 
@@ -189,7 +197,15 @@ def sample(
     *,
     shared_noise: float,
 ) -> SampledSchedule:
-    """`num` schedules `[num * B]` of each of B rows, the first of them the most probable one."""
+    """`num` schedules `[num * B]` of each of B rows, the first of them the most probable one.
+
+    Args:
+      platform, costs, features: of the rows.
+      params: of the network.
+      key: JAX random key.
+      num: schedules of a row.
+      shared_noise: as in `GraphTraining`.
+    """
     rows = len(costs.seconds)
     embedding = embed_tasks(params, features)
     shape = (costs.num_tasks, costs.num_places + 1, num, rows)
@@ -199,6 +215,13 @@ def sample(
     features, embedding, priority = repeated(read, num, -1)
     costs, rows = repeated(costs, num, 0), num * rows
     return sample_schedule(platform, rows, costs, params, features, embedding, priority, noise)
+
+
+def _beside(found: SampledSchedule, more: SampledSchedule) -> SampledSchedule:
+    """Samples `[S * B, ...]` and others `[R, B, ...]`, one after the other."""
+    flat = (part.reshape(-1, *part.shape[2:]) for part in more)
+    pairs = zip(found, flat, strict=True)
+    return SampledSchedule(*(jnp.concatenate([a, b.astype(a.dtype)]) for a, b in pairs))
 
 
 def best_and_worst(makespan: Array, contrast: int) -> tuple[Array, Array]:
@@ -240,6 +263,7 @@ class GraphImitation:
 
     def batch(self, params: Any, examples: Examples, index: Array, key: jax.Array) -> Lesson:
         """The way to the given decisions, or to the best sampled ones."""
+        params = without(params, self.training.unseen)
         costs, decision = jax.tree.map(lambda leaf: leaf[index], examples)
         training, rows, weight = self.training, len(index), None
         features = task_features(self.platform, rows, costs)
@@ -254,7 +278,9 @@ class GraphImitation:
                 training.num_samples,
                 shared_noise=training.shared_noise,
             )
-            makespan = found.makespan.reshape(training.num_samples, rows)
+            if training.rules:
+                found = _beside(found, by_rules(costs, features.agreed.place.T))
+            makespan = found.makespan.reshape(-1, rows)
             chosen, weights = best_and_worst(makespan, training.contrast)
             mine = (chosen * rows + jnp.arange(rows)[None]).ravel()
             decision, weight = Decision(found.place[mine], found.order[mine]), weights.ravel()
@@ -265,9 +291,34 @@ class GraphImitation:
 
     def loss(self, params: Any, batch: Lesson) -> Float[Array, ""]:
         """The mean over tasks."""
+        params = without(params, self.training.unseen)
         num_tasks = jnp.sum(jnp.any(batch.ready, axis=1))
         total = jnp.sum(batch.weight * lesson_loss(params, batch))
         return total / jnp.maximum(num_tasks, 1)
+
+
+def without(params: Any, columns: Sequence[str]) -> Any:
+    """The parameters with no weight on some of the numbers that `columns` names."""
+    if not columns:
+        return params
+    of_place = np.isin(PLACE, columns)
+    of_step, of_task = np.isin(STEP, columns), np.isin(TASK, columns)
+    first = {
+        "place_in": of_place,
+        "place_skip": of_place,
+        "task_in": np.concatenate([of_step, of_task]),
+        "message_in": of_task,
+        "order_in": of_task,
+        "order_skip": of_task,
+    }
+
+    def blind(path: Any, leaf: Array) -> Array:
+        name, *rest = (key.key for key in path)
+        if name not in first or rest == ["bias"]:
+            return leaf
+        return leaf.at[np.flatnonzero(first[name])].set(0.0)
+
+    return jax.tree_util.tree_map_with_path(blind, params)
 
 
 def examples_of(problem: GraphProblem | GraphCosts, decision: Decision | None = None) -> Examples:
@@ -291,6 +342,7 @@ def train_graph_policy(
     training: GraphTraining,
     decision: Decision | Sequence[Decision] | None = None,
     teacher: LearnedGraphPolicy | None = None,
+    start: LearnedGraphPolicy | None = None,
     description: str = "",
     checkpoint: Path | None = None,
     checkpoint_every: int = 10,
@@ -306,6 +358,7 @@ def train_graph_policy(
       decision: schedules to learn, `[n, N]`, say those of `solve`, of each group; None to learn
         from samples.
       teacher: a trained policy to learn from.
+      start: of the same model, whose parameters are trained further; None for fresh ones.
       description: of the requests, the decisions and the teacher, stored with the weights.
       checkpoint: folder to write to and to resume from.
       checkpoint_every: epochs between checkpoints.
@@ -338,8 +391,9 @@ def train_graph_policy(
         model=model,
         recipe=training,
         config=training_data(model, training, description, examples=sum(sizes)),
+        params=None if start is None else jax.tree.map(jnp.array, start.params),
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         on_epoch=on_epoch,
     )
-    return LearnedGraphPolicy(model, params)
+    return LearnedGraphPolicy(model, without(params, training.unseen))

@@ -112,6 +112,7 @@ def train(
     model: ModelConfig,
     recipe: ImitationRecipe,
     config: Mapping[str, Any],
+    params: Any = None,
     **options: Any,
 ) -> Any:
     """Trains a network on examples.
@@ -121,6 +122,7 @@ def train(
       model: the network, for its initial parameters.
       recipe: how, but for the batch sizes, which are those of the groups.
       config: stored beside the weights, see `loop.run`.
+      params: to begin with; None for fresh ones.
       **options: `checkpoint`, `checkpoint_every` and `on_epoch` of `loop.run`.
 
     Returns:
@@ -136,11 +138,13 @@ def train(
             raise ValueError(f"batch_size = {batch_size}: there are only {num} examples")
         devices.check_batch_size(batch_size)
     key = jax.random.key(recipe.seed)
+    if params is None:
+        params = initialize(model, jax.random.fold_in(key, 0))
     data, imitations, sizes = zip(*groups, strict=True)
     return loop.run(
         _Algorithm(recipe, imitations, sizes),
         data,
-        loop.start(recipe, initialize(model, jax.random.fold_in(key, 0))),
+        loop.start(recipe, params),
         key=jax.random.fold_in(key, 1),
         config=config,
         **options,

@@ -63,7 +63,8 @@ _GRAPH_ROW = graph_presets.Row(
 TINY_GRAPHS = graph_presets.Preset(
     {
         graph_presets.TEACHER: _GRAPH_ROW,
-        graph_presets.STUDENT: _GRAPH_ROW,
+        graph_presets.FIRST: _GRAPH_ROW,
+        graph_presets.STUDENT: dataclasses.replace(_GRAPH_ROW, start=graph_presets.FIRST),
         graph_presets.TAUGHT: dataclasses.replace(_GRAPH_ROW, labels="teacher", trainings=2),
         graph_presets.BASELINE: dataclasses.replace(_GRAPH_ROW, trainings=2),
     },

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 import offload_jax as oj
-from offload_jax.graphs import training
+from offload_jax.graphs import columns, training
 from offload_jax.graphs._jax import task_features
 from offload_jax.graphs._jax.network import GraphPolicyConfig
 from offload_jax.graphs._jax.platform import platform_of
@@ -259,6 +259,45 @@ def test_loss_is_minus_the_log_probability_of_the_schedule(lesson: training.Less
             expected -= math.log(weights[place] / weights.sum())
             done.append(task)
         assert float(loss[row]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_is_unseen_changes_no_answer(lesson: training.Lesson) -> None:
+    unseen = ("extra", "first", "margin")
+    blind = LearnedGraphPolicy(MODEL, training.without(POLICY.params, unseen))
+    expected = answers(blind, lesson)
+    observation, features = lesson.observation, lesson.features
+    changed = lesson._replace(
+        observation=observation._replace(
+            places=observation.places.at[columns.PLACE.index("extra")].add(1.0),
+            step=observation.step.at[columns.STEP.index("first")].add(1.0),
+        ),
+        features=features._replace(task=features.task.at[columns.TASK.index("margin")].add(1.0)),
+    )
+    for before, after, seen in zip(
+        expected, answers(blind, changed), answers(POLICY, changed), strict=True
+    ):
+        np.testing.assert_array_equal(before, after)
+        assert (seen != before).any()
+
+
+def test_with_rules_no_rule_is_shorter_than_what_is_learnt(
+    problem: oj.graphs.GraphProblem,
+) -> None:
+    problem = jax.tree.map(lambda leaf: np.asarray(leaf)[:8], problem)
+    examples, platform = training.examples_of(problem), platform_of(oj.graphs.graph_costs(problem))
+    recipe = training.GraphTraining(num_epochs=1, batch_size=8, num_samples=2, rules=True)
+    learner, index = training.GraphImitation(platform, recipe), jnp.arange(8)
+    told = jax.jit(learner.batch)(POLICY.params, examples, index, jax.random.key(0))
+    order = np.asarray(told.order)
+    place = np.zeros_like(order)
+    np.put_along_axis(place, order, np.argmax(told.place, axis=0).T, axis=1)
+    learnt = oj.graphs.simulate(problem, place, order).makespan
+    rules = oj.graphs.policies
+    for rule in (rules.greedy, rules.local, rules.edge, rules.cloud):
+        # Single places are taken by upward rank.
+        decision = rule(problem)._replace(order=rules.greedy(problem).order)
+        longest = oj.graphs.simulate(problem, *decision).makespan
+        assert (np.asarray(learnt) <= np.asarray(longest) * (1 + 1e-6)).all()
 
 
 def test_gradient_of_the_loss_is_that_of_finite_differences(lesson: training.Lesson) -> None:

@@ -36,23 +36,29 @@ static void observe(const Request *request, const Platform *platform, const Work
     float *step) {
   const float scale = platform->scale, unit = platform->unit;
   float first = infinity(), least = infinity(), longest = 0, last = 0, sent = 0, busiest = 0;
-  float through[PLACES], beside[PLACES] = {0, 0, 0};
+  float least_agreed = infinity(), own = 0;
+  float through[PLACES], agreed_through[PLACES], beside[PLACES] = {0, 0, 0};
   for (int k = 0; k < PLACES; k++) {
     through[k] = at[k].finish + work->tail[v][k];
+    agreed_through[k] = at[k].finish + work->agreed_tail[v][k];
+    if (is_finite(work->seconds[v][k])) own += work->seconds[v][k] / PLACES;
     if (!platform->live[k]) continue;
     first = smaller(first, at[k].finish);
     least = smaller(least, through[k]);
+    least_agreed = smaller(least_agreed, agreed_through[k]);
     longest = larger(longest, through[k]);
     if (is_finite(at[k].finish)) last = larger(last, at[k].finish);
   }
   if (!is_finite(first)) first = 0;
   if (!is_finite(least)) least = 0;
+  if (!is_finite(least_agreed)) least_agreed = 0;
   for (int s = v + 1; s < request->num_tasks; s++)
     if (needs(request, v, s)) {
       sent += data(request, v, s);
       for (int k = 0; k < PLACES; k++) beside[k] += work->resident_bytes[s][k];
     }
   sent *= unit;
+  own += sent + LEAST_OWN * scale;
   for (int link = 0; link < LINKS; link++) busiest += links[link];
   for (int k = 0; k < PLACES; k++) {
     const float idle = k == ${NAME}_CLOUD ? first : work->busy[k][first_free(platform, work, k)];
@@ -63,7 +69,7 @@ static void observe(const Request *request, const Platform *platform, const Work
     for (int j = 0; j < PLACES; j++)
       if (j != k) fetching += moving(beside[j], platform->rates[j][k]);
     for (int link = 0; link < LINKS; link++) taken += at[k].links[link];
-    const float values[NUM_PLACE] = {
+    const float values[PLACE_FINISH_GAP] = {
         [PLACE_READY] = at[k].ready - first,
         [PLACE_START] = at[k].start - first,
         [PLACE_FINISH] = at[k].finish - first,
@@ -90,10 +96,21 @@ static void observe(const Request *request, const Platform *platform, const Work
         [PLACE_AGREED_SENT] = work->agreed_sent[v][k],
         [PLACE_AGREED_LEFT] = agreed,
         [PLACE_AGREED_DRAINED] = idle + agreed - first,
-        [PLACE_AGREED_THROUGH] = at[k].finish + work->agreed_tail[v][k] - least,
+        [PLACE_AGREED_THROUGH] = agreed_through[k] - least,
         [PLACE_SENT_FAR] = sent * platform->far[k] / larger(unit, 1e-30f),
     };
-    for (int i = 0; i < NUM_PLACE; i++) places[k][i] = bounded(values[i] / scale);
+    const float gaps[] = {
+        at[k].finish - first,
+        through[k] - least,
+        agreed_through[k] - least_agreed,
+        work->extra[v][k],
+        at[k].start - at[k].ready,
+    };
+    for (int i = 0; i < PLACE_FINISH_GAP; i++) places[k][i] = bounded(values[i] / scale);
+    for (int i = 0; i < NUM_PLACE - PLACE_FINISH_GAP; i++) {
+      const float more = larger(gaps[i], 0); /* Dead places may be earlier. */
+      places[k][PLACE_FINISH_GAP + i] = is_finite(gaps[i]) ? more / (more + own) : 1;
+    }
   }
   const float values[NUM_STEP] = {
       [STEP_FIRST] = first,

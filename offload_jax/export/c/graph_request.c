@@ -4,7 +4,7 @@
 enum { PLACES = 3, LINKS = 4 };
 /* Columns of what the network reads. */
 $columns
-static const float LIMIT = $limit, NEVER = $never, SAME = $same;
+static const float LIMIT = $limit, NEVER = $never, SAME = $same, LEAST_OWN = $least_own;
 
 /* Links: device to edge and back, edge to cloud and back; up to two lead from place to place. */
 static const int8_t ROUTES[PLACES][PLACES][2] = {

@@ -16,7 +16,7 @@ from offload_jax.graphs._jax.rows import in_order
 from offload_jax.graphs._jax.simulator import Candidates, State, Tasks, seen_by
 from offload_jax.graphs._jax.task_features import TaskFeatures, bounded
 from offload_jax.graphs._jax.users import row_of, with_row
-from offload_jax.graphs.columns import PLACE, STEP
+from offload_jax.graphs.columns import LEAST_OWN, PLACE, STEP
 
 
 class StepFeatures(NamedTuple):
@@ -144,11 +144,13 @@ def observe(
     beside = jnp.stack([jnp.sum(jnp.where(reads >= 0, each, 0.0), axis=0) for each in resident])
     finish, back = jnp.stack(candidates.finish), jnp.stack(candidates.back)
     ready, start = jnp.stack(candidates.ready), jnp.stack(candidates.start)
-    first = jnp.min(jnp.where(now.live, finish, jnp.inf), axis=0, keepdims=True)
-    first = jnp.where(jnp.isfinite(first), first, 0.0)
-    through = finish + now.tail
-    least = jnp.min(jnp.where(now.live, through, jnp.inf), axis=0, keepdims=True)
-    least = jnp.where(jnp.isfinite(least), least, 0.0)
+
+    def least_of(values: Array) -> Array:
+        found = jnp.min(jnp.where(now.live, values, jnp.inf), axis=0, keepdims=True)
+        return jnp.where(jnp.isfinite(found), found, 0.0)
+
+    first, through = least_of(finish), finish + now.tail
+    least = least_of(through)
     idle = jnp.concatenate([queue[:1] if len(queue) else first for queue in state.busy])
     servers = np.array([math.inf if number is None else number for number in platform.servers])
     work, agreed_work = (
@@ -198,6 +200,16 @@ def observe(
         "agreed_through": finish + now.agreed_tail - least,
         "sent_far": now.sent[None] * far / jnp.maximum(unit, 1e-30),
     }
+    scale = lift(features.scale, 3)
+    own = jnp.mean(now.seconds, axis=0, keepdims=True) + now.sent[None] + LEAST_OWN * scale[0]
+    agreed_through = finish + now.agreed_tail
+    gaps = {
+        "finish_gap": finish - first,
+        "through_gap": through - least,
+        "agreed_gap": agreed_through - least_of(agreed_through),
+        "extra_gap": now.extra,
+        "wait_gap": start - ready,
+    }
     step = {
         "first": first,
         "least": least,
@@ -205,9 +217,12 @@ def observe(
         "spread_through": largest(through, now.live) - least,
         "spread_finish": largest(finish, now.live & jnp.isfinite(finish)) - first,
     }
-    scale = lift(features.scale, 3)
+    columns = {name: column / scale[0] for name, column in columns.items()}
+    for name, gap in gaps.items():
+        more = jnp.maximum(gap, 0.0)  # Dead places may be earlier.
+        columns[name] = jnp.where(jnp.isfinite(gap), more / (more + own), 1.0)
     return Observation(
-        bounded(jnp.stack([columns[name] for name in PLACE]) / scale),
+        bounded(jnp.stack([columns[name] for name in PLACE])),
         bounded(jnp.concatenate([step[name] for name in STEP]) / scale[0]),
         now.live,
     )

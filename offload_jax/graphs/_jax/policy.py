@@ -215,16 +215,23 @@ def _best_of(
     Args:
       cut: places and order, or nothing.
     """
+    ruled = by_rules(costs, *cut[:1])
+    least = jnp.argmin(ruled.makespan, axis=0)[None, ..., None]
+    best = Decision(*(jnp.take_along_axis(part, least, axis=0)[0] for part in ruled[:2]))
+    found = _best_sample(params, costs, key, num, platform)
+    better = (found.makespan < ruled.makespan.min(0))[..., None]
+    return jax.tree.map(lambda a, b: jnp.where(better, a, b), typed(found, costs), best)
+
+
+def by_rules(costs: GraphCosts, *cut: Array) -> SampledSchedule:
+    """What `greedy`, single places and places `cut` give, `[R, ..., N]`, all by upward rank."""
     rule = greedy(costs)
     single = (jnp.full_like(rule.place, k) for k in range(costs.num_places))
-    places = jnp.stack([rule.place, *(place_filled(costs, place) for place in single), *cut[:1]])
-    makespans = simulate_costs(costs, places, rule.order).makespan
-    least = jnp.argmin(makespans, axis=0)[None, ..., None]
-    place = jnp.take_along_axis(places, least, axis=0)[0]
-    found = _best_sample(params, costs, key, num, platform)
-    better = (found.makespan < makespans.min(0))[..., None]
-    best = Decision(place, rule.order)
-    return jax.tree.map(lambda a, b: jnp.where(better, a, b), typed(found, costs), best)
+    filled = (place_filled(costs, place) for place in single)
+    place = jnp.stack([rule.place, *filled, *(each.astype(rule.place.dtype) for each in cut)])
+    order = jnp.broadcast_to(rule.order, place.shape)
+    makespan = simulate_costs(costs, place, rule.order).makespan
+    return SampledSchedule(place, order, jnp.asarray(makespan))
 
 
 def _best_sample(

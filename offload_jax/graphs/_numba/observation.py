@@ -15,7 +15,7 @@ from offload_jax.graphs._numba.simulator import (
 )
 from offload_jax.graphs._numba.task_features import bounded
 from offload_jax.graphs._numba.ways import moving_seconds
-from offload_jax.graphs.columns import NUM_PLACE, NUM_STEP
+from offload_jax.graphs.columns import LEAST_OWN, NUM_PLACE, NUM_STEP
 
 
 class Observation(NamedTuple):
@@ -117,9 +117,13 @@ def _write_columns(request, features, state, observation, task):
     per_scale, unit, sent = 1.0 / features.scale, features.unit, features.sent[task]
     user, agreed = request.user[task], features.agreed
     first, least, longest, last = math.inf, math.inf, 0.0, 0.0
+    least_agreed, own = math.inf, 0.0
     for k in range(num_places):
+        if request.seconds[task, k] < math.inf:
+            own += request.seconds[task, k] / num_places
         if features.live[task, k]:
             finish = observation.finish[k]
+            least_agreed = min(least_agreed, finish + agreed.tail[task, k])
             first = min(first, finish)
             least = min(least, finish + features.tail[task, k])
             longest = max(longest, finish + features.tail[task, k])
@@ -129,6 +133,9 @@ def _write_columns(request, features, state, observation, task):
         first = 0.0
     if least == math.inf:
         least = 0.0
+    if least_agreed == math.inf:
+        least_agreed = 0.0
+    own += sent + LEAST_OWN * features.scale
     readers = range(features.first_reader[task], features.first_reader[task + 1])
     for k in range(num_places):
         beside, fetching = 0.0, 0.0
@@ -185,8 +192,19 @@ def _write_columns(request, features, state, observation, task):
             finish + agreed_tail - least,  # agreed_through
             sent * features.far[user, k] / max(unit, 1e-30),  # sent_far
         )
-        for i in range(NUM_PLACE):
+        for i in range(len(values)):
             observation.places[k, i] = bounded(values[i] * per_scale)
+        gaps = (
+            finish - first,  # finish_gap
+            finish + tail - least,  # through_gap
+            finish + agreed_tail - least_agreed,  # agreed_gap
+            agreed.extra[task, k],  # extra_gap
+            observation.start[k] - observation.ready[k],  # wait_gap
+        )
+        for i in range(len(gaps)):
+            more = max(gaps[i], 0.0)  # Dead places may be earlier.
+            share = more / (more + own) if gaps[i] < math.inf else 1.0
+            observation.places[k, len(values) + i] = share
     step = first, least, sent, longest - least, last - first
     for i in range(NUM_STEP):
         observation.step[0, i] = bounded(step[i] * per_scale)
