@@ -26,7 +26,7 @@ UNTRAINED = {"optimal", "greedy", "greedy_with_return", "local", "edge", "cloud"
 LARGE = {"large_dil_paper", "large_dil_paper_shared", "large_dil", "large_dil_stream"}
 DRL = {"drl", "drl_raw"}
 STUDENTS = {"baseline_dil", "kd_dil_paper", "kd_dil", "drl_small"}
-ON_GRAPHS = {"graph_teacher", "graph_student", "graph_taught", "graph_baseline"}
+ON_GRAPHS = {f"graph_{name}" for name in ("teacher", "first", "student", "taught", "baseline")}
 VARIANTS = {"baseline_dil_raw", "kd_dil_paper_raw", "kd_matched_5"}
 
 
