@@ -5,6 +5,15 @@ of the request's scale. `head` and `tail` are least times before and after a tas
 contention. Where the serial latency would have tasks is what `beliefs` says.
 """
 
+# Shares of what they are together with `own`, the task's mean seconds and those of moving its
+# results: what graphs of any number of tasks are told of one task.
+GAPS = (
+    "finish_gap",  # over the least finish
+    "through_gap",  # finish + tail, over the least
+    "agreed_gap",  # finish + agreed_tail, over the least
+    "extra_gap",  # extra
+    "wait_gap",  # wait
+)
 # Of a task at one place.
 PLACE = (
     "ready",  # all that it needs has arrived
@@ -35,13 +44,7 @@ PLACE = (
     "agreed_drained",  # idle + agreed_left
     "agreed_through",  # finish + agreed_tail, over the least finish + tail
     "sent_far",  # moving what its readers need to another place
-    # The last five are shares of what they are together with `own`, the task's mean seconds and
-    # those of moving its results: what graphs of any number of tasks are told of one task.
-    "finish_gap",  # over the least finish
-    "through_gap",  # finish + tail, over the least
-    "agreed_gap",  # finish + agreed_tail, over the least
-    "extra_gap",  # extra
-    "wait_gap",  # wait
+    *GAPS,
 )
 # Of a task at this step, whatever the place.
 STEP = (
@@ -81,7 +84,7 @@ TASK = (
     "num_tasks",
 )
 
-# What `beliefs` tells, and what is relative to the task's own time.
+# What `beliefs` tells.
 AGREED = (
     "extra",
     "agreed_tail",
@@ -97,7 +100,6 @@ AGREED = (
     "agreed_seconds",
     "agreed_highest",
 )
-GAPS = ("finish_gap", "through_gap", "agreed_gap", "extra_gap", "wait_gap")
 
 NUM_PLACE, NUM_STEP, NUM_TASK = len(PLACE), len(STEP), len(TASK)
 LIMIT = 3.0  # every entry lies in [-LIMIT, LIMIT]; dead links and forbidden places at its end
